@@ -1,0 +1,47 @@
+//! Blob names of sections: the section number as 16 hex digits.
+
+/// What a blob's name ends in while it is being created.
+pub(crate) const NEW_SUFFIX: &str = ".new";
+
+/// The name of the blobs of a section.
+pub(crate) fn section_name(section: u64) -> String {
+    format!("{section:016x}")
+}
+
+/// The section that a blob's name stands for, or none when it is no section's name.
+pub(crate) fn section_number(name: &str) -> Option<u64> {
+    let lower_hex = |c: u8| matches!(c, b'0'..=b'9' | b'a'..=b'f');
+    (name.len() == 16 && name.bytes().all(lower_hex))
+        .then(|| u64::from_str_radix(name, 16).ok())
+        .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_there_and_back() {
+        for section in [0, 1, 0x10, 1_000_000, u64::MAX - 1, u64::MAX] {
+            assert_eq!(section_number(&section_name(section)), Some(section));
+        }
+        assert_eq!(section_name(0xf4240), "00000000000f4240");
+    }
+
+    #[test]
+    fn names_that_are_no_section() {
+        for bad in [
+            "",
+            "0",
+            "00000000000000010",
+            "000000000000001",
+            "000000000000000G",
+            "000000000000000A",
+            "+000000000000001",
+            "0x00000000000001",
+            "0000000000000010.new",
+        ] {
+            assert_eq!(section_number(bad), None, "{bad:?}");
+        }
+    }
+}
