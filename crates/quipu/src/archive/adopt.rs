@@ -1,0 +1,176 @@
+//! Taking over a store of commonware-storage's prunable archive, in place.
+//!
+//! The section files are the same; what is missing is the manifest. Before anything is changed the
+//! first value of each section is read with the settings given: where none of them checks, the
+//! settings are wrong and the store is left as it is. Then the ends of the sections are recovered,
+//! values included (that program does not order its writes as D3 asks), the marks that 2026.10.0
+//! keeps of its own are set aside, and the manifest makes it an archive.
+
+use std::sync::Arc;
+
+use super::compression::Compression;
+use super::entry::EntryBuf;
+use super::load;
+use super::options::Options;
+use super::recovery::{self, Listing, Recovery};
+use super::section::Section;
+use super::settings;
+use super::shared::Shared;
+use crate::error::{Error, Result};
+use crate::journal::{Durable, Pair, Trust};
+use crate::manifest::{Manifest, PARTITION};
+use crate::storage::{Access, OpenMode, Storage};
+
+/// The blobs that 2026.10.0 keeps its marks in: `left` and `right`, in hex.
+const MARK_BLOBS: [&str; 2] = ["6c656674", "7269676874"];
+/// The partition they are in.
+const MARKS_PARTITION: &str = "metadata";
+/// The partition they are set aside in.
+const ASIDE_PARTITION: &str = "metadata-before-quipu";
+/// Sections whose first value is read to see whether the settings fit.
+const SAMPLES: usize = 64;
+/// What every zstd frame begins with.
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+pub(super) fn adopt(storage: Arc<dyn Storage>, options: Options) -> Result<Recovery> {
+    options.check()?;
+    let path = storage.path("", "");
+    if Manifest::load(&*storage)?.is_some() {
+        return Err(Error::NotAnArchive {
+            path,
+            reason: "it has a manifest already: it is an archive, and needs no adoption".to_owned(),
+        });
+    }
+    let key_size = settings::key_size(None, &options, None)?;
+    let mut manifest = settings::new_manifest(&options, key_size)?;
+    let samples = check_fit(&storage, &options, &manifest)?;
+    if options.layout.is_none() {
+        manifest.layout = samples.layout.unwrap_or_default();
+    }
+    let lock = recovery::lock(&*storage)?;
+    set_aside(&*storage)?;
+    recovery::take_over(storage, &options, manifest, lock)
+}
+
+/// What a look at the store told.
+#[derive(Default)]
+struct Samples {
+    layout: Option<crate::format::Layout>,
+    right: usize,
+    frames: usize,
+    wrong: Option<Error>,
+}
+
+/// Reads the first value of some sections, and changes nothing.
+fn check_fit(storage: &Arc<dyn Storage>, options: &Options, manifest: &Manifest) -> Result<Samples> {
+    let shared = Shared::new(Arc::clone(storage), options, manifest, Access::Read);
+    let listing = Listing::read(&shared)?;
+    if listing.index.is_empty() {
+        return Err(Error::NotAnArchive {
+            path: storage.path(&shared.partitions.index, ""),
+            reason: "there are no section files to adopt".to_owned(),
+        });
+    }
+    let mut samples = Samples::default();
+    for &number in listing.index.iter().rev() {
+        if samples.right + usize::from(samples.wrong.is_some()) >= SAMPLES {
+            break;
+        }
+        sample(&shared, number, &listing, &mut samples)?;
+    }
+    let Samples { right, frames, .. } = samples;
+    if let (0, Some(error)) = (right, samples.wrong.take()) {
+        return Err(Error::NotAnArchive {
+            path: shared.path(),
+            reason: format!(
+                "no section fits the settings given; key size, page size, items per section and \
+                 compression must be those the store was written with ({error})"
+            ),
+        });
+    }
+    if options.compression.is_none() && right > 0 && frames == right {
+        return Err(Error::Settings {
+            path: shared.path(),
+            setting: "the compression",
+            stored: "zstd, by the look of its values".to_owned(),
+            given: format!("{} (say so explicitly if that is right)", Compression::Off),
+        });
+    }
+    Ok(samples)
+}
+
+fn sample(shared: &Shared, number: u64, listing: &Listing, samples: &mut Samples) -> Result<()> {
+    let (records, values) = shared.files_of(number);
+    let none = Durable {
+        records: 0,
+        value_bytes: 0,
+    };
+    let opened = Pair::open(records, values, listing.present(number), &shared.pair, none, Trust::Ordered);
+    let (pair, report) = match opened {
+        Ok(opened) => opened,
+        Err(error) => return note(samples, Err(error)),
+    };
+    let file = pair.records.file().get()?;
+    samples.layout.get_or_insert(file.layout());
+    let compressed = shared.compression.read().is_compressed(number);
+    let section = Section::new(number, pair, compressed);
+    if section.pair.records.len() == 0 {
+        if report.is_clean() {
+            return Ok(());
+        }
+        let error = Error::Damaged {
+            path: section.pair.records.file().path(),
+            offset: 0,
+            reason: "no page of it is valid".to_owned(),
+        };
+        return note(samples, Err(error));
+    }
+    let checked = first_value(shared, &section, samples);
+    note(samples, checked)
+}
+
+fn first_value(shared: &Shared, section: &Section, samples: &mut Samples) -> Result<()> {
+    load::refuse_foreign(shared, section)?;
+    let mut entry = EntryBuf::new(shared.entry);
+    section.entry(0, None, &mut entry)?;
+    let (offset, size) = entry.location();
+    let stored = section.pair.values.read(offset, size)?;
+    samples.frames += usize::from(stored.starts_with(&ZSTD_MAGIC));
+    section.unpack(stored, shared.max_value_size).map(drop)
+}
+
+/// Counts a section that fits, or keeps the first reason why one does not.
+fn note(samples: &mut Samples, checked: Result<()>) -> Result<()> {
+    match checked {
+        Ok(()) => samples.right += 1,
+        Err(error @ (Error::Io { .. } | Error::StorageFull { .. })) => return Err(error),
+        Err(error) => drop(samples.wrong.get_or_insert(error)),
+    }
+    Ok(())
+}
+
+/// Moves the marks of 2026.10.0 to another partition: they tell of a store as it was, and that
+/// program refuses one that they do not fit. Without them it validates anew.
+fn set_aside(storage: &dyn Storage) -> Result<()> {
+    let Ok(names) = storage.list(MARKS_PARTITION) else {
+        return Ok(());
+    };
+    if names.is_empty() || !names.iter().all(|name| MARK_BLOBS.contains(&name.as_str())) {
+        return Ok(());
+    }
+    for name in &names {
+        let from = storage.open(MARKS_PARTITION, name, OpenMode::Read)?;
+        let mut bytes = Vec::new();
+        from.read_into(&mut bytes, 0, usize::try_from(from.len()?).unwrap_or(usize::MAX))?;
+        let to = storage.open(ASIDE_PARTITION, name, OpenMode::Create)?;
+        to.write_at(&[std::io::IoSlice::new(&bytes)], 0)?;
+        to.sync()?;
+    }
+    storage.sync_partition(ASIDE_PARTITION)?;
+    for name in &names {
+        storage.remove(MARKS_PARTITION, name)?;
+    }
+    storage.sync_partition(MARKS_PARTITION)?;
+    storage.remove_partition(MARKS_PARTITION)?;
+    storage.sync_partition(PARTITION)
+}

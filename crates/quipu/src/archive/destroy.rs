@@ -1,0 +1,48 @@
+//! Removing an archive: every file of it, and nothing else.
+
+use super::prune::remove_files;
+use super::recovery::Listing;
+use super::shared::Shared;
+use super::writer::Writer;
+use crate::error::{Error, Result};
+use crate::format::NEW_SUFFIX;
+use crate::manifest::{LOCK, MANIFEST, MARKS, PARTITION, State};
+
+/// Removes the archive of a writer. The manifest says so first and goes last, so that an open
+/// after a crash in between finishes the removal instead of finding damage.
+pub(super) fn destroy(mut writer: Writer) -> Result<()> {
+    writer.manifest.state = State::Destroying;
+    writer.manifest.store(&writer.shared.storage)?;
+    let shared = std::sync::Arc::clone(&writer.shared);
+    remove_sections(&shared)?;
+    writer.abandon();
+    let storage = &shared.storage;
+    for name in [MARKS, MANIFEST, LOCK] {
+        for name in [format!("{name}{NEW_SUFFIX}"), name.to_owned()] {
+            match storage.remove(PARTITION, &name) {
+                Err(Error::NotFound { .. }) => {}
+                other => other?,
+            }
+        }
+        storage.sync_partition(PARTITION)?;
+    }
+    drop(writer);
+    for partition in [&*shared.partitions.index, &*shared.partitions.values, PARTITION] {
+        // What is not ours stays, and its folder with it.
+        if storage.list(partition).is_ok_and(|names| names.is_empty()) {
+            storage.remove_partition(partition)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes the section files of an archive.
+pub(super) fn remove_sections(shared: &Shared) -> Result<()> {
+    let listing = Listing::read(shared)?;
+    remove_files(shared, listing.index.union(&listing.values).copied())?;
+    for (is_index, name) in &listing.unfinished {
+        let partition = if *is_index { &shared.partitions.index } else { &shared.partitions.values };
+        shared.storage.remove(partition, name)?;
+    }
+    Ok(())
+}

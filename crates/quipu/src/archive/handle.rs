@@ -1,0 +1,168 @@
+//! The archive as its users hold it: the writer, and a reader beside it.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::ops::Deref;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::destroy;
+use super::options::Options;
+use super::reader::Reader;
+use super::recovery::{self, Recovery};
+use super::writer::{Put, Writer};
+use crate::error::Result;
+use crate::key::Key;
+use crate::storage::Storage;
+use crate::value::{EncodeAs, Value};
+
+/// An archive that is open for writing: the one writer of it.
+///
+/// It reads as well: every method of [`Reader`] can be called on it, and [`reader`](Self::reader)
+/// gives readers to other threads.
+///
+/// Nothing is durable before [`sync`](Self::sync) has returned. Dropping an archive does not
+/// sync; [`close`](Self::close) does.
+///
+/// # Errors
+///
+/// A put below the floor is [`Error::BelowFloor`](crate::Error::BelowFloor), a value above the
+/// limit [`Error::ValueTooLarge`](crate::Error::ValueTooLarge), a full disk
+/// [`Error::StorageFull`](crate::Error::StorageFull). After a write or flush failed, every further
+/// write is [`Error::Poisoned`](crate::Error::Poisoned) until the archive is opened again; reads
+/// go on.
+pub struct Archive<K, V = Bytes> {
+    reader: Reader<K, V>,
+    writer: Writer,
+    recovery: Recovery,
+    scratch: Vec<u8>,
+}
+
+impl<K: Key, V: Value> Archive<K, V> {
+    /// Opens the archive in a folder with the settings it has; creates it with the defaults where
+    /// there is none. See [`Options`] for everything else.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Options::new().open(path)
+    }
+
+    pub(super) fn open_on(storage: Arc<dyn Storage>, options: Options) -> Result<Self> {
+        let (writer, recovery) = recovery::open_writer(storage, &options, K::SIZE)?;
+        Ok(Self {
+            reader: Reader::new(Arc::clone(&writer.shared)),
+            writer,
+            recovery,
+            scratch: Vec::new(),
+        })
+    }
+
+    /// What opening found and put right.
+    pub fn recovery(&self) -> &Recovery {
+        &self.recovery
+    }
+
+    /// A reader for another thread.
+    pub fn reader(&self) -> Reader<K, V> {
+        self.reader.clone()
+    }
+}
+
+/// Writing.
+impl<K: Key, V: Value> Archive<K, V> {
+    /// Stores an item. Where the index is taken nothing happens, and the result says so.
+    pub fn put(&mut self, index: u64, key: &K, value: &(impl EncodeAs<V> + ?Sized)) -> Result<Put> {
+        self.put_as(index, key, value, false)
+    }
+
+    /// As [`put`](Self::put), but adds another item where the index is taken.
+    pub fn put_multi(&mut self, index: u64, key: &K, value: &(impl EncodeAs<V> + ?Sized)) -> Result<Put> {
+        self.put_as(index, key, value, true)
+    }
+
+    /// Stores many items, as [`put`](Self::put) one by one; how many were stored. At the first
+    /// error it stops: what came before is stored, the rest is not.
+    pub fn put_batch<I, Q, T>(&mut self, items: I) -> Result<u64>
+    where
+        I: IntoIterator<Item = (u64, Q, T)>,
+        Q: Borrow<K>,
+        T: EncodeAs<V>,
+    {
+        let mut stored = 0;
+        for (index, key, value) in items {
+            stored += u64::from(self.put(index, key.borrow(), &value)? == Put::Stored);
+        }
+        Ok(stored)
+    }
+
+    /// Returns when everything that was put before is durable: it survives a crash of the process
+    /// and of the system, and a loss of power, as far as the disk honours a flush. Costs two
+    /// flushes for each section that was put to since the last sync, and nothing when none was.
+    pub fn sync(&mut self) -> Result<()> {
+        self.writer.sync()
+    }
+
+    /// [`put`](Self::put) and [`sync`](Self::sync).
+    pub fn put_sync(&mut self, index: u64, key: &K, value: &(impl EncodeAs<V> + ?Sized)) -> Result<Put> {
+        let put = self.put(index, key, value)?;
+        self.sync()?;
+        Ok(put)
+    }
+
+    /// [`put_multi`](Self::put_multi) and [`sync`](Self::sync).
+    pub fn put_multi_sync(&mut self, index: u64, key: &K, value: &(impl EncodeAs<V> + ?Sized)) -> Result<Put> {
+        let put = self.put_multi(index, key, value)?;
+        self.sync()?;
+        Ok(put)
+    }
+
+    /// Drops the sections below the one that `min` belongs to, and raises the floor to its start;
+    /// how many were dropped. Their disk space is free when it returns. The floor never goes
+    /// back, also across restarts; `min` at or below it does nothing.
+    ///
+    /// Costs the removal of two files a section.
+    pub fn prune(&mut self, min: u64) -> Result<u64> {
+        self.writer.prune(min)
+    }
+
+    /// Drops every item above `index`, durably: a chain that unwinds. Syncs first.
+    ///
+    /// Costs the removal of the sections above, and a cut of the section of `index`; where items
+    /// stand in it out of order, its index file is written anew.
+    pub fn rewind(&mut self, index: u64) -> Result<()> {
+        self.writer.rewind(index)
+    }
+
+    /// Syncs and closes. The next open has less to check than after a drop.
+    pub fn close(mut self) -> Result<()> {
+        self.writer.close()
+    }
+
+    /// Removes every file of the archive, and nothing else.
+    pub fn destroy(self) -> Result<()> {
+        destroy::destroy(self.writer)
+    }
+
+    fn put_as(&mut self, index: u64, key: &K, value: &(impl EncodeAs<V> + ?Sized), multi: bool) -> Result<Put> {
+        if let Some(bytes) = value.as_bytes() {
+            return self.writer.put(index, key.as_bytes(), bytes, multi);
+        }
+        self.scratch.clear();
+        value.encode(&mut self.scratch);
+        self.writer.put(index, key.as_bytes(), &self.scratch, multi)
+    }
+}
+
+impl<K, V> Deref for Archive<K, V> {
+    type Target = Reader<K, V>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.reader
+    }
+}
+
+impl<K, V> fmt::Debug for Archive<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Archive").field("reader", &self.reader).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,154 @@
+//! Reading one section into memory: recovery of its ends, then one pass over its entries.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::section::Section;
+use super::shared::Shared;
+use crate::error::{Error, Result};
+use crate::journal::{Durable, Pair, Present, SectionReport, Trust};
+use crate::manifest::{Mark, Marks};
+
+/// Bytes of an index file that are read at a time.
+const READ_AHEAD_BYTES: usize = 1 << 20;
+
+/// A section that was read into memory.
+pub(super) struct Loaded {
+    pub(super) section: Arc<Section>,
+    pub(super) report: SectionReport,
+}
+
+/// Recovers a section and makes its items known.
+pub(super) fn load(
+    shared: &Shared,
+    number: u64,
+    present: Present,
+    marks: &Marks,
+    trust: Trust,
+) -> Result<Loaded> {
+    let mark = marks.sections.get(&number);
+    let durable = Durable {
+        records: mark.map_or(0, |mark| mark.records),
+        value_bytes: mark.map_or(0, |mark| mark.value_bytes),
+    };
+    let (records, values) = shared.files_of(number);
+    let (pair, report) = Pair::open(records, values, present, &shared.pair, durable, trust)?;
+    let compressed = shared.compression.read().is_compressed(number);
+    let section = Arc::new(Section::new(number, pair, compressed));
+    for (position, index) in marks.damaged_in(number) {
+        section.note_damage(position, index);
+    }
+    shared.sections.write().insert(number, Arc::clone(&section));
+    let unreadable = replay(shared, &section, 0)?;
+    if unreadable > 0 || section.damaged_len() > 0 {
+        note_lost(shared, &section, mark);
+    }
+    Ok(Loaded { section, report })
+}
+
+/// Makes what a reader found in a section durable, so that nothing it has seen is lost with the
+/// power: the writer may have written it and not have flushed it yet.
+pub(super) fn flush(section: &Section) -> Result<()> {
+    section.pair.records.file().get()?.sync()
+}
+
+/// Makes the entries from a position on known; how many could not be read.
+pub(super) fn replay(shared: &Shared, section: &Section, from: u64) -> Result<u64> {
+    let mut unreadable = 0;
+    let mut failed = None;
+    let value_bytes = section.pair.values.len();
+    section.pair.records.replay(from, READ_AHEAD_BYTES, &mut |position, entry| {
+        let known = match entry {
+            Ok(entry) => add(shared, section, position, entry, value_bytes),
+            Err(error) if error.is_corruption() => Ok(false),
+            Err(error) => Err(error),
+        };
+        match known {
+            Ok(known) => unreadable += u64::from(!known),
+            Err(error) => {
+                failed = Some(error);
+                return ControlFlow::Break(());
+            }
+        }
+        ControlFlow::Continue(())
+    })?;
+    failed.map_or(Ok(unreadable), Err)
+}
+
+/// Makes one entry known; false when it cannot be one of this section's.
+fn add(shared: &Shared, section: &Section, position: u64, entry: &[u8], value_bytes: u64) -> Result<bool> {
+    let index = shared.entry.index(entry);
+    if shared.number_of(index) != section.number {
+        return Ok(false);
+    }
+    let (offset, size) = shared.entry.location(entry);
+    let in_bounds = offset.checked_add(size.into()).is_some_and(|end| end <= value_bytes);
+    if !in_bounds && !section.is_damaged(position) {
+        section.note_damage(position, index);
+        shared.damage.write().found.push((section.number, position, index));
+    }
+    section.positions.write().insert(index, position);
+    if section.is_damaged(position) {
+        return Ok(true);
+    }
+    shared.runs.write().insert(index);
+    let location = shared.locations.locate(section.number, position)?;
+    let translated = shared.translator.translate(shared.entry.key(entry));
+    let is_dead = |location| shared.locations.resolve(location).is_none();
+    shared.keys.insert(translated, location, &is_dead)?;
+    Ok(true)
+}
+
+/// Notes which indices of a section were durable and are not readable any more.
+fn note_lost(shared: &Shared, section: &Section, mark: Option<&Mark>) {
+    for index in section.damaged_indices() {
+        if !shared.runs.read().contains(index) {
+            shared.note_lost(index);
+        }
+    }
+    if let Some(mark) = mark {
+        note_lost_runs(shared, &mark.runs);
+    }
+}
+
+/// Of indices that were durable, those that are not stored are damaged.
+pub(super) fn note_lost_runs(shared: &Shared, runs: &[(u64, u64)]) {
+    for &(first, last) in runs {
+        let mut next = Some(first);
+        while let Some(index) = next.filter(|&index| index <= last) {
+            let end = shared.runs.read().next_gap(index).0;
+            match end {
+                Some(end) => next = end.checked_add(1),
+                None => {
+                    shared.note_lost(index);
+                    next = index.checked_add(1);
+                }
+            }
+        }
+    }
+}
+
+/// What a section must be for its files to be taken for those of an archive with these settings.
+pub(super) fn refuse_foreign(shared: &Shared, section: &Section) -> Result<()> {
+    let mut wrong = None;
+    section.pair.records.replay(0, READ_AHEAD_BYTES, &mut |position, entry| {
+        if let Ok(entry) = entry {
+            let index = shared.entry.index(entry);
+            if shared.number_of(index) != section.number {
+                wrong = Some((position, index));
+            }
+        }
+        ControlFlow::Break(())
+    })?;
+    match wrong {
+        None => Ok(()),
+        Some((position, index)) => Err(Error::NotAnArchive {
+            path: section.pair.records.file().path(),
+            reason: format!(
+                "its entry {position} says index {index}, which is not of section {}; \
+                 key size, page size and items per section must be those the store was written with",
+                section.number
+            ),
+        }),
+    }
+}

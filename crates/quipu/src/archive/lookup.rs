@@ -1,0 +1,210 @@
+//! Finding items: by index through the section's positions, by key through the key index.
+//!
+//! Damage found on the way is noted, and the next candidate is tried: an index or key that is
+//! stored twice is found as long as one of them is whole. Where none is, the first error tells.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+
+use super::entry::EntryBuf;
+use super::section::Section;
+use super::shared::Shared;
+use crate::error::{Error, Result};
+use crate::index::Candidates;
+
+/// What an item is asked for by.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum By<'a> {
+    Index(u64),
+    Key(&'a [u8]),
+}
+
+/// Whether an item's value is wanted, or only that it is there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Want {
+    Entry,
+    Value,
+}
+
+/// An entry that was found, with its value where that was wanted.
+pub(super) struct Found {
+    pub(super) entry: EntryBuf,
+    pub(super) value: Bytes,
+}
+
+impl Shared {
+    /// The first item stored under the index or key.
+    pub(super) fn find(&self, by: By<'_>, want: Want) -> Result<Option<Found>> {
+        match by {
+            By::Index(index) => self.find_index(index, want),
+            By::Key(key) => self.find_key(key, None, want),
+        }
+    }
+
+    fn find_index(&self, index: u64, want: Want) -> Result<Option<Found>> {
+        if index < self.floor() {
+            return Ok(None);
+        }
+        let Some(section) = self.section(self.number_of(index)) else {
+            return self.none_or_lost(index);
+        };
+        let position = match section.only_position(index) {
+            Some(None) => return self.none_or_lost(index),
+            Some(Some(position)) => position,
+            None => return self.find_index_among_damage(&section, index, want),
+        };
+        match self.read(&section, position, Some(index), want) {
+            Err(error) if error.is_corruption() => {
+                self.note_damage(&section, position, index);
+                self.find_index_among_damage(&section, index, want)
+            }
+            other => self.unless_pruned(index, other),
+        }
+    }
+
+    fn find_index_among_damage(&self, section: &Arc<Section>, index: u64, want: Want) -> Result<Option<Found>> {
+        let mut positions = Vec::new();
+        section.positions_of(index, &mut positions);
+        for position in positions {
+            match self.read(section, position, Some(index), want) {
+                Err(error) if error.is_corruption() => self.note_damage(section, position, index),
+                other => return self.unless_pruned(index, other),
+            }
+        }
+        match section.damaged_position_of(index) {
+            Some(position) if want == Want::Value => self.read(section, position, Some(index), want),
+            _ => self.none_or_lost(index),
+        }
+    }
+
+    /// Every item at an index, in the order stored.
+    pub(super) fn find_all(&self, index: u64) -> Result<Vec<Found>> {
+        let mut found = Vec::new();
+        if index < self.floor() {
+            return Ok(found);
+        }
+        let Some(section) = self.section(self.number_of(index)) else {
+            return self.none_or_lost(index).map(|_| found);
+        };
+        let mut positions = Vec::new();
+        section.positions_of(index, &mut positions);
+        let mut first_error = None;
+        for position in positions {
+            match self.read(&section, position, Some(index), Want::Value) {
+                Err(error) if error.is_corruption() => {
+                    self.note_damage(&section, position, index);
+                    first_error.get_or_insert(error);
+                }
+                other => found.extend(self.unless_pruned(index, other)?),
+            }
+        }
+        match first_error {
+            Some(error) => Err(error),
+            None if found.is_empty() => self.find_index(index, Want::Value).map(|_| found),
+            None => Ok(found),
+        }
+    }
+
+    /// The first item under the key, at the given index where there is one.
+    pub(super) fn find_key(&self, key: &[u8], at: Option<u64>, want: Want) -> Result<Option<Found>> {
+        if key.len() != self.entry.key_size {
+            return Err(Error::KeySize {
+                expected: self.entry.key_size,
+                found: key.len(),
+            });
+        }
+        let mut candidates = Candidates::default();
+        self.keys.lookup(self.translator.translate(key), &mut candidates);
+        let mut first_error = None;
+        for &location in candidates.as_slice() {
+            match self.candidate(location, key, at, want) {
+                Ok(None) => {}
+                Ok(found) => return Ok(found),
+                Err(error) if error.is_corruption() => {
+                    first_error.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        first_error.map_or(Ok(None), Err)
+    }
+
+    /// The item at a location, if it is live and has the key (and the index).
+    fn candidate(&self, location: u64, key: &[u8], at: Option<u64>, want: Want) -> Result<Option<Found>> {
+        let Some((number, position)) = self.locations.resolve(location) else {
+            return Ok(None);
+        };
+        let Some(section) = self.section(number) else {
+            return Ok(None);
+        };
+        let mut entry = EntryBuf::new(self.entry);
+        match section.entry(position, None, &mut entry) {
+            Ok(()) => {}
+            // The section was rewritten or removed since the index was asked.
+            Err(Error::ItemOutOfRange { .. }) => return Ok(None),
+            Err(error) => return self.unless_pruned(number, Err(error)),
+        }
+        if entry.key() != key {
+            self.counters.unnecessary_reads.fetch_add(1, Ordering::Relaxed);
+            return Ok(None);
+        }
+        let index = entry.index();
+        let elsewhere = at.is_some_and(|at| at != index);
+        if elsewhere || index < self.floor() || self.number_of(index) != number {
+            return Ok(None);
+        }
+        if want == Want::Entry {
+            let value = Bytes::new();
+            return Ok((!section.is_damaged(position)).then_some(Found { entry, value }));
+        }
+        match section.value(&entry, self.max_value_size) {
+            Ok(value) => Ok(Some(Found { entry, value })),
+            Err(error) => {
+                if error.is_corruption() {
+                    self.note_damage(&section, position, index);
+                }
+                self.unless_pruned(index, Err(error))
+            }
+        }
+    }
+
+    /// Reads one item whose place is known.
+    pub(super) fn read(
+        &self,
+        section: &Section,
+        position: u64,
+        index: Option<u64>,
+        want: Want,
+    ) -> Result<Option<Found>> {
+        let mut entry = EntryBuf::new(self.entry);
+        section.entry(position, index, &mut entry)?;
+        let value = match want {
+            Want::Entry => Bytes::new(),
+            Want::Value => section.value(&entry, self.max_value_size)?,
+        };
+        Ok(Some(Found { entry, value }))
+    }
+
+    /// A file that is gone because its section was pruned meanwhile holds nothing.
+    pub(super) fn unless_pruned<T>(&self, index: u64, result: Result<Option<T>>) -> Result<Option<T>> {
+        match result {
+            Err(Error::NotFound { .. } | Error::ItemOutOfRange { .. }) if index < self.floor() => Ok(None),
+            other => other,
+        }
+    }
+
+    /// Nothing, or the error of an index whose entry is gone with its page.
+    fn none_or_lost<T>(&self, index: u64) -> Result<Option<T>> {
+        if !self.is_damaged(index) {
+            return Ok(None);
+        }
+        let (records, _) = self.files_of(self.number_of(index));
+        Err(Error::Damaged {
+            path: records.path(),
+            offset: 0,
+            reason: format!("the entry of index {index} was durable and cannot be read; put it again"),
+        })
+    }
+}

@@ -1,0 +1,49 @@
+//! The archive: sections, indices and keys put together.
+//!
+//! ```text
+//! Archive (one writer) ── Writer ──┐
+//!        │ deref                   ├── Shared: sections · key index · runs · floor · damage
+//! Reader (any thread) ─────────────┤
+//! ReadOnly (other process) ────────┘
+//! ```
+//!
+//! - `handle`, `reader`, `read_only`, `options`: what users hold. `writer`, `shared`: the state
+//!   behind it, without types.
+//! - `recovery`, `load`, `adopt`: from files to state. `prune`, `rewrite`, `destroy`: taking away.
+//! - `lookup`, `presence`, `batch`, `range`, `verify`: reading.
+
+mod adopt;
+mod batch;
+mod compression;
+mod destroy;
+mod entry;
+mod handle;
+mod load;
+mod lookup;
+mod options;
+mod presence;
+mod prune;
+mod range;
+mod read_only;
+mod reader;
+mod recovery;
+mod rewrite;
+mod section;
+mod settings;
+mod shared;
+mod stats;
+mod upkeep;
+mod verify;
+mod writer;
+
+pub use compression::Compression;
+pub use handle::Archive;
+pub use options::Options;
+pub use range::Range;
+pub use read_only::ReadOnly;
+pub use reader::{Id, Item, Lookup, Reader, Status};
+pub use recovery::Recovery;
+pub use settings::Settings;
+pub use stats::{Histogram, SectionInfo, Stats};
+pub use verify::{DamagedEntry, VerifyEvent, VerifyReport};
+pub use writer::Put;

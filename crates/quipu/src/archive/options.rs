@@ -1,0 +1,284 @@
+//! How an archive is opened.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::adopt;
+use super::compression::Compression;
+use super::read_only::ReadOnly;
+use super::recovery::Recovery;
+use super::settings;
+use super::writer::Archive;
+use crate::error::{Error, Result};
+use crate::format::{Layout, MAX_VALUE_SIZE};
+use crate::index::TranslatorSpec;
+use crate::key::Key;
+use crate::paged::PageCache;
+use crate::storage::{Disk, Storage};
+use crate::value::Value;
+
+const DEFAULT_CACHE_BYTES: usize = 64 << 20;
+const DEFAULT_WRITE_BUFFER_BYTES: usize = 1 << 20;
+const DEFAULT_OPEN_FILES: usize = 512;
+const MIN_OPEN_FILES: usize = 8;
+
+/// How to open or create an archive.
+///
+/// The *settings* are kept by the archive: they count when it is created, and when it is opened
+/// again one that is given and differs is [`Error::Settings`]. The *limits* count for this open
+/// alone.
+///
+/// ```
+/// use quipu::{Archive, Bytes, Compression, Options};
+///
+/// let folder = tempfile::tempdir()?;
+/// let archive: Archive<[u8; 32]> = Options::new()
+///     .items_per_section(4096)
+///     .compression(Compression::Zstd(3))
+///     .open(folder.path().join("blocks"))?;
+/// assert_eq!(archive.settings().items_per_section, 4096);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Options {
+    pub(super) items_per_section: Option<u64>,
+    pub(super) page_size: Option<u16>,
+    pub(super) key_size: Option<usize>,
+    pub(super) layout: Option<Layout>,
+    pub(super) translator: Option<TranslatorSpec>,
+    pub(super) partitions: (Option<String>, Option<String>),
+    pub(super) compression: Option<Compression>,
+    pub(super) page_cache: Option<PageCache>,
+    pub(super) write_buffer: usize,
+    pub(super) max_open_files: usize,
+    pub(super) max_value_size: u32,
+    pub(super) create: bool,
+    pub(super) progress: Option<Progress>,
+}
+
+/// What is told of long work: (done, of all).
+pub(super) type Progress = Arc<dyn Fn(u64, u64) + Send + Sync>;
+
+impl Default for Options {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("items_per_section", &self.items_per_section)
+            .field("page_size", &self.page_size)
+            .field("key_size", &self.key_size)
+            .field("layout", &self.layout)
+            .field("partitions", &self.partitions)
+            .field("compression", &self.compression)
+            .field("write_buffer", &self.write_buffer)
+            .field("max_open_files", &self.max_open_files)
+            .field("max_value_size", &self.max_value_size)
+            .field("create", &self.create)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Settings: kept by the archive.
+impl Options {
+    /// The defaults: 65,536 items a section, pages of 4,084 bytes, no compression, a page cache of
+    /// 64 MiB, write buffers of 1 MiB, 512 open files.
+    pub fn new() -> Self {
+        Self {
+            items_per_section: None,
+            page_size: None,
+            key_size: None,
+            layout: None,
+            translator: None,
+            partitions: (None, None),
+            compression: None,
+            page_cache: None,
+            write_buffer: DEFAULT_WRITE_BUFFER_BYTES,
+            max_open_files: DEFAULT_OPEN_FILES,
+            max_value_size: MAX_VALUE_SIZE,
+            create: true,
+            progress: None,
+        }
+    }
+
+    /// How many indices one section spans, from 1 to `u64::MAX`. It is the unit of pruning.
+    pub fn items_per_section(mut self, items: u64) -> Self {
+        self.items_per_section = Some(items);
+        self
+    }
+
+    /// Bytes of a page of the index files, without its checksums, from 1 to 65,535. With 4,084 a
+    /// page takes 4,096 bytes on disk.
+    pub fn page_size(mut self, bytes: u16) -> Self {
+        self.page_size = Some(bytes);
+        self
+    }
+
+    /// Bytes of a key; needed only to create an archive whose key type has no fixed size.
+    pub fn key_size(mut self, bytes: usize) -> Self {
+        self.key_size = Some(bytes);
+        self
+    }
+
+    /// The header of new section files: [`Layout::V1`], or [`Layout::V0`] for readers of
+    /// commonware-storage 2026.4.0.
+    pub fn layout(mut self, layout: Layout) -> Self {
+        self.layout = Some(layout);
+        self
+    }
+
+    /// How keys are shortened in memory; `Hashed<EightCap>` with a random seed when not given.
+    pub fn translator(mut self, translator: impl Into<TranslatorSpec>) -> Self {
+        self.translator = Some(translator.into());
+        self
+    }
+
+    /// The partitions (folders) of the index files and of the value files: `index` and `values`
+    /// when not given.
+    pub fn partitions(mut self, index: impl Into<String>, values: impl Into<String>) -> Self {
+        self.partitions = (Some(index.into()), Some(values.into()));
+        self
+    }
+
+    /// How values are stored, from the next new section on; the archive's own setting when not
+    /// given, [`Compression::Off`] for a new one.
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.compression = Some(compression);
+        self
+    }
+}
+
+/// Limits: for this open alone.
+impl Options {
+    /// The cache for pages of index files; give the same to several archives and they share it.
+    pub fn page_cache(mut self, cache: PageCache) -> Self {
+        self.page_cache = Some(cache);
+        self
+    }
+
+    /// Bytes of values that a section gathers before it writes them to its file. Each section
+    /// that has been put to since the last sync has a buffer of its own.
+    pub fn write_buffer(mut self, bytes: usize) -> Self {
+        self.write_buffer = bytes;
+        self
+    }
+
+    /// How many section files may be open at a time, at least 8. Beside them the archive has its
+    /// lock and its marks open.
+    pub fn max_open_files(mut self, files: usize) -> Self {
+        self.max_open_files = files;
+        self
+    }
+
+    /// The longest value that is taken or given, in bytes, before compression.
+    pub fn max_value_size(mut self, bytes: u32) -> Self {
+        self.max_value_size = bytes;
+        self
+    }
+
+    /// Whether to create an archive where there is none; otherwise that is
+    /// [`Error::NotAnArchive`].
+    pub fn create(mut self, create: bool) -> Self {
+        self.create = create;
+        self
+    }
+
+    /// Called with (done, of all) in sections while an archive is opened or adopted.
+    pub fn progress(mut self, progress: impl Fn(u64, u64) + Send + Sync + 'static) -> Self {
+        self.progress = Some(Arc::new(progress));
+        self
+    }
+}
+
+/// Opening.
+impl Options {
+    /// Opens the archive in a folder, for writing; creates it where there is none.
+    ///
+    /// Costs one pass over the index files; values are not read.
+    pub fn open<K: Key, V: Value>(self, path: impl AsRef<Path>) -> Result<Archive<K, V>> {
+        let disk = if self.create {
+            self.check()?;
+            Disk::create(path)?
+        } else {
+            open_disk(path.as_ref())?
+        };
+        self.open_on(Arc::new(disk))
+    }
+
+    /// Opens the archive of a storage of any kind, for writing.
+    pub fn open_on<K: Key, V: Value>(self, storage: Arc<dyn Storage>) -> Result<Archive<K, V>> {
+        Archive::open_on(storage, self)
+    }
+
+    /// Opens the archive in a folder for reading, beside a writer in this or another process. It
+    /// changes no file and takes no lock.
+    pub fn open_read_only<K: Key, V: Value>(self, path: impl AsRef<Path>) -> Result<ReadOnly<K, V>> {
+        let disk = open_disk(path.as_ref())?;
+        self.open_read_only_on(Arc::new(disk))
+    }
+
+    /// Opens the archive of a storage of any kind for reading.
+    pub fn open_read_only_on<K: Key, V: Value>(self, storage: Arc<dyn Storage>) -> Result<ReadOnly<K, V>> {
+        ReadOnly::open_on(storage, self)
+    }
+
+    /// Turns a store of commonware-storage's prunable archive (2026.4.0 or 2026.10.0) into an
+    /// archive, in place: no section is rewritten. Key size, page size, items per section and
+    /// compression must be those the store was written with; a store that does not fit them is
+    /// refused unchanged.
+    ///
+    /// Ends of files that a crash tore are cut, as the report tells; the partition of validation
+    /// marks that 2026.10.0 keeps is renamed, so that it does not refuse the store later.
+    ///
+    /// Costs one pass over the index files, and over the values at the end of each section.
+    pub fn adopt(self, path: impl AsRef<Path>) -> Result<Recovery> {
+        self.adopt_on(Arc::new(open_disk(path.as_ref())?))
+    }
+
+    /// As [`adopt`](Self::adopt), for a storage of any kind.
+    pub fn adopt_on(self, storage: Arc<dyn Storage>) -> Result<Recovery> {
+        adopt::adopt(storage, self)
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        let refuse = |option, reason: &str| {
+            Err(Error::InvalidOption {
+                option,
+                reason: reason.to_owned(),
+            })
+        };
+        if self.items_per_section == Some(0) {
+            return refuse("items_per_section", "a section spans at least 1 index");
+        }
+        if self.page_size == Some(0) {
+            return refuse("page_size", "a page has 1 to 65,535 bytes");
+        }
+        if self.max_open_files < MIN_OPEN_FILES {
+            return refuse("max_open_files", "an archive needs at least 8 open files");
+        }
+        let (index, values) = &self.partitions;
+        settings::check_partitions(
+            index.as_deref().unwrap_or("index"),
+            values.as_deref().unwrap_or("values"),
+        )?;
+        self.compression.map_or(Ok(()), Compression::check)
+    }
+
+    pub(super) fn cache(&self) -> PageCache {
+        self.page_cache.clone().unwrap_or_else(|| PageCache::new(DEFAULT_CACHE_BYTES))
+    }
+}
+
+fn open_disk(path: &Path) -> Result<Disk> {
+    match Disk::open(path) {
+        Err(Error::NotFound { path }) => Err(Error::NotAnArchive {
+            path,
+            reason: "there is no such folder".to_owned(),
+        }),
+        other => other,
+    }
+}

@@ -1,0 +1,72 @@
+//! What is stored, missing or damaged: answers that combine the stored runs with known damage.
+
+use super::lookup::{By, Want};
+use super::reader::Status;
+use super::shared::Shared;
+use super::stats::SectionInfo;
+use crate::error::Result;
+use crate::index::Candidates;
+
+impl Shared {
+    pub(super) fn status(&self, index: u64) -> Result<Status> {
+        if index < self.floor() {
+            return Ok(Status::Pruned);
+        }
+        if self.is_damaged(index) {
+            return Ok(Status::Damaged);
+        }
+        match self.find(By::Index(index), Want::Value) {
+            Ok(Some(_)) => Ok(Status::Present),
+            Ok(None) if index < self.floor() => Ok(Status::Pruned),
+            Ok(None) => Ok(Status::Missing),
+            Err(error) if error.is_corruption() => Ok(Status::Damaged),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) fn missing_items(&self, start: u64, max: usize) -> Vec<u64> {
+        let start = start.max(self.floor());
+        let runs = self.runs.read();
+        let mut missing = runs.missing_items(start, max);
+        // What is damaged was stored once, so everything before it is known to be missing too.
+        let last_damaged = self.damage.read().indices.last();
+        let after_last = match runs.last() {
+            Some(last) => last.checked_add(1),
+            None => Some(0),
+        };
+        if let (Some(last), Some(after_last)) = (last_damaged, after_last) {
+            let rest = max.saturating_sub(missing.len());
+            missing.extend((after_last.max(start)..=last).take(rest));
+        }
+        missing
+    }
+
+    /// Where an item probably stands, to read several in the order of their places.
+    pub(super) fn place(&self, by: By<'_>) -> (u64, u64) {
+        match by {
+            By::Index(index) => {
+                let number = self.number_of(index);
+                let position = self.section(number).and_then(|section| section.positions.read().first(index));
+                (number, position.unwrap_or(0))
+            }
+            By::Key(key) => {
+                let mut candidates = Candidates::default();
+                self.keys.lookup(self.translator.translate(key), &mut candidates);
+                let first = candidates.as_slice().first();
+                first.and_then(|&location| self.locations.resolve(location)).unwrap_or_default()
+            }
+        }
+    }
+
+    pub(super) fn section_infos(&self) -> Vec<SectionInfo> {
+        let info = |section: std::sync::Arc<super::section::Section>| SectionInfo {
+            section: section.number,
+            entries: section.pair.records.len(),
+            damaged: section.damaged_len(),
+            index_bytes: section.pair.records.disk_len(),
+            value_bytes: section.pair.values.disk_len(),
+            compressed: section.compressed,
+        };
+        self.all_sections().into_iter().map(info).collect()
+    }
+}

@@ -1,0 +1,277 @@
+//! Reading: everything that can be asked of an archive.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::{RangeBounds, RangeInclusive};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::lookup::{By, Found, Want};
+use super::range::Range;
+use super::settings::Settings;
+use super::shared::Shared;
+use super::stats::{SectionInfo, Stats};
+use super::verify::{VerifyEvent, VerifyReport};
+use crate::error::Result;
+use crate::key::Key;
+use crate::value::Value;
+
+/// Reads an archive, beside its writer and from any thread; cheap to clone.
+///
+/// A reader sees every item whose put has returned, durable or not, and never waits for a write
+/// or a flush. It stays usable when the writer is dropped.
+///
+/// A look-up by index reads one entry and one value. A look-up by key does the same, and reads
+/// one more entry for each other key that shares the short form (see [`index`](crate::index)).
+/// Entries come through the page cache; values are read from their file, or from the write
+/// buffer, with one copy. Every checksum is checked on the way.
+///
+/// # Errors
+///
+/// Reads fail with [`Error::Checksum`](crate::Error::Checksum) and its kin where the bytes on
+/// disk are damaged, with [`Error::Io`](crate::Error::Io) where they cannot be read, with
+/// [`Error::Codec`](crate::Error::Codec) where a value is not of the type `V`.
+pub struct Reader<K, V = Bytes> {
+    pub(super) shared: Arc<Shared>,
+    types: PhantomData<fn() -> (K, V)>,
+}
+
+/// An item: what was put.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item<K, V = Bytes> {
+    /// Its index.
+    pub index: u64,
+    /// Its key.
+    pub key: K,
+    /// Its value.
+    pub value: V,
+}
+
+/// What an archive knows of an index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It holds an item that can be read.
+    Present,
+    /// It lies below the floor.
+    Pruned,
+    /// It was never stored, as far as is known.
+    Missing,
+    /// It was durable and cannot be read any more.
+    Damaged,
+}
+
+/// What an item can be asked for by: its index (`u64`), its key (`&K`), or an [`Id`].
+pub trait Lookup<K>: Copy {
+    #[doc(hidden)]
+    fn by(&self) -> By<'_>;
+}
+
+/// An index or a key, where both occur side by side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Id<'a, K> {
+    /// The item at this index.
+    Index(u64),
+    /// The item under this key.
+    Key(&'a K),
+}
+
+impl<K> Lookup<K> for u64 {
+    fn by(&self) -> By<'_> {
+        By::Index(*self)
+    }
+}
+
+impl<K: Key> Lookup<K> for &K {
+    fn by(&self) -> By<'_> {
+        By::Key(self.as_bytes())
+    }
+}
+
+impl<K: Key + Copy> Lookup<K> for Id<'_, K> {
+    fn by(&self) -> By<'_> {
+        match self {
+            Self::Index(index) => By::Index(*index),
+            Self::Key(key) => By::Key(key.as_bytes()),
+        }
+    }
+}
+
+impl<K, V> Clone for Reader<K, V> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            types: PhantomData,
+        }
+    }
+}
+
+impl<K, V> fmt::Debug for Reader<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").field("path", &self.shared.path()).finish_non_exhaustive()
+    }
+}
+
+impl<K, V> Reader<K, V> {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            types: PhantomData,
+        }
+    }
+}
+
+/// Items.
+impl<K: Key, V: Value> Reader<K, V> {
+    /// The value under an index or a key, or none. At an index with several items: the first that
+    /// was stored. A key that is stored at several indices: the item at any live one.
+    pub fn get(&self, id: impl Lookup<K>) -> Result<Option<V>> {
+        let found = self.find(id.by())?;
+        found.map(|found| V::decode(found.value)).transpose()
+    }
+
+    /// As [`get`](Self::get), with index and key.
+    pub fn get_item(&self, id: impl Lookup<K>) -> Result<Option<Item<K, V>>> {
+        self.find(id.by())?.map(item).transpose()
+    }
+
+    /// All values at an index, in the order stored; none where it holds nothing or is pruned.
+    pub fn get_all(&self, index: u64) -> Result<Vec<V>> {
+        let started = Instant::now();
+        let found = self.shared.find_all(index);
+        self.shared.counters.gets.record(started);
+        found?.into_iter().map(|found| V::decode(found.value)).collect()
+    }
+
+    /// The values of several ids, in their order. They are read in the order of their places on
+    /// disk.
+    pub fn get_many<I>(&self, ids: I) -> Result<Vec<Option<V>>>
+    where
+        I: IntoIterator,
+        I::Item: Lookup<K>,
+    {
+        let ids: Vec<_> = ids.into_iter().collect();
+        let mut order: Vec<_> = (0..ids.len()).collect();
+        order.sort_by_cached_key(|&at| ids.get(at).map(|id| self.shared.place(id.by())));
+        let mut values: Vec<Option<V>> = Vec::new();
+        values.resize_with(ids.len(), || None);
+        for at in order {
+            if let (Some(id), Some(value)) = (ids.get(at), values.get_mut(at)) {
+                *value = self.get(*id)?;
+            }
+        }
+        Ok(values)
+    }
+
+    /// The items with an index in `range`, in index order, forwards or backwards; at an index with
+    /// several items all of them, in the order stored. Skips gaps, reads ahead, and goes on while
+    /// the writer does: it yields what is stored when it gets there.
+    ///
+    /// An item that is damaged is yielded as an error, and the iterator goes on behind it.
+    pub fn range(&self, range: impl RangeBounds<u64>) -> Range<K, V> {
+        Range::new(self.clone(), range)
+    }
+
+    fn find(&self, by: By<'_>) -> Result<Option<Found>> {
+        let started = Instant::now();
+        let found = self.shared.find(by, Want::Value);
+        self.shared.counters.gets.record(started);
+        found
+    }
+}
+
+pub(super) fn item<K: Key, V: Value>(found: Found) -> Result<Item<K, V>> {
+    Ok(Item {
+        index: found.entry.index(),
+        key: K::from_bytes(found.entry.key())?,
+        value: V::decode(found.value)?,
+    })
+}
+
+/// Presence and gaps; none of these reads a value, but for [`status`](Reader::status).
+impl<K: Key, V: Value> Reader<K, V> {
+    /// Whether an index or a key is stored. For an index it reads nothing from disk.
+    pub fn has(&self, id: impl Lookup<K>) -> Result<bool> {
+        self.shared.counters.has.fetch_add(1, Ordering::Relaxed);
+        match id.by() {
+            By::Index(index) => Ok(self.shared.runs.read().contains(index)),
+            By::Key(key) => Ok(self.shared.find_key(key, None, Want::Entry)?.is_some()),
+        }
+    }
+
+    /// Whether the key is stored at that index.
+    pub fn has_at(&self, index: u64, key: &K) -> Result<bool> {
+        self.shared.counters.has.fetch_add(1, Ordering::Relaxed);
+        let found = self.shared.find_key(key.as_bytes(), Some(index), Want::Entry)?;
+        Ok(found.is_some())
+    }
+
+    /// What is known of an index. Where an item is stored, it is read and checked.
+    pub fn status(&self, index: u64) -> Result<Status> {
+        self.shared.status(index)
+    }
+
+    /// The end of the run of stored indices that holds `index`, and the start of the next run
+    /// after it.
+    pub fn next_gap(&self, index: u64) -> (Option<u64>, Option<u64>) {
+        self.shared.runs.read().next_gap(index)
+    }
+
+    /// Up to `max` indices from `start` on that hold nothing readable and lie before a later index
+    /// that was stored. Nothing is missing below the floor.
+    pub fn missing_items(&self, start: u64, max: usize) -> Vec<u64> {
+        self.shared.missing_items(start, max)
+    }
+
+    /// The runs of stored indices, inclusive, ascending.
+    pub fn ranges(&self) -> Vec<RangeInclusive<u64>> {
+        self.ranges_from(0)
+    }
+
+    /// As [`ranges`](Self::ranges), from the run on that holds or follows `index`.
+    pub fn ranges_from(&self, index: u64) -> Vec<RangeInclusive<u64>> {
+        self.shared.runs.read().ranges_from(index).collect()
+    }
+
+    /// The first stored index.
+    pub fn first_index(&self) -> Option<u64> {
+        self.shared.runs.read().first()
+    }
+
+    /// The last stored index.
+    pub fn last_index(&self) -> Option<u64> {
+        self.shared.runs.read().last()
+    }
+
+    /// The first index that is not pruned; 0 where nothing was.
+    pub fn floor(&self) -> u64 {
+        self.shared.floor()
+    }
+}
+
+/// The archive itself.
+impl<K: Key, V: Value> Reader<K, V> {
+    /// The settings that the archive keeps.
+    pub fn settings(&self) -> Settings {
+        self.shared.settings.read().clone()
+    }
+
+    /// What the archive counts and holds; looks at every section, reads nothing.
+    pub fn stats(&self) -> Stats {
+        self.shared.stats()
+    }
+
+    /// Every section, ascending.
+    pub fn sections(&self) -> Vec<SectionInfo> {
+        self.shared.section_infos()
+    }
+
+    /// Reads and checks everything: every page, every entry, every value. `tell` is called as it
+    /// goes on, with each damage as it is found. Damage that is found counts from then on: its
+    /// indices are [`Status::Damaged`] and missing.
+    pub fn verify(&self, tell: &mut dyn FnMut(VerifyEvent)) -> Result<VerifyReport> {
+        self.shared.verify(tell)
+    }
+}

@@ -1,0 +1,334 @@
+//! Opening: from files to state, and what has to be put right on the way.
+//!
+//! The order matters. Settings are checked before anything is touched; a writer holds the lock
+//! before it changes a file; what an interrupted prune, rewrite or removal left is finished first;
+//! then each section is recovered on its own and read into memory.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::load::{self, Loaded};
+use super::options::Options;
+use super::section::Section;
+use super::settings;
+use super::shared::Shared;
+use super::writer::Writer;
+use crate::error::{Error, Result};
+use crate::format::{NEW_SUFFIX, section_name, section_number};
+use crate::journal::{Present, SectionReport, Trust};
+use crate::manifest::{self, Manifest, Marks, MarksLog, State};
+use crate::storage::{Access, Lock, Storage};
+
+/// What opening an archive found and put right.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Recovery {
+    /// Sections of which something was cut, and why; torn ends that a crash left.
+    pub sections: Vec<SectionReport>,
+    /// Files that were removed: leftovers of a prune, of a creation, values without entries.
+    pub removed: Vec<PathBuf>,
+    /// Indices that were durable and cannot be read.
+    pub damaged: u64,
+    /// Whether the durable marks were not whole: what they protected may have been cut as a torn
+    /// end.
+    pub marks_incomplete: bool,
+}
+
+impl Recovery {
+    /// Whether everything was as a clean end leaves it.
+    pub fn is_clean(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The section files of an archive.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    pub(super) index: BTreeSet<u64>,
+    pub(super) values: BTreeSet<u64>,
+    /// (partition is the index's, name): blobs whose creation was interrupted.
+    pub(super) unfinished: Vec<(bool, String)>,
+}
+
+/// Opens for writing; creates where there is nothing.
+pub(super) fn open_writer(
+    storage: Arc<dyn Storage>,
+    options: &Options,
+    key_size_of_type: Option<usize>,
+) -> Result<(Writer, Recovery)> {
+    options.check()?;
+    let stored = Manifest::load(&*storage)?;
+    let key_size = settings::key_size(key_size_of_type, options, stored.as_ref())?;
+    match &stored {
+        Some(manifest) => settings::check_against(options, key_size, manifest, storage.path("", ""))?,
+        None => refuse_to_create(&*storage, options)?,
+    }
+    let lock = lock(&*storage)?;
+    // Another writer may have changed it until the lock was ours.
+    let manifest = match Manifest::load(&*storage)? {
+        Some(manifest) => manifest,
+        None => {
+            let manifest = settings::new_manifest(options, key_size)?;
+            manifest.store(&storage)?;
+            manifest
+        }
+    };
+    let (writer, recovery) = Opening::new(storage, options, manifest, Trust::Ordered).write(lock)?;
+    Ok((writer, recovery))
+}
+
+/// Turns a store without a manifest into an archive.
+pub(super) fn take_over(
+    storage: Arc<dyn Storage>,
+    options: &Options,
+    manifest: Manifest,
+    lock: Box<dyn Lock>,
+) -> Result<Recovery> {
+    let opening = Opening::new(Arc::clone(&storage), options, manifest.clone(), Trust::Unordered);
+    let (mut writer, recovery) = opening.write(lock)?;
+    // Last: a crash before it leaves a store that can be adopted again.
+    manifest.store(&storage)?;
+    writer.close()?;
+    Ok(recovery)
+}
+
+/// Opens for reading only; changes nothing.
+pub(super) fn open_reader(
+    storage: Arc<dyn Storage>,
+    options: &Options,
+    key_size_of_type: Option<usize>,
+) -> Result<(Arc<Shared>, Manifest)> {
+    let path = storage.path("", "");
+    let Some(manifest) = Manifest::load(&*storage)? else {
+        return Err(Error::NotAnArchive {
+            path,
+            reason: "it has no manifest".to_owned(),
+        });
+    };
+    let key_size = settings::key_size(key_size_of_type, options, Some(&manifest))?;
+    settings::check_against(options, key_size, &manifest, path)?;
+    let (marks, _) = MarksLog::open(&storage)?;
+    let shared = Arc::new(Shared::new(storage, options, &manifest, Access::Read));
+    let listing = Listing::read(&shared)?;
+    let floor = shared.floor();
+    for &number in listing.index.range(floor..) {
+        match load::load(&shared, number, listing.present(number), marks.marks(), Trust::Ordered) {
+            // Pruned since the folder was listed.
+            Err(Error::NotFound { .. }) => {}
+            loaded => flush_tail(&loaded?.section, marks.marks())?,
+        }
+    }
+    note_lost_sections(&shared, &listing, marks.marks());
+    Ok((shared, manifest))
+}
+
+/// What a reader sees beyond the marks is made durable before it is seen.
+fn flush_tail(section: &Section, marks: &Marks) -> Result<()> {
+    let marked = marks.sections.get(&section.number).map_or(0, |mark| mark.records);
+    if section.pair.records.len() == marked {
+        return Ok(());
+    }
+    load::flush(section)
+}
+
+pub(super) fn lock(storage: &dyn Storage) -> Result<Box<dyn Lock>> {
+    let program = std::env::current_exe().ok();
+    let program = program.as_deref().and_then(|path| path.file_name());
+    let program = program.unwrap_or_default().to_string_lossy().into_owned();
+    let holder = format!("process {} ({program})", std::process::id());
+    storage.lock(manifest::PARTITION, manifest::LOCK, &holder)
+}
+
+/// An archive is created only where nothing of one is.
+fn refuse_to_create(storage: &dyn Storage, options: &Options) -> Result<()> {
+    let reason = if !options.create {
+        "it has no manifest, and creating one was not asked for"
+    } else if has_sections(storage, options)? {
+        "it has section files but no manifest; adopt it first"
+    } else {
+        return Ok(());
+    };
+    Err(Error::NotAnArchive {
+        path: storage.path("", ""),
+        reason: reason.to_owned(),
+    })
+}
+
+fn has_sections(storage: &dyn Storage, options: &Options) -> Result<bool> {
+    let (index, values) = &options.partitions;
+    let index = storage.list(index.as_deref().unwrap_or("index"))?;
+    let values = storage.list(values.as_deref().unwrap_or("values"))?;
+    Ok(!index.is_empty() || !values.is_empty())
+}
+
+/// An open for writing that is under way.
+struct Opening<'a> {
+    storage: Arc<dyn Storage>,
+    options: &'a Options,
+    manifest: Manifest,
+    trust: Trust,
+    recovery: Recovery,
+}
+
+impl<'a> Opening<'a> {
+    fn new(storage: Arc<dyn Storage>, options: &'a Options, manifest: Manifest, trust: Trust) -> Self {
+        Self {
+            storage,
+            options,
+            manifest,
+            trust,
+            recovery: Recovery::default(),
+        }
+    }
+
+    fn write(mut self, lock: Box<dyn Lock>) -> Result<(Writer, Recovery)> {
+        if self.manifest.state == State::Destroying {
+            self.finish_destruction()?;
+        }
+        let (marks, whole) = MarksLog::open(&self.storage)?;
+        self.recovery.marks_incomplete = !whole;
+        let shared = Arc::new(Shared::new(
+            Arc::clone(&self.storage),
+            self.options,
+            &self.manifest,
+            Access::Write,
+        ));
+        let listing = self.clean_up(&shared, marks.marks())?;
+        self.change_compression(&shared, &listing)?;
+        self.load_sections(&shared, &listing, marks.marks())?;
+        note_lost_sections(&shared, &listing, marks.marks());
+        self.recovery.damaged = shared.damage.read().indices.count_saturating();
+        let files = self.options.max_open_files;
+        let mut writer = Writer::new(shared, self.manifest, marks, lock, files)?;
+        writer.mark_loaded()?;
+        if let State::Rewinding(index) = writer.manifest.state {
+            writer.rewind(index)?;
+        }
+        Ok((writer, self.recovery))
+    }
+
+    fn finish_destruction(&mut self) -> Result<()> {
+        let shared = Shared::new(Arc::clone(&self.storage), self.options, &self.manifest, Access::Write);
+        super::destroy::remove_sections(&shared)?;
+        self.manifest = settings::new_manifest(self.options, self.manifest.key_size as usize)?;
+        MarksLog::open(&self.storage)?.0.rewrite(|marks| *marks = Marks::default())?;
+        self.manifest.store(&self.storage)
+    }
+
+    /// Lists the sections and removes what an interrupted prune or creation left.
+    fn clean_up(&mut self, shared: &Shared, marks: &Marks) -> Result<Listing> {
+        let mut listing = Listing::read(shared)?;
+        let floor = shared.floor();
+        let unfinished = std::mem::take(&mut listing.unfinished);
+        let mut gone: Vec<(bool, String)> = unfinished;
+        let orphan = |&&number: &&u64| {
+            let unknown = !marks.sections.get(&number).is_some_and(|mark| mark.records > 0);
+            number < floor || (unknown && !listing.index.contains(&number))
+        };
+        gone.extend(listing.index.range(..floor).map(|&number| (true, section_name(number))));
+        gone.extend(listing.values.iter().filter(orphan).map(|&number| (false, section_name(number))));
+        for (is_index, name) in &gone {
+            let partition = if *is_index { &shared.partitions.index } else { &shared.partitions.values };
+            shared.storage.remove(partition, name)?;
+            self.recovery.removed.push(shared.storage.path(partition, name));
+            if let Some(number) = section_number(name) {
+                if *is_index { listing.index.remove(&number) } else { listing.values.remove(&number) };
+            }
+        }
+        for is_index in [true, false] {
+            if gone.iter().any(|(of, _)| *of == is_index) {
+                let partition = if is_index { &shared.partitions.index } else { &shared.partitions.values };
+                shared.storage.sync_partition(partition)?;
+            }
+        }
+        Ok(listing)
+    }
+
+    /// Sections that exist keep the compression they were written with.
+    fn change_compression(&mut self, shared: &Shared, listing: &Listing) -> Result<()> {
+        let Some(wanted) = self.options.compression else {
+            return Ok(());
+        };
+        let map = &mut self.manifest.compression;
+        if map.current == wanted {
+            return Ok(());
+        }
+        let existing: Vec<u64> = listing.index.iter().copied().collect();
+        map.change(wanted, &existing, self.manifest.items_per_section);
+        self.manifest.store(&self.storage)?;
+        *shared.compression.write() = self.manifest.compression.clone();
+        shared.settings.write().compression = wanted;
+        Ok(())
+    }
+
+    fn load_sections(&mut self, shared: &Shared, listing: &Listing, marks: &Marks) -> Result<()> {
+        let mut numbers = listing.index.clone();
+        // Values whose index file is gone, but was durable: the section stays, damaged.
+        numbers.extend(&listing.values);
+        let all = numbers.len() as u64;
+        for (done, number) in numbers.into_iter().enumerate() {
+            let Loaded { report, .. } =
+                load::load(shared, number, listing.present(number), marks, self.trust)?;
+            if !report.is_clean() {
+                self.recovery.sections.push(report);
+            }
+            if let Some(progress) = &self.options.progress {
+                progress(done as u64 + 1, all);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Listing {
+    /// Lists both partitions; a name that is no section's, or of a section that the settings do
+    /// not allow, is an error.
+    pub(super) fn read(shared: &Shared) -> Result<Self> {
+        let mut listing = Self::default();
+        for is_index in [true, false] {
+            let partition = if is_index { &shared.partitions.index } else { &shared.partitions.values };
+            for name in shared.storage.list(partition)? {
+                match Self::classify(shared, &name) {
+                    Ok(Some(number)) if is_index => drop(listing.index.insert(number)),
+                    Ok(Some(number)) => drop(listing.values.insert(number)),
+                    Ok(None) => listing.unfinished.push((is_index, name)),
+                    Err(reason) => {
+                        let path = shared.storage.path(partition, &name);
+                        return Err(Error::NotABlob { path, reason });
+                    }
+                }
+            }
+        }
+        Ok(listing)
+    }
+
+    fn classify(shared: &Shared, name: &str) -> Result<Option<u64>, &'static str> {
+        let finished = name.strip_suffix(NEW_SUFFIX);
+        let unfinished = finished.is_some_and(|name| section_number(name).is_some());
+        match section_number(name) {
+            Some(number) if shared.number_of(number) == number => Ok(Some(number)),
+            Some(_) => Err("its number is no multiple of the archive's items per section"),
+            None if unfinished => Ok(None),
+            None => Err("its name is not that of a section, 16 hex digits"),
+        }
+    }
+
+    pub(super) fn present(&self, number: u64) -> Present {
+        Present {
+            records: self.index.contains(&number),
+            values: self.values.contains(&number),
+        }
+    }
+}
+
+/// Sections that were durable and of which no file is left: all their indices are damaged.
+fn note_lost_sections(shared: &Shared, listing: &Listing, marks: &Marks) {
+    let floor = shared.floor.load(Ordering::Acquire);
+    for (number, mark) in marks.sections.range(floor..) {
+        if !listing.index.contains(number) && !listing.values.contains(number) {
+            load::note_lost_runs(shared, &mark.runs);
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Writing a section's index file anew without some of its entries.
+//!
+//! The value file stays as it is: the entries that are kept point where they pointed, and the
+//! values between them that nobody points to any more are dead bytes until the section is pruned.
+//! So one rename switches from the old section to the new one, and a crash leaves either.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::section::Section;
+use super::shared::Shared;
+use super::writer::Writer;
+use crate::error::Result;
+use crate::journal::{Durable, Pair, Present, RecordFile, Trust};
+
+const READ_AHEAD_BYTES: usize = 1 << 20;
+
+/// Which entries of a section stay.
+pub(super) struct Kept {
+    /// Their positions today, ascending.
+    positions: Vec<u64>,
+    /// (position, key) of the readable entries that go.
+    pub(super) dropped: Vec<(u64, Vec<u8>)>,
+    /// Where the last value ends that is still pointed to.
+    pub(super) value_bytes: u64,
+    unreadable: bool,
+}
+
+impl Kept {
+    /// Sorts the entries of a section by their index.
+    pub(super) fn read(shared: &Shared, section: &Section, keep: &dyn Fn(u64) -> bool) -> Result<Self> {
+        let mut kept = Self {
+            positions: Vec::new(),
+            dropped: Vec::new(),
+            value_bytes: 0,
+            unreadable: false,
+        };
+        section.pair.records.replay(0, READ_AHEAD_BYTES, &mut |position, entry| {
+            match entry {
+                Ok(entry) if keep(shared.entry.index(entry)) => {
+                    let (offset, size) = shared.entry.location(entry);
+                    kept.value_bytes = kept.value_bytes.max(offset.saturating_add(size.into()));
+                    kept.positions.push(position);
+                }
+                Ok(entry) => kept.dropped.push((position, shared.entry.key(entry).to_vec())),
+                Err(_) => kept.unreadable = true,
+            }
+            ControlFlow::Continue(())
+        })?;
+        kept.value_bytes = kept.value_bytes.min(section.pair.values.len());
+        Ok(kept)
+    }
+
+    /// How many entries stay.
+    pub(super) fn len(&self) -> u64 {
+        self.positions.len() as u64
+    }
+
+    /// Whether the entries that stay are the first ones, so that a cut does it.
+    pub(super) fn is_prefix(&self) -> bool {
+        !self.unreadable && self.positions.last().is_none_or(|&last| last + 1 == self.len())
+    }
+}
+
+impl Writer {
+    /// Puts a new index file with the kept entries in place of the old one. Nothing of the
+    /// section waits to be written. Readers find every kept item at any time: its new place is
+    /// known before the switch, its old one until after it.
+    pub(super) fn rewrite_section(&mut self, section: &Arc<Section>, kept: &Kept) -> Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let keys = write_index_file(&shared, section, kept)?;
+        let (records, values) = shared.files_of(section.number);
+        let durable = Durable {
+            records: kept.len(),
+            value_bytes: kept.value_bytes,
+        };
+        let present = Present {
+            records: true,
+            values: true,
+        };
+        let (pair, _) = Pair::open(records, values, present, &shared.pair, durable, Trust::Ordered)?;
+        let new = Section::new(section.number, pair, section.compressed);
+        let mut moved = Vec::new();
+        for (to, (from, index, key)) in (0..).zip(keys) {
+            new.positions.write().insert(index, to);
+            if section.is_damaged(from) {
+                new.note_damage(to, index);
+            }
+            if to != from {
+                let location = shared.locations.locate(section.number, to)?;
+                let translated = shared.translator.translate(&key);
+                shared.keys.insert(translated, location, &|_| false)?;
+                moved.push((from, key));
+            }
+        }
+        shared.sections.write().insert(section.number, Arc::new(new));
+        self.forget_keys(section, &moved);
+        self.forget_keys(section, &kept.dropped);
+        section.pair.records.file().forget();
+        section.pair.values.file().forget();
+        Ok(())
+    }
+}
+
+/// Writes the kept entries into a new index file and switches to it; (old position, index, key)
+/// of each.
+fn write_index_file(shared: &Shared, section: &Section, kept: &Kept) -> Result<Vec<(u64, u64, Vec<u8>)>> {
+    let (records, _) = shared.files_of(section.number);
+    let mut keys = Vec::with_capacity(kept.positions.len());
+    let mut next = kept.positions.iter().copied();
+    RecordFile::replace(&records, &shared.pair.record, &mut |out| {
+        let Some(position) = next.next() else {
+            return Ok(false);
+        };
+        section.pair.records.read(position, out)?;
+        keys.push((position, shared.entry.index(out), shared.entry.key(out).to_vec()));
+        Ok(true)
+    })?;
+    Ok(keys)
+}

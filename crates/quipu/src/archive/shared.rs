@@ -1,0 +1,202 @@
+//! What writer and readers share: the sections, the key index, the stored runs, the floor.
+//!
+//! Locks are held for the time of a look-up or an insertion, never during a read, a write or a
+//! flush of a file. There is one writer; a reader that finds an item has all of it, since the
+//! writer publishes an item in this order: value, entry, position, run, key.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::RwLock;
+
+use super::options::Options;
+use super::section::Section;
+use super::settings::Settings;
+use super::stats::Counters;
+use crate::error::Result;
+use crate::format::{EntryLayout, Layout};
+use crate::index::{KeyIndex, Locations, Runs};
+use crate::journal::{Pair, PairConfig, RecordConfig, ValueConfig};
+use crate::manifest::{CompressionMap, Manifest};
+use crate::paged::PageCache;
+use crate::storage::{Access, BlobFile, OpenFiles, Storage};
+
+/// The state of one open archive.
+pub(crate) struct Shared {
+    pub(super) settings: RwLock<Settings>,
+    pub(super) entry: EntryLayout,
+    pub(super) items_per_section: u64,
+    pub(super) max_value_size: u32,
+    pub(super) storage: Arc<dyn Storage>,
+    pub(super) files: Arc<OpenFiles>,
+    pub(super) cache: PageCache,
+    pub(super) partitions: Partitions,
+    pub(super) pair: PairConfig,
+    pub(super) compression: RwLock<CompressionMap>,
+    pub(super) translator: crate::index::TranslatorSpec,
+    pub(super) sections: RwLock<BTreeMap<u64, Arc<Section>>>,
+    pub(super) keys: KeyIndex,
+    pub(super) locations: Locations,
+    pub(super) runs: RwLock<Runs>,
+    pub(super) damage: RwLock<Damage>,
+    pub(super) has_damage: AtomicBool,
+    pub(super) floor: AtomicU64,
+    pub(super) counters: Counters,
+}
+
+/// The names of the two partitions.
+pub(super) struct Partitions {
+    pub(super) index: Arc<str>,
+    pub(super) values: Arc<str>,
+}
+
+/// Indices that were durable and cannot be read.
+#[derive(Default)]
+pub(super) struct Damage {
+    /// These indices hold nothing else.
+    pub(super) indices: Runs,
+    /// (section, position, index) found since the marks were last written.
+    pub(super) found: Vec<(u64, u64, u64)>,
+}
+
+impl Shared {
+    pub(super) fn new(
+        storage: Arc<dyn Storage>,
+        options: &Options,
+        manifest: &Manifest,
+        access: Access,
+    ) -> Self {
+        let settings = Settings::of(manifest);
+        let cache = options.cache();
+        let entry = settings.entry();
+        let files = OpenFiles::new(
+            Arc::clone(&storage),
+            options.max_open_files,
+            access,
+            manifest.layout,
+        );
+        Self {
+            entry,
+            items_per_section: settings.items_per_section,
+            translator: settings.translator,
+            max_value_size: options.max_value_size,
+            files,
+            partitions: Partitions {
+                index: Arc::from(manifest.index_partition.as_str()),
+                values: Arc::from(manifest.value_partition.as_str()),
+            },
+            pair: PairConfig {
+                record: RecordConfig {
+                    record_size: entry.size(),
+                    page_size: manifest.page_size,
+                    cache: cache.clone(),
+                },
+                value: ValueConfig {
+                    write_buffer: options.write_buffer,
+                },
+                location: location_of,
+            },
+            cache,
+            storage,
+            compression: RwLock::new(manifest.compression.clone()),
+            settings: RwLock::new(settings),
+            sections: RwLock::default(),
+            keys: KeyIndex::new(),
+            locations: Locations::new(),
+            runs: RwLock::default(),
+            damage: RwLock::default(),
+            has_damage: AtomicBool::new(false),
+            floor: AtomicU64::new(manifest.floor),
+            counters: Counters::default(),
+        }
+    }
+
+    /// The first index that is not pruned.
+    #[inline]
+    pub(super) fn floor(&self) -> u64 {
+        self.floor.load(Ordering::Acquire)
+    }
+
+    /// The number of the section that an index belongs to.
+    #[inline]
+    pub(super) fn number_of(&self, index: u64) -> u64 {
+        index - index % self.items_per_section
+    }
+
+    #[inline]
+    pub(super) fn section(&self, number: u64) -> Option<Arc<Section>> {
+        self.sections.read().get(&number).cloned()
+    }
+
+    /// All sections, ascending.
+    pub(super) fn all_sections(&self) -> Vec<Arc<Section>> {
+        self.sections.read().values().cloned().collect()
+    }
+
+    /// The two files of a section; opens nothing.
+    pub(super) fn files_of(&self, number: u64) -> (BlobFile, BlobFile) {
+        (
+            BlobFile::new(&self.files, &self.partitions.index, number),
+            BlobFile::new(&self.files, &self.partitions.values, number),
+        )
+    }
+
+    /// Creates the files of a section that does not exist.
+    pub(super) fn create_section(&self, number: u64) -> Result<Arc<Section>> {
+        let (records, values) = self.files_of(number);
+        let pair = Pair::create(records, values, &self.pair)?;
+        let compressed = self.compression.read().is_compressed(number);
+        let section = Arc::new(Section::new(number, pair, compressed));
+        self.sections.write().insert(number, Arc::clone(&section));
+        Ok(section)
+    }
+
+    /// Notes that the item at a position cannot be read. The index then counts as missing, unless
+    /// another entry of it is whole.
+    pub(super) fn note_damage(&self, section: &Section, position: u64, index: u64) {
+        if !section.note_damage(position, index) {
+            return;
+        }
+        self.counters.damaged.fetch_add(1, Ordering::Relaxed);
+        let mut whole = Vec::new();
+        section.positions_of(index, &mut whole);
+        let mut damage = self.damage.write();
+        damage.found.push((section.number, position, index));
+        if whole.is_empty() {
+            self.runs.write().remove(index);
+            damage.indices.insert(index);
+            self.has_damage.store(true, Ordering::Release);
+        }
+    }
+
+    /// Notes an index whose entry is gone with its page.
+    pub(super) fn note_lost(&self, index: u64) {
+        self.damage.write().indices.insert(index);
+        self.has_damage.store(true, Ordering::Release);
+    }
+
+    /// Whether the index was durable and cannot be read.
+    pub(super) fn is_damaged(&self, index: u64) -> bool {
+        self.has_damage.load(Ordering::Acquire) && self.damage.read().indices.contains(index)
+    }
+
+    /// What errors call the archive.
+    pub(super) fn path(&self) -> PathBuf {
+        self.storage.path("", "")
+    }
+
+    /// The layout of new files.
+    pub(super) fn layout(&self) -> Layout {
+        self.settings.read().layout
+    }
+}
+
+/// Where an entry's value stands: the last twelve bytes, whatever the key's size.
+fn location_of(entry: &[u8]) -> (u64, u32) {
+    EntryLayout {
+        key_size: entry.len().saturating_sub(EntryLayout { key_size: 0 }.size()),
+    }
+    .location(entry)
+}

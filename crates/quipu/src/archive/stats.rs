@@ -1,0 +1,178 @@
+//! What an archive counts.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::shared::Shared;
+
+/// Buckets of a histogram: the first counts up to 1 µs, each next one up to twice as much.
+const BUCKETS: usize = 24;
+
+/// How long calls took: counts by duration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Histogram {
+    /// How many calls.
+    pub count: u64,
+    /// All their time together.
+    pub total: Duration,
+    /// (upper bound, calls that took at most that and more than the bound before).
+    pub buckets: Vec<(Duration, u64)>,
+}
+
+/// Counters of an archive since it was opened, and what it holds now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Indices that are stored.
+    pub items_tracked: u128,
+    /// Indices that were pruned since the archive was opened.
+    pub indices_pruned: u64,
+    /// Look-ups of values.
+    pub gets: u64,
+    /// Look-ups of presence.
+    pub has: u64,
+    /// Items stored.
+    pub puts: u64,
+    /// Sections synced.
+    pub syncs: u64,
+    /// Entries read in vain, because another key had the same short form.
+    pub unnecessary_reads: u64,
+    /// Sections that have files.
+    pub sections: u64,
+    /// Keys in the index.
+    pub keys: u64,
+    /// Keys in the index that share their short form with one before them.
+    pub key_conflicts: u64,
+    /// Short forms of pruned keys that were removed from memory.
+    pub pruned: u64,
+    /// Pages found in the page cache, which other archives may share.
+    pub page_cache_hits: u64,
+    /// Pages read from disk.
+    pub page_cache_misses: u64,
+    /// Bytes of the index files on disk.
+    pub disk_index: u64,
+    /// Bytes of the value files on disk, those waiting to be written included.
+    pub disk_values: u64,
+    /// Bytes of the manifest and the marks on disk.
+    pub disk_other: u64,
+    /// Bytes of memory of the key index.
+    pub memory_keys: u64,
+    /// Bytes of memory of the sections: buffers, positions.
+    pub memory_sections: u64,
+    /// Bytes of memory of the page cache, which other archives may share.
+    pub memory_page_cache: u64,
+    /// Section files that are open.
+    pub open_files: u64,
+    /// Indices that were durable and cannot be read.
+    pub damaged: u64,
+    /// How long gets took.
+    pub get_duration: Histogram,
+    /// How long puts took.
+    pub put_duration: Histogram,
+    /// How long syncs took.
+    pub sync_duration: Histogram,
+}
+
+/// Durations, counted without a lock.
+#[derive(Debug, Default)]
+pub(super) struct Durations {
+    nanos: AtomicU64,
+    buckets: [AtomicU64; BUCKETS],
+}
+
+impl Durations {
+    #[inline]
+    pub(super) fn record(&self, started: Instant) {
+        let nanos = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let micros = (nanos / 1000).max(1);
+        let bucket = (u64::BITS - (micros - 1).leading_zeros()) as usize;
+        if let Some(bucket) = self.buckets.get(bucket.min(BUCKETS - 1)) {
+            bucket.fetch_add(1, Ordering::Relaxed);
+        }
+        self.nanos.fetch_add(nanos, Ordering::Relaxed);
+    }
+
+    fn count(&self) -> u64 {
+        self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).sum()
+    }
+
+    fn snapshot(&self) -> Histogram {
+        let bound = |bucket: usize| Duration::from_micros(1 << bucket);
+        let counts = self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed));
+        Histogram {
+            count: self.count(),
+            total: Duration::from_nanos(self.nanos.load(Ordering::Relaxed)),
+            buckets: counts.enumerate().map(|(at, count)| (bound(at), count)).collect(),
+        }
+    }
+}
+
+/// Counters that readers and the writer add to.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) gets: Durations,
+    pub(super) puts: Durations,
+    pub(super) sync_calls: Durations,
+    pub(super) has: AtomicU64,
+    pub(super) syncs: AtomicU64,
+    pub(super) unnecessary_reads: AtomicU64,
+    pub(super) pruned: AtomicU64,
+    pub(super) indices_pruned: AtomicU64,
+    pub(super) damaged: AtomicU64,
+}
+
+impl Shared {
+    /// What the archive counts and holds; costs a look at every section.
+    pub(super) fn stats(&self) -> Stats {
+        let sections = self.all_sections();
+        let counters = &self.counters;
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let runs = self.runs.read();
+        let damage = self.damage.read();
+        Stats {
+            items_tracked: runs.count(),
+            indices_pruned: load(&counters.indices_pruned),
+            gets: counters.gets.count(),
+            has: load(&counters.has),
+            puts: counters.puts.count(),
+            syncs: load(&counters.syncs),
+            unnecessary_reads: load(&counters.unnecessary_reads),
+            sections: sections.len() as u64,
+            keys: self.keys.len() as u64,
+            key_conflicts: self.keys.conflicts() as u64,
+            pruned: load(&counters.pruned),
+            page_cache_hits: self.cache.hits(),
+            page_cache_misses: self.cache.misses(),
+            disk_index: sections.iter().map(|section| section.pair.records.disk_len()).sum(),
+            disk_values: sections.iter().map(|section| section.pair.values.disk_len()).sum(),
+            disk_other: crate::manifest::disk_len(&*self.storage),
+            memory_keys: (self.keys.memory() + self.locations.memory()) as u64,
+            memory_sections: sections.iter().map(|section| section.memory() as u64).sum(),
+            memory_page_cache: self.cache.bytes() as u64,
+            open_files: self.files.open_count() as u64,
+            damaged: u64::try_from(damage.indices.count()).unwrap_or(u64::MAX),
+            get_duration: counters.gets.snapshot(),
+            put_duration: counters.puts.snapshot(),
+            sync_duration: counters.sync_calls.snapshot(),
+        }
+    }
+}
+
+/// One section, as [`Reader::sections`](super::Reader::sections) tells of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SectionInfo {
+    /// Its number: its first possible index.
+    pub section: u64,
+    /// How many entries it holds.
+    pub entries: u64,
+    /// How many of them are known damaged.
+    pub damaged: u64,
+    /// Bytes of its index file.
+    pub index_bytes: u64,
+    /// Bytes of its value file, those waiting to be written included.
+    pub value_bytes: u64,
+    /// Whether its values are compressed.
+    pub compressed: bool,
+}

@@ -1,0 +1,135 @@
+//! What the writer does beside puts: marks of what is durable, and the removal of pruned keys.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+
+use super::section::Section;
+use super::shared::Shared;
+use super::writer::Writer;
+use crate::error::Result;
+use crate::manifest::Mark;
+
+/// So many syncs may pass before what they made durable is marked.
+const SYNCS_PER_MARK: u32 = 16;
+/// Shards of the key index that one put cleans while a sweep is under way.
+const SHARDS_PER_PUT: usize = 4;
+/// An index of at most so many keys is cleaned at once.
+const SMALL_INDEX: usize = 1 << 20;
+
+/// What was synced since the last marks.
+#[derive(Debug, Default)]
+pub(super) struct Unmarked {
+    pub(super) sections: BTreeSet<u64>,
+    pub(super) rolled: bool,
+    syncs: u32,
+}
+
+impl Writer {
+    /// Marks what is durable, on a section's roll and every few syncs.
+    pub(super) fn mark_now_and_then(&mut self) -> Result<()> {
+        self.unmarked.syncs += 1;
+        if self.unmarked.rolled || self.unmarked.syncs >= SYNCS_PER_MARK {
+            self.mark_synced()?;
+        }
+        Ok(())
+    }
+
+    /// Marks what is durable now, and damage that was found.
+    pub(super) fn mark_synced(&mut self) -> Result<()> {
+        let found = std::mem::take(&mut self.shared.damage.write().found);
+        self.marks.damage(&found)?;
+        let sections = std::mem::take(&mut self.unmarked.sections);
+        let clean = sections.difference(&self.dirty);
+        let marks = clean.filter_map(|&number| Some((number, self.mark_of(&*self.shared.section(number)?))));
+        let marks = marks.collect();
+        self.marks.mark(marks)?;
+        // A section that was put to again stays unmarked until it is synced.
+        self.unmarked.sections = sections.intersection(&self.dirty).copied().collect();
+        self.unmarked.rolled = false;
+        self.unmarked.syncs = 0;
+        Ok(())
+    }
+
+    /// Flushes and marks what the last open read beyond the marks: it may be in the system's
+    /// memory alone, left there by a process that was killed.
+    pub(super) fn mark_loaded(&mut self) -> Result<()> {
+        let marked = |section: &Section| {
+            let mark = self.marks.marks().sections.get(&section.number);
+            mark.map_or((0, 0), |mark| (mark.records, mark.value_bytes))
+        };
+        let lens = |section: &Section| (section.pair.records.len(), section.pair.values.len());
+        let mut sections = self.shared.all_sections();
+        sections.retain(|section| lens(section) != marked(section));
+        if sections.is_empty() {
+            return self.mark_synced();
+        }
+        for section in &sections {
+            section.pair.values.file().get()?.sync()?;
+            section.pair.records.file().get()?.sync()?;
+            self.unmarked.sections.insert(section.number);
+        }
+        self.shared.storage.sync_partition(&self.shared.partitions.values)?;
+        self.shared.storage.sync_partition(&self.shared.partitions.index)?;
+        self.mark_synced()
+    }
+
+    /// The mark of a section whose every byte is durable.
+    pub(super) fn mark_of(&self, section: &Section) -> Mark {
+        let last = section.number.saturating_add(self.shared.items_per_section - 1);
+        let runs = self.shared.runs.read();
+        let in_section = runs.ranges_from(section.number).map(|run| (*run.start(), *run.end()));
+        Mark {
+            records: section.pair.records.len(),
+            value_bytes: section.pair.values.len(),
+            runs: in_section
+                .take_while(|&(first, _)| first <= last)
+                .map(|(first, end)| (first.max(section.number), end.min(last)))
+                .collect(),
+        }
+    }
+}
+
+/// The removal of pruned keys from the key index, shard after shard. Locations of pruned sections
+/// are given out again only when no key points to them any more.
+#[derive(Debug, Default)]
+pub(super) struct Sweep {
+    next_shard: Option<usize>,
+}
+
+impl Sweep {
+    /// To be called before sections are released: what an earlier sweep left is finished first.
+    pub(super) fn finish(&mut self, shared: &Shared) {
+        while self.next_shard.is_some() {
+            self.step(shared);
+        }
+    }
+
+    /// Sections were released: their keys are to go.
+    pub(super) fn start(&mut self, shared: &Shared) {
+        self.next_shard = Some(0);
+        if shared.keys.len() <= SMALL_INDEX {
+            self.finish(shared);
+        }
+    }
+
+    /// Cleans a few shards, if a sweep is under way.
+    #[inline]
+    pub(super) fn step(&mut self, shared: &Shared) {
+        if let Some(shard) = self.next_shard {
+            self.clean(shared, shard);
+        }
+    }
+
+    fn clean(&mut self, shared: &Shared, shard: usize) {
+        let end = shared.keys.shards().min(shard + SHARDS_PER_PUT);
+        let is_live = |location| shared.locations.resolve(location).is_some();
+        for shard in shard..end {
+            let removed = shared.keys.retain_shard(shard, &is_live);
+            shared.counters.pruned.fetch_add(removed as u64, Ordering::Relaxed);
+        }
+        self.next_shard = Some(end).filter(|&end| end < shared.keys.shards());
+        if self.next_shard.is_none() {
+            shared.locations.reclaim();
+        }
+    }
+}

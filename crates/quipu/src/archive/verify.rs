@@ -1,0 +1,145 @@
+//! Reading and checking everything.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::entry::EntryBuf;
+use super::section::Section;
+use super::shared::Shared;
+use crate::error::{Error, Result};
+
+const READ_AHEAD_BYTES: usize = 1 << 20;
+
+/// Told while an archive is verified.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum VerifyEvent {
+    /// So many bytes of index and value files are checked, of so many.
+    Progress {
+        /// Bytes checked.
+        done: u64,
+        /// Bytes of all sections.
+        total: u64,
+    },
+    /// Something is damaged.
+    Damage(DamagedEntry),
+}
+
+/// A damaged entry or value.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct DamagedEntry {
+    /// Its section.
+    pub section: u64,
+    /// Its position in the section.
+    pub position: u64,
+    /// Its index, where the entry can be read.
+    pub index: Option<u64>,
+    /// Which file, where in it, what was expected and what was found.
+    pub error: Error,
+}
+
+/// What a verification found.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct VerifyReport {
+    /// Sections checked.
+    pub sections: u64,
+    /// Entries checked, damaged ones included.
+    pub entries: u64,
+    /// Bytes of index and value files checked.
+    pub bytes: u64,
+    /// Entries that are damaged, or whose values are.
+    pub damaged: u64,
+    /// Indices that were durable and cannot be read, in all.
+    pub lost_indices: u128,
+}
+
+impl VerifyReport {
+    /// Whether everything can be read.
+    pub fn is_clean(&self) -> bool {
+        self.damaged == 0 && self.lost_indices == 0
+    }
+}
+
+impl Shared {
+    pub(super) fn verify(&self, tell: &mut dyn FnMut(VerifyEvent)) -> Result<VerifyReport> {
+        let sections = self.all_sections();
+        let total = sections.iter().map(|section| disk_len(section)).sum();
+        let mut report = VerifyReport::default();
+        for section in &sections {
+            self.verify_section(section, &mut report, tell)?;
+            report.sections += 1;
+            report.bytes += disk_len(section);
+            tell(VerifyEvent::Progress {
+                done: report.bytes,
+                total,
+            });
+        }
+        report.lost_indices = self.damage.read().indices.count();
+        Ok(report)
+    }
+
+    fn verify_section(
+        &self,
+        section: &Arc<Section>,
+        report: &mut VerifyReport,
+        tell: &mut dyn FnMut(VerifyEvent),
+    ) -> Result<()> {
+        let mut failed = None;
+        section.pair.records.replay(0, READ_AHEAD_BYTES, &mut |position, entry| {
+            report.entries += 1;
+            let (index, checked) = match entry {
+                Ok(bytes) => self.verify_entry(section, position, bytes),
+                Err(error) => (None, Err(error)),
+            };
+            match checked {
+                Ok(()) => {}
+                Err(error) if error.is_corruption() => {
+                    report.damaged += 1;
+                    if let Some(index) = index {
+                        self.note_damage(section, position, index);
+                    }
+                    tell(VerifyEvent::Damage(DamagedEntry {
+                        section: section.number,
+                        position,
+                        index,
+                        error,
+                    }));
+                }
+                Err(error) => {
+                    failed = Some((index, error));
+                    return ControlFlow::Break(());
+                }
+            }
+            ControlFlow::Continue(())
+        })?;
+        match failed {
+            // Pruned while it was read.
+            Some((_, Error::NotFound { .. })) if section.number < self.floor() => Ok(()),
+            Some((_, error)) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// The entry's index, and whether it and its value are right.
+    fn verify_entry(&self, section: &Section, position: u64, bytes: &[u8]) -> (Option<u64>, Result<()>) {
+        let mut entry = EntryBuf::new(self.entry);
+        entry.bytes_mut().copy_from_slice(bytes);
+        let index = entry.index();
+        if self.number_of(index) != section.number {
+            let error = Error::Damaged {
+                path: section.pair.records.file().path(),
+                offset: position.saturating_mul(self.entry.size() as u64),
+                reason: format!("entry {position} says index {index}, which is not of section {}", section.number),
+            };
+            return (None, Err(error));
+        }
+        let value = section.value(&entry, self.max_value_size);
+        (Some(index), value.map(drop))
+    }
+}
+
+fn disk_len(section: &Section) -> u64 {
+    section.pair.records.disk_len().saturating_add(section.pair.values.disk_len())
+}

@@ -1,0 +1,251 @@
+//! The writer: what `put` and `sync` do.
+//!
+//! A put copies the value into its section's value buffer and the entry into its index buffer,
+//! and publishes both in memory. Entries reach the index file only in [`Pair::sync`], after the
+//! values they point to are durable (D3); when too many entries wait, the writer syncs their
+//! section on its own. The first failed write or flush poisons the writer: what the system did
+//! with the pages it could not write is unknown, so no later flush can be believed.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::compression::{Compression, Compressor};
+use super::section::Section;
+use super::shared::Shared;
+use super::upkeep::{Sweep, Unmarked};
+use crate::error::{Error, Result};
+use crate::format::MAX_VALUE_SIZE;
+use crate::manifest::{Manifest, MarksLog};
+use crate::storage::Lock;
+
+/// Bytes of entries that wait for a sync before the writer makes one of its own.
+const MAX_WAITING_ENTRIES: usize = 4 << 20;
+
+/// What a put did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a put does nothing where the index is taken, and says so here"]
+pub enum Put {
+    /// The item is stored.
+    Stored,
+    /// The index was taken; nothing changed.
+    Exists,
+}
+
+/// The one writer of an archive.
+pub(super) struct Writer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) manifest: Manifest,
+    pub(super) marks: MarksLog,
+    /// Sections with puts that are not durable.
+    pub(super) dirty: BTreeSet<u64>,
+    pub(super) unmarked: Unmarked,
+    pub(super) sweep: Sweep,
+    poisoned: Option<String>,
+    compressor: Option<Compressor>,
+    /// The section of the last put: the next one mostly goes there too.
+    current: Option<Arc<Section>>,
+    entry: Vec<u8>,
+    max_dirty: usize,
+    _lock: Box<dyn Lock>,
+}
+
+impl Writer {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        manifest: Manifest,
+        marks: MarksLog,
+        lock: Box<dyn Lock>,
+        max_open_files: usize,
+    ) -> Result<Self> {
+        let compressor = match manifest.compression.current {
+            Compression::Off => None,
+            Compression::Zstd(level) => Some(Compressor::new(level)?),
+        };
+        Ok(Self {
+            entry: vec![0; shared.entry.size()],
+            shared,
+            manifest,
+            marks,
+            dirty: BTreeSet::new(),
+            unmarked: Unmarked::default(),
+            sweep: Sweep::default(),
+            poisoned: None,
+            compressor,
+            current: None,
+            // Two files a section; a dirty one keeps both open until it is synced.
+            max_dirty: (max_open_files / 4).max(1),
+            _lock: lock,
+        })
+    }
+
+    /// Stores an item; `multi` also where the index is taken.
+    pub(super) fn put(&mut self, index: u64, key: &[u8], value: &[u8], multi: bool) -> Result<Put> {
+        let started = Instant::now();
+        self.check_put(index, key, value)?;
+        if !multi && self.shared.runs.read().contains(index) {
+            return Ok(Put::Exists);
+        }
+        let section = self.section_for(index)?;
+        let location = self.shared.locations.locate(section.number, section.pair.records.len())?;
+        let stored = self.append(&section, index, key, value);
+        let position = self.poison_on_error(stored)?;
+        self.publish(&section, index, key, position, location)?;
+        self.shared.counters.puts.record(started);
+        self.after_put(&section)?;
+        Ok(Put::Stored)
+    }
+
+    fn check_put(&self, index: u64, key: &[u8], value: &[u8]) -> Result<()> {
+        self.check_usable()?;
+        let floor = self.shared.floor();
+        if index < floor {
+            return Err(Error::BelowFloor { index, floor });
+        }
+        if key.len() != self.shared.entry.key_size {
+            return Err(Error::KeySize {
+                expected: self.shared.entry.key_size,
+                found: key.len(),
+            });
+        }
+        let max = self.shared.max_value_size.min(MAX_VALUE_SIZE);
+        if value.len() as u64 > u64::from(max) {
+            return Err(Error::ValueTooLarge {
+                size: value.len() as u64,
+                max: max.into(),
+            });
+        }
+        Ok(())
+    }
+
+    /// The section of an index, created where there is none.
+    fn section_for(&mut self, index: u64) -> Result<Arc<Section>> {
+        let number = self.shared.number_of(index);
+        if let Some(section) = self.current.as_ref().filter(|section| section.number == number) {
+            return Ok(Arc::clone(section));
+        }
+        if self.dirty.len() >= self.max_dirty && !self.dirty.contains(&number) {
+            self.sync()?;
+        }
+        let section = match self.shared.section(number) {
+            Some(section) => section,
+            None => {
+                self.unmarked.rolled = true;
+                let created = self.shared.create_section(number);
+                self.poison_on_error(created)?
+            }
+        };
+        self.current = Some(Arc::clone(&section));
+        self.dirty.insert(number);
+        Ok(section)
+    }
+
+    /// Value, then entry, into the section's buffers; the entry's position.
+    fn append(&mut self, section: &Section, index: u64, key: &[u8], value: &[u8]) -> Result<u64> {
+        let (offset, size) = match &mut self.compressor {
+            Some(compressor) if section.compressed => section.pair.values.append(&compressor.compress(value)?)?,
+            _ if section.compressed => return Err(Error::Compression(NO_COMPRESSOR.to_owned())),
+            _ => section.pair.values.append(value)?,
+        };
+        self.shared.entry.encode(index, key, offset, size, &mut self.entry);
+        section.pair.records.append(&self.entry)
+    }
+
+    /// Makes an appended item visible to readers.
+    fn publish(&mut self, section: &Section, index: u64, key: &[u8], position: u64, location: u64) -> Result<()> {
+        let shared = &self.shared;
+        section.positions.write().insert(index, position);
+        shared.runs.write().insert(index);
+        if shared.has_damage.load(Ordering::Acquire) {
+            shared.damage.write().indices.remove(index);
+        }
+        let is_dead = |location| shared.locations.resolve(location).is_none();
+        let translated = shared.translator.translate(key);
+        let removed = shared.keys.insert(translated, location, &is_dead)?;
+        shared.counters.pruned.fetch_add(removed as u64, Ordering::Relaxed);
+        self.dirty.insert(section.number);
+        Ok(())
+    }
+
+    fn after_put(&mut self, section: &Arc<Section>) -> Result<()> {
+        self.sweep.step(&self.shared);
+        if section.pair.records.buffered() > MAX_WAITING_ENTRIES {
+            self.sync_section(section.number)?;
+        }
+        Ok(())
+    }
+
+    /// Makes every put before it durable.
+    pub(super) fn sync(&mut self) -> Result<()> {
+        self.check_usable()?;
+        if self.dirty.is_empty() {
+            return Ok(());
+        }
+        let started = Instant::now();
+        while let Some(&number) = self.dirty.first() {
+            self.sync_section(number)?;
+        }
+        self.shared.counters.sync_calls.record(started);
+        let marked = self.mark_now_and_then();
+        self.poison_on_error(marked)
+    }
+
+    fn sync_section(&mut self, number: u64) -> Result<()> {
+        if let Some(section) = self.shared.section(number) {
+            let synced = section.pair.sync();
+            self.poison_on_error(synced)?;
+            self.shared.counters.syncs.fetch_add(1, Ordering::Relaxed);
+            self.unmarked.sections.insert(number);
+        }
+        self.dirty.remove(&number);
+        // The next put finds its section anew, and counts it as dirty again.
+        self.current = None;
+        Ok(())
+    }
+
+    /// Makes everything durable and marks it.
+    pub(super) fn close(&mut self) -> Result<()> {
+        self.sync()?;
+        let marked = self.mark_synced().and_then(|()| self.marks.sync());
+        self.poison_on_error(marked)
+    }
+
+    /// The archive is gone: nothing is written any more.
+    pub(super) fn abandon(&mut self) {
+        self.poisoned.get_or_insert_with(|| "the archive was destroyed".to_owned());
+    }
+
+    pub(super) fn check_usable(&self) -> Result<()> {
+        match &self.poisoned {
+            None => Ok(()),
+            Some(cause) => Err(Error::Poisoned {
+                cause: cause.clone(),
+            }),
+        }
+    }
+
+    /// Lets an error through and remembers it: the writer is not used again.
+    pub(super) fn poison_on_error<T>(&mut self, result: Result<T>) -> Result<T> {
+        result.inspect_err(|error| {
+            self.poisoned.get_or_insert_with(|| error.to_string());
+        })
+    }
+
+    /// Forgets which section the last put went to: sections have changed.
+    pub(super) fn forget_current(&mut self) {
+        self.current = None;
+    }
+}
+
+impl Drop for Writer {
+    /// What was synced is marked, so that the next open trusts it more; what was not is let go.
+    fn drop(&mut self) {
+        if self.poisoned.is_none() {
+            // The marks only protect: losing them costs nothing that a crash would not.
+            let _ = self.mark_synced();
+        }
+    }
+}
+
+const NO_COMPRESSOR: &str = "this section holds compressed values; open the archive with compression to add to it";

@@ -1,0 +1,317 @@
+//! The marks: what is known durable of each section, and which entries are known damaged.
+//!
+//! ```text
+//! file:    "QUIPUMRK" version u32, then records
+//! record:  length u32 | CRC-32C of the payload u32 | payload
+//! payload: 1, section, records, value bytes, runs…      the section's durable mark
+//!          2, section, position, index                  an entry whose item cannot be read
+//! ```
+//!
+//! The last mark of a section counts. The first record that does not check ends the file: what a
+//! crash tore off there only protected less. A file that cannot be read at all is reported, and
+//! leaves the archive without protection against silent cuts, but whole.
+//!
+//! Cost: a mark takes about 60 bytes for a section that was filled in order. The file is written
+//! anew once it is mostly made of marks that others have replaced.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use super::codec::{Decoder, Encoder};
+use super::{MARKS, PARTITION, read_whole, replace_whole};
+use crate::error::Result;
+use crate::format::crc32c;
+use crate::storage::{Blob, OpenMode, Storage};
+
+const MAGIC: &[u8; 8] = b"QUIPUMRK";
+const VERSION: u32 = 1;
+/// Bytes that the file may have beyond twice what is needed before it is written anew.
+const SLACK: usize = 64 * 1024;
+/// A mark names at most so many runs; a section with more names none.
+const MAX_RUNS: usize = 4096;
+
+/// What is durable of a section.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// So many entries, and
+    pub(crate) records: u64,
+    /// so many bytes of values.
+    pub(crate) value_bytes: u64,
+    /// The indices these entries hold, as inclusive runs.
+    pub(crate) runs: Vec<(u64, u64)>,
+}
+
+/// All marks of an archive.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Marks {
+    pub(crate) sections: BTreeMap<u64, Mark>,
+    /// (section, position, index) of entries that are known damaged.
+    pub(crate) damaged: BTreeSet<(u64, u64, u64)>,
+}
+
+impl Marks {
+    /// The positions of a section that are known damaged, with the indices they held.
+    pub(crate) fn damaged_in(&self, section: u64) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let span = (section, 0, 0)..=(section, u64::MAX, u64::MAX);
+        self.damaged.range(span).map(|&(_, position, index)| (position, index))
+    }
+
+    /// Forgets what lies below a floor.
+    pub(crate) fn prune(&mut self, floor: u64) {
+        self.sections = self.sections.split_off(&floor);
+        self.damaged = self.damaged.split_off(&(floor, 0, 0));
+    }
+
+    /// Forgets everything about one section.
+    pub(crate) fn forget(&mut self, section: u64) {
+        self.sections.remove(&section);
+        self.damaged.retain(|&(of, _, _)| of != section);
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut out = header();
+        for (&section, mark) in &self.sections {
+            push_record(&mut out, &encode_mark(section, mark));
+        }
+        for &damage in &self.damaged {
+            push_record(&mut out, &encode_damage(damage));
+        }
+        out
+    }
+
+    /// The marks of a file and how many of its bytes are good.
+    fn decode(bytes: &[u8]) -> (Self, usize) {
+        let mut marks = Self::default();
+        let head = header();
+        if !bytes.starts_with(&head) {
+            return (marks, 0);
+        }
+        let mut from = Decoder::new(&bytes[head.len()..]);
+        let mut good = head.len();
+        while marks.take_record(&mut from).is_some() {
+            good = head.len() + from.offset();
+        }
+        (marks, good)
+    }
+
+    fn take_record(&mut self, from: &mut Decoder<'_>) -> Option<()> {
+        let (len, crc) = (from.u32()?, from.u32()?);
+        let payload = from.bytes(len as usize)?;
+        if crc32c(payload) != crc {
+            return None;
+        }
+        let mut payload = Decoder::new(payload);
+        match payload.u8()? {
+            1 => {
+                let section = payload.u64()?;
+                let (records, value_bytes) = (payload.u64()?, payload.u64()?);
+                let mut runs = Vec::new();
+                while !payload.is_empty() {
+                    runs.push((payload.u64()?, payload.u64()?));
+                }
+                self.sections.insert(section, Mark { records, value_bytes, runs });
+            }
+            2 => {
+                self.damaged.insert((payload.u64()?, payload.u64()?, payload.u64()?));
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+fn header() -> Vec<u8> {
+    let mut out = Encoder(MAGIC.to_vec());
+    out.u32(VERSION);
+    out.0
+}
+
+fn push_record(out: &mut Vec<u8>, payload: &[u8]) {
+    out.extend_from_slice(&(payload.len() as u32).to_be_bytes());
+    out.extend_from_slice(&crc32c(payload).to_be_bytes());
+    out.extend_from_slice(payload);
+}
+
+fn encode_mark(section: u64, mark: &Mark) -> Vec<u8> {
+    let mut out = Encoder::default();
+    out.u8(1);
+    out.u64(section);
+    out.u64(mark.records);
+    out.u64(mark.value_bytes);
+    if mark.runs.len() <= MAX_RUNS {
+        for &(first, last) in &mark.runs {
+            out.u64(first);
+            out.u64(last);
+        }
+    }
+    out.0
+}
+
+fn encode_damage((section, position, index): (u64, u64, u64)) -> Vec<u8> {
+    let mut out = Encoder::default();
+    out.u8(2);
+    out.u64(section);
+    out.u64(position);
+    out.u64(index);
+    out.0
+}
+
+/// The marks' file, open for appending.
+#[derive(Debug)]
+pub(crate) struct MarksLog {
+    storage: Arc<dyn Storage>,
+    blob: Option<Arc<dyn Blob>>,
+    marks: Marks,
+    /// Length of the file; `usize::MAX` where it must be written anew.
+    len: usize,
+}
+
+impl MarksLog {
+    /// Reads the marks and says whether the file was whole.
+    pub(crate) fn open(storage: &Arc<dyn Storage>) -> Result<(Self, bool)> {
+        let bytes = read_whole(&**storage, MARKS)?;
+        let (marks, good) = bytes.as_deref().map(Marks::decode).unwrap_or_default();
+        let whole = bytes.as_ref().is_none_or(|bytes| bytes.len() == good);
+        let log = Self {
+            storage: Arc::clone(storage),
+            blob: None,
+            marks,
+            // A file with a bad end is written anew before anything is appended.
+            len: if whole && bytes.is_some() { good } else { usize::MAX },
+        };
+        Ok((log, whole))
+    }
+
+    pub(crate) fn marks(&self) -> &Marks {
+        &self.marks
+    }
+
+    /// Appends the marks of some sections. They count once they happen to be durable.
+    pub(crate) fn mark(&mut self, marks: Vec<(u64, Mark)>) -> Result<()> {
+        let mut out = Vec::new();
+        for (section, mark) in marks {
+            push_record(&mut out, &encode_mark(section, &mark));
+            self.marks.sections.insert(section, mark);
+        }
+        self.append(&out)
+    }
+
+    /// Appends damage that was found.
+    pub(crate) fn damage(&mut self, found: &[(u64, u64, u64)]) -> Result<()> {
+        let mut out = Vec::new();
+        for &damage in found {
+            if self.marks.damaged.insert(damage) {
+                push_record(&mut out, &encode_damage(damage));
+            }
+        }
+        self.append(&out)
+    }
+
+    /// Changes the marks and makes the change durable before it returns: what lowers a mark must
+    /// be known before the bytes above it go.
+    pub(crate) fn rewrite(&mut self, change: impl FnOnce(&mut Marks)) -> Result<()> {
+        change(&mut self.marks);
+        let bytes = self.marks.encode();
+        self.blob = None;
+        replace_whole(&self.storage, MARKS, &bytes)?;
+        self.len = bytes.len();
+        Ok(())
+    }
+
+    /// Makes what was appended durable.
+    pub(crate) fn sync(&self) -> Result<()> {
+        self.blob.as_ref().map_or(Ok(()), |blob| blob.sync())
+    }
+
+    fn append(&mut self, records: &[u8]) -> Result<()> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        if self.len.saturating_add(records.len()) > self.allowed() {
+            return self.rewrite(|_| {});
+        }
+        let blob = match &self.blob {
+            Some(blob) => Arc::clone(blob),
+            None => self.storage.open(PARTITION, MARKS, OpenMode::Write)?,
+        };
+        blob.write_at(&[IoSlice::new(records)], self.len as u64)?;
+        self.blob = Some(blob);
+        self.len += records.len();
+        Ok(())
+    }
+
+    /// How long the file may get: twice what its marks need, and some slack.
+    fn allowed(&self) -> usize {
+        let live = header().len() + 128 * (self.marks.sections.len() + self.marks.damaged.len());
+        live.saturating_mul(2).saturating_add(SLACK)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::Memory;
+
+    fn mark(records: u64) -> Mark {
+        Mark {
+            records,
+            value_bytes: records * 20,
+            runs: vec![(0, records - 1)],
+        }
+    }
+
+    fn reopen(storage: &Arc<dyn Storage>) -> (Marks, bool) {
+        let (log, whole) = MarksLog::open(storage).unwrap();
+        (log.marks().clone(), whole)
+    }
+
+    #[test]
+    fn the_last_mark_counts_and_damage_stays() {
+        let storage: Arc<dyn Storage> = Arc::new(Memory::new());
+        let (mut log, _) = MarksLog::open(&storage).unwrap();
+        log.mark(vec![(0, mark(3)), (10, mark(2))]).unwrap();
+        log.mark(vec![(0, mark(5))]).unwrap();
+        log.damage(&[(0, 1, 7), (10, 0, 10)]).unwrap();
+        let (marks, whole) = reopen(&storage);
+        assert!(whole);
+        assert_eq!(marks.sections[&0], mark(5));
+        assert_eq!(marks.damaged_in(0).collect::<Vec<_>>(), [(1, 7)]);
+        log.rewrite(|marks| marks.prune(10)).unwrap();
+        assert_eq!(reopen(&storage).0.sections.keys().collect::<Vec<_>>(), [&10]);
+    }
+
+    #[test]
+    fn a_torn_end_loses_only_what_was_torn() {
+        let storage: Arc<dyn Storage> = Arc::new(Memory::new());
+        let (mut log, _) = MarksLog::open(&storage).unwrap();
+        log.mark(vec![(0, mark(3))]).unwrap();
+        let first = log.len as u64;
+        log.mark(vec![(10, mark(2))]).unwrap();
+        let blob = storage.open(PARTITION, MARKS, OpenMode::Write).unwrap();
+        let end = blob.len().unwrap();
+        for cut in (first + 1..end).rev() {
+            blob.resize(cut).unwrap();
+            let (marks, whole) = reopen(&storage);
+            assert!(!whole);
+            assert_eq!(marks.sections.len(), 1);
+        }
+        let (mut log, _) = MarksLog::open(&storage).unwrap();
+        log.mark(vec![(20, mark(1))]).unwrap();
+        let (marks, whole) = reopen(&storage);
+        assert!(whole);
+        assert_eq!(marks.sections.keys().collect::<Vec<_>>(), [&0, &20]);
+    }
+
+    #[test]
+    fn the_file_stays_small_however_often_a_section_is_marked() {
+        let storage: Arc<dyn Storage> = Arc::new(Memory::new());
+        let (mut log, _) = MarksLog::open(&storage).unwrap();
+        for records in 1..20_000 {
+            log.mark(vec![(0, mark(records))]).unwrap();
+        }
+        let len = storage.open(PARTITION, MARKS, OpenMode::Read).unwrap().len().unwrap();
+        assert!(len < 2 * SLACK as u64, "{len}");
+        assert_eq!(reopen(&storage).0.sections[&0], mark(19_999));
+    }
+}

@@ -1,0 +1,64 @@
+//! What an archive knows of itself, beside its sections: the manifest and the marks.
+//!
+//! ```text
+//! quipu/manifest   settings, floor; replaced whole: written beside, flushed, renamed
+//! quipu/marks      what is durable of each section, and known damage; appended to
+//! quipu/lock       held by the writer
+//! ```
+//!
+//! The two rest on different needs. The manifest changes rarely and must be right after every
+//! crash, so it is replaced at once. A mark only protects (below it nothing is ever cut), may lag,
+//! and is written often, so it is appended without a flush of its own.
+
+mod codec;
+mod marks;
+mod record;
+
+use std::sync::Arc;
+
+pub(crate) use marks::{Mark, Marks, MarksLog};
+pub(crate) use record::{CompressionMap, Manifest, State};
+
+use crate::error::{Error, Result};
+use crate::storage::{OpenMode, Storage};
+
+/// The partition that holds what is ours alone.
+pub(crate) const PARTITION: &str = "quipu";
+/// The manifest's blob.
+pub(crate) const MANIFEST: &str = "manifest";
+/// The marks' blob.
+pub(crate) const MARKS: &str = "marks";
+/// The writer's lock.
+pub(crate) const LOCK: &str = "lock";
+/// What a blob's name ends in until it replaces the one it is for.
+const NEW_SUFFIX: &str = ".new";
+
+/// The whole content of a small blob; none when it is not there.
+fn read_whole(storage: &dyn Storage, name: &str) -> Result<Option<Vec<u8>>> {
+    let blob = match storage.open(PARTITION, name, OpenMode::Read) {
+        Ok(blob) => blob,
+        Err(Error::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let len = usize::try_from(blob.len()?).unwrap_or(usize::MAX);
+    let mut bytes = Vec::new();
+    blob.read_into(&mut bytes, 0, len)?;
+    Ok(Some(bytes))
+}
+
+/// Replaces a blob at once: after a crash it has the old content or the new one.
+fn replace_whole(storage: &Arc<dyn Storage>, name: &str, bytes: &[u8]) -> Result<()> {
+    let temporary = format!("{name}{NEW_SUFFIX}");
+    let blob = storage.open(PARTITION, &temporary, OpenMode::Create)?;
+    blob.resize(0)?;
+    blob.write_at(&[std::io::IoSlice::new(bytes)], 0)?;
+    blob.sync()?;
+    storage.rename(PARTITION, &temporary, name)?;
+    storage.sync_partition(PARTITION)
+}
+
+/// Bytes of the manifest and the marks on disk, as far as they can be told.
+pub(crate) fn disk_len(storage: &dyn Storage) -> u64 {
+    let len = |name| storage.open(PARTITION, name, OpenMode::Read)?.len();
+    [MANIFEST, MARKS].into_iter().filter_map(|name| len(name).ok()).sum()
+}
