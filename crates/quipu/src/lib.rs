@@ -3,6 +3,7 @@
 
 mod error;
 pub mod format;
+pub mod index;
 pub mod storage;
 
 pub use error::{Error, Result};

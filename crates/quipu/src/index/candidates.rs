@@ -1,0 +1,81 @@
+//! The locations that a lookup found.
+
+use std::ops::Deref;
+
+/// How many locations fit without an allocation.
+const INLINE: usize = 4;
+
+/// Where the items with the looked-up short form may be, the oldest first.
+///
+/// Use one for many lookups: up to four locations are kept in place, more in an allocation that is
+/// used again. Derefs to a slice of locations.
+#[derive(Clone, Debug, Default)]
+pub struct Candidates {
+    inline: [u64; INLINE],
+    len: usize,
+    /// Holds all of them as soon as there are more than fit in place.
+    more: Vec<u64>,
+}
+
+impl Candidates {
+    /// No candidates; allocates nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.len = 0;
+        self.more.clear();
+    }
+
+    #[inline]
+    pub(super) fn push(&mut self, location: u64) {
+        if let Some(place) = self.inline.get_mut(self.len) {
+            *place = location;
+        } else {
+            self.push_more(location);
+        }
+        self.len += 1;
+    }
+
+    #[cold]
+    fn push_more(&mut self, location: u64) {
+        if self.more.is_empty() {
+            self.more.extend_from_slice(&self.inline);
+        }
+        self.more.push(location);
+    }
+}
+
+impl Deref for Candidates {
+    type Target = [u64];
+
+    #[inline]
+    fn deref(&self) -> &[u64] {
+        self.inline.get(..self.len).unwrap_or(&self.more)
+    }
+}
+
+impl<'a> IntoIterator for &'a Candidates {
+    type Item = &'a u64;
+    type IntoIter = std::slice::Iter<'a, u64>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_order_in_place_and_beyond() {
+        let mut candidates = Candidates::new();
+        for count in [0, 1, INLINE as u64, INLINE as u64 + 1, 1000, 2] {
+            candidates.clear();
+            (0..count).for_each(|location| candidates.push(location));
+            assert_eq!(*candidates, (0..count).collect::<Vec<_>>());
+        }
+    }
+}

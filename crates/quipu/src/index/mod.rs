@@ -1,0 +1,33 @@
+//! The index: what is kept in memory so that an item is found by its key or its index.
+//!
+//! - [`Translator`]s make a short form of a key, [`KeyIndex`] maps short forms to locations.
+//! - `Locations` names every entry of every section by one number of 36 bits, a location.
+//! - `Positions` finds the entries of one section by index, `Runs` knows which indices are stored.
+//!
+//! Nothing here is stored on disk: all of it is built again from the index files when an archive is
+//! opened, so none of it has a recovery of its own.
+
+mod candidates;
+mod key_index;
+#[allow(dead_code)]
+mod locations;
+#[allow(dead_code)]
+mod positions;
+#[allow(dead_code)]
+mod runs;
+mod shard;
+mod translator;
+mod translator_spec;
+
+pub use candidates::Candidates;
+pub use key_index::{KeyIndex, MAX_LOCATION};
+#[allow(unused_imports)]
+pub(crate) use locations::Locations;
+#[allow(unused_imports)]
+pub(crate) use positions::Positions;
+#[allow(unused_imports)]
+pub(crate) use runs::Runs;
+pub use translator::{
+    Cap, EightCap, FourCap, Hashed, OneCap, Prefix, SEED_SIZE, Translator, TwoCap,
+};
+pub use translator_spec::TranslatorSpec;

@@ -1,0 +1,157 @@
+//! Where in one section the items of an index are.
+//!
+//! ```text
+//! position      0   1   2   3   4   5   6
+//! index         7   8   9   9   9  12  13
+//!
+//! segments      7 -> position 0, length 3    (7, 8, 9 at 0, 1, 2)
+//!              12 -> position 5, length 2    (12, 13 at 5, 6)
+//! more          9, position 3 -> length 2    (9 again at 3, 4)
+//! ```
+//!
+//! `segments` has the first item of every index, as stretches in which index and position both go up
+//! by one; they do not overlap. `more` has the further items of an index, as stretches of positions. So a
+//! section that was filled in order takes one segment, some 40 bytes; the worst is one for every item.
+//!
+//! Positions are inserted in ascending order, which is the order in which items are stored.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+/// The positions of one section's items, by index.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Positions {
+    /// first index -> the segment
+    segments: BTreeMap<u64, Segment>,
+    /// (index, first position) -> how many positions
+    more: BTreeMap<(u64, u64), u64>,
+    len: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Segment {
+    position: u64,
+    len: u64,
+}
+
+impl Positions {
+    /// No items.
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an item. `position` is above all those before.
+    pub(crate) fn insert(&mut self, index: u64, position: u64) {
+        self.len += 1;
+        if let Some((first, segment)) = self.segments.range_mut(..=index).next_back() {
+            let ahead = index - first;
+            if ahead < segment.len {
+                return self.insert_more(index, position);
+            }
+            if ahead == segment.len && segment.position.checked_add(ahead) == Some(position) {
+                segment.len += 1;
+                return;
+            }
+        }
+        self.segments.insert(index, Segment { position, len: 1 });
+    }
+
+    fn insert_more(&mut self, index: u64, position: u64) {
+        let mut of = self.more.range_mut((index, 0)..=(index, position));
+        if let Some(((_, first), len)) = of.next_back()
+            && position - first == *len
+        {
+            *len += 1;
+        } else {
+            self.more.insert((index, position), 1);
+        }
+    }
+
+    /// The position of the first item stored at `index`.
+    pub(crate) fn first(&self, index: u64) -> Option<u64> {
+        let (first, segment) = self.segments.range(..=index).next_back()?;
+        let ahead = index - first;
+        (ahead < segment.len).then(|| segment.position + ahead)
+    }
+
+    /// Adds the positions of all items at `index` to `out`, in the order stored.
+    pub(crate) fn all(&self, index: u64, out: &mut Vec<u64>) {
+        if let Some(first) = self.first(index) {
+            out.push(first);
+            out.extend(self.more_of(index));
+        }
+    }
+
+    /// Removes the items from `position` on, as when a section is truncated.
+    pub(crate) fn remove_from(&mut self, position: u64) {
+        self.segments
+            .retain(|_, segment| cut(segment.position, &mut segment.len, position));
+        self.more
+            .retain(|(_, first), len| cut(*first, len, position));
+        let segments = self.segments.values().map(|segment| segment.len);
+        self.len = segments.chain(self.more.values().copied()).sum();
+    }
+
+    /// How many items there are.
+    pub(crate) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Bytes of memory, about.
+    pub(crate) fn memory(&self) -> usize {
+        size_of::<Self>() + (self.segments.len() + self.more.len()) * 36
+    }
+
+    /// Every (index, position) in the order of indices, those of one index in the order stored.
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = (u64, u64)> + '_ {
+        self.range(0..=u64::MAX)
+    }
+
+    /// [`Self::iter`] for the indices of a range.
+    pub(crate) fn range(
+        &self,
+        indices: RangeInclusive<u64>,
+    ) -> impl DoubleEndedIterator<Item = (u64, u64)> + '_ {
+        self.firsts(indices).flat_map(|(index, first)| {
+            let more = self.more_of(index).map(move |position| (index, position));
+            std::iter::once((index, first)).chain(more)
+        })
+    }
+
+    /// The first item of each index of a range.
+    fn firsts(
+        &self,
+        indices: RangeInclusive<u64>,
+    ) -> impl DoubleEndedIterator<Item = (u64, u64)> + '_ {
+        let (start, end) = indices.into_inner();
+        let before = self.segments.range(..=start).next_back();
+        let from = before.map_or(start, |(first, _)| *first);
+        // An empty range would make the map panic; `end` below `start` leaves nothing anyhow.
+        let segments = self.segments.range(from..=end.max(from));
+        segments.flat_map(move |(first, segment)| {
+            let (first, position) = (*first, segment.position);
+            let skipped = start.saturating_sub(first).min(segment.len);
+            let wanted = end
+                .checked_sub(first)
+                .map_or(0, |last| last.saturating_add(1));
+            let wanted = wanted.min(segment.len).max(skipped);
+            (skipped..wanted).map(move |ahead| (first + ahead, position + ahead))
+        })
+    }
+
+    fn more_of(&self, index: u64) -> impl DoubleEndedIterator<Item = u64> + '_ {
+        let stretches = self.more.range((index, 0)..=(index, u64::MAX));
+        stretches.flat_map(|((_, first), len)| (0..*len).map(move |ahead| first + ahead))
+    }
+}
+
+/// Shortens a stretch of positions to those below `position`; false when none is left.
+fn cut(first: u64, len: &mut u64, position: u64) -> bool {
+    *len = (*len).min(position.saturating_sub(first));
+    *len > 0
+}

@@ -1,0 +1,315 @@
+//! One shard of the key index: a flat array of slots, sorted by tag, with gaps.
+//!
+//! ```text
+//! a slot      63 ....... 36  35 ................... 0
+//!             tag (28 bits)  location (36 bits, all ones: the slot is empty and so is the tag)
+//!
+//! the array   |<------------ capacity ------------>|<- room ->|
+//!             . . 3 7 7 9 . . 12 . 15 17 18 18 . . . . 27 28 . .
+//!                   ^ home of tag t = t * capacity >> 28
+//! ```
+//!
+//! Invariants, which together make the layout the same whatever the order of inserts was:
+//! - the slots that are not empty are in the order of their tags, equal tags in the order of inserts;
+//! - a slot lies at its home or behind it, and nothing between its home and it is empty.
+//!
+//! So a search begins at the home and ends at the first empty slot or greater tag, a slot can be
+//! placed without its key (only tags are compared), and a larger array is filled in one sweep. What is
+//! displaced at the end overflows into the room, nothing wraps around.
+
+use super::candidates::Candidates;
+
+/// Bits of a slot that hold the location.
+pub(super) const LOCATION_BITS: u32 = 36;
+/// Bits of a slot that hold the tag.
+pub(super) const TAG_BITS: u32 = 28;
+
+const LOCATION_MASK: u64 = (1 << LOCATION_BITS) - 1;
+const EMPTY: u64 = u64::MAX;
+/// Slots that a search compares one by one before it goes on in doubling steps.
+const NEAR: usize = 16;
+/// How many slots of its tag an insert asks about, so that keys in one conflict do not make inserts
+/// quadratic. Those stored first are dead first, so the dead ones are found all the same.
+const DEAD_CHECKS: usize = 64;
+/// Slots that a growth step adds at least.
+const STEP_MIN: u32 = 4;
+/// A shard holds no more: its lengths are `u32`, and one growth step has to fit.
+const LEN_MAX: u32 = u32::MAX / 4 * 3;
+
+/// What an insert came to.
+pub(super) struct Inserted {
+    /// Whether the location is in now. If not the shard is to be replaced by [`Shard::grown`].
+    pub(super) stored: bool,
+    /// Dead slots removed.
+    pub(super) removed: usize,
+    /// How the number of conflicts changed.
+    pub(super) conflicts: isize,
+}
+
+/// The slots of the keys whose mix begins with the same bits.
+#[derive(Default)]
+pub(super) struct Shard {
+    slots: Box<[u64]>,
+    /// How many homes there are; the slots behind are room.
+    capacity: u32,
+    len: u32,
+}
+
+impl Shard {
+    pub(super) fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Bytes of the array.
+    pub(super) fn memory(&self) -> usize {
+        size_of_val::<[u64]>(&self.slots)
+    }
+
+    /// Whether it can hold no more whatever is done.
+    pub(super) fn is_full(&self) -> bool {
+        self.len >= LEN_MAX
+    }
+
+    /// Slots beyond the first of each tag.
+    pub(super) fn conflicts(&self) -> usize {
+        conflicts(self.entries())
+    }
+
+    #[inline]
+    pub(super) fn lookup(&self, tag: u64, out: &mut Candidates) {
+        let (low, high) = bounds(tag);
+        let behind = self.slots.get(self.home(low)..).unwrap_or_default();
+        for (i, &slot) in behind.iter().enumerate() {
+            if slot >= low {
+                if slot >= high {
+                    return;
+                }
+                out.push(slot & LOCATION_MASK);
+            } else if i == NEAR {
+                return self.lookup_far(low, high, out);
+            }
+        }
+    }
+
+    /// The rest of a lookup in the middle of many slots that conflict.
+    #[cold]
+    fn lookup_far(&self, low: u64, high: u64, out: &mut Candidates) {
+        let start = self.first_from(self.home(low), low);
+        let slots = self.slots.get(start..).unwrap_or_default();
+        slots
+            .iter()
+            .take_while(|slot| **slot < high)
+            .for_each(|slot| out.push(slot & LOCATION_MASK));
+    }
+
+    /// Adds a location behind those of the same tag, of which dead ones go.
+    pub(super) fn insert(
+        &mut self,
+        tag: u64,
+        location: u64,
+        is_dead: &dyn Fn(u64) -> bool,
+    ) -> Inserted {
+        let (low, high) = bounds(tag);
+        let start = self.first_from(self.home(low), low);
+        let mut end = self.first_from(start, high);
+        let before = (end - start).saturating_sub(1);
+        let removed = if start == end {
+            0
+        } else {
+            self.remove_dead(start, end, is_dead)
+        };
+        end -= removed;
+        let stored = self.len < max_len(self.capacity) && self.put_at(end, low | location);
+        let after = (end - start + usize::from(stored)).saturating_sub(1);
+        Inserted {
+            stored,
+            removed,
+            conflicts: after as isize - before as isize,
+        }
+    }
+
+    fn remove_dead(&mut self, start: usize, end: usize, is_dead: &dyn Fn(u64) -> bool) -> usize {
+        let end = end.min(start + DEAD_CHECKS);
+        let mut removed = 0;
+        for at in (start..end).rev() {
+            if is_dead(self.at(at) & LOCATION_MASK) {
+                self.remove_at(at);
+                removed += 1;
+            }
+        }
+        removed
+    }
+
+    /// Removes one slot; tells whether it was there and whether another has the same tag.
+    pub(super) fn remove(&mut self, tag: u64, location: u64) -> (bool, bool) {
+        let (low, high) = bounds(tag);
+        let start = self.first_from(self.home(low), low);
+        let same = self.slots.get(start..).unwrap_or_default().iter();
+        let found = same
+            .take_while(|slot| **slot < high)
+            .position(|slot| slot & LOCATION_MASK == location);
+        let Some(found) = found else {
+            return (false, false);
+        };
+        self.remove_at(start + found);
+        (true, (low..high).contains(&self.at(start)))
+    }
+
+    /// Whether so much is empty that [`Shard::fitted`] gives memory back.
+    pub(super) fn is_sparse(&self) -> bool {
+        self.capacity > 2 * self.len.max(STEP_MIN)
+    }
+
+    /// A copy with about an eighth more capacity, or, when only the end is crowded, with more room.
+    pub(super) fn grown(&self) -> Self {
+        if self.len < max_len(self.capacity) {
+            let tail = self.slots.iter().rev();
+            let crowded = tail.take_while(|slot| **slot != EMPTY).count();
+            let room = room(self.capacity).max(crowded / 8);
+            return Self::filled(self.entries(), self.len, self.capacity, room);
+        }
+        let step = (self.capacity / 8).max(STEP_MIN);
+        let capacity = self.capacity.saturating_add(step);
+        Self::filled(self.entries(), self.len, capacity, room(capacity))
+    }
+
+    /// A copy with the capacity that its number of slots needs.
+    pub(super) fn fitted(&self) -> Self {
+        Self::fitting(self.entries(), self.len)
+    }
+
+    /// A copy of the slots that `keep` wants, none when it wants all of them.
+    pub(super) fn retained(&self, keep: &dyn Fn(u64) -> bool) -> Option<Self> {
+        let mut kept = Vec::with_capacity(self.len());
+        kept.extend(self.entries().filter(|slot| keep(slot & LOCATION_MASK)));
+        let len = kept.len() as u32; // no more than self.len
+        if len == self.len {
+            return None;
+        }
+        Some(Self::fitting(kept.iter().copied(), len))
+    }
+
+    fn fitting(entries: impl Iterator<Item = u64> + Clone, len: u32) -> Self {
+        if len == 0 {
+            return Self::default();
+        }
+        let capacity = len.saturating_add(len / 4).max(STEP_MIN);
+        Self::filled(entries, len, capacity, room(capacity))
+    }
+
+    /// Places sorted entries in a new array, with `room` empty slots behind the last.
+    fn filled(
+        entries: impl Iterator<Item = u64> + Clone,
+        len: u32,
+        capacity: u32,
+        room: usize,
+    ) -> Self {
+        let place = |next: usize, slot: u64| next.max(home(slot, capacity));
+        let end = entries
+            .clone()
+            .fold(0, |next, slot| place(next, slot) + 1)
+            .max(capacity as usize);
+        let mut slots = vec![EMPTY; end + room].into_boxed_slice();
+        let mut next = 0;
+        for slot in entries {
+            let at = place(next, slot);
+            if let Some(target) = slots.get_mut(at) {
+                *target = slot;
+            }
+            next = at + 1;
+        }
+        Self {
+            slots,
+            capacity,
+            len,
+        }
+    }
+
+    fn entries(&self) -> impl Iterator<Item = u64> + Clone + '_ {
+        self.slots.iter().copied().filter(|slot| *slot != EMPTY)
+    }
+
+    fn home(&self, slot: u64) -> usize {
+        home(slot, self.capacity)
+    }
+
+    fn at(&self, at: usize) -> u64 {
+        self.slots.get(at).copied().unwrap_or(EMPTY)
+    }
+
+    /// The first place from `from` on with a slot of at least `bound`, or empty. `from` is the home
+    /// of `bound`'s tag or a place of that tag. Behind an empty slot there are greater tags only, so
+    /// the answer holds for all places behind as well, and doubling steps find it.
+    fn first_from(&self, from: usize, bound: u64) -> usize {
+        let slots = self.slots.get(from..).unwrap_or_default();
+        let near = slots.iter().take(NEAR).position(|slot| *slot >= bound);
+        if let Some(near) = near {
+            return from + near;
+        }
+        let mut far = NEAR;
+        while slots.get(far).is_some_and(|slot| *slot < bound) {
+            far *= 2;
+        }
+        let known = far / 2;
+        let unknown = slots.get(known..far.min(slots.len())).unwrap_or_default();
+        from + known.min(slots.len()) + unknown.partition_point(|slot| *slot < bound)
+    }
+
+    /// Puts `slot` at `at`, what is there moves one place on; false when the end is in the way.
+    fn put_at(&mut self, at: usize, slot: u64) -> bool {
+        let behind = self.slots.get_mut(at..).unwrap_or_default();
+        let Some(empty) = behind.iter().position(|slot| *slot == EMPTY) else {
+            return false;
+        };
+        behind.copy_within(..empty, 1);
+        behind[0] = slot; // not empty: it has an empty slot
+        self.len += 1;
+        true
+    }
+
+    /// Empties the place; the slots behind that are not at their home move one place back.
+    fn remove_at(&mut self, at: usize) {
+        let capacity = self.capacity;
+        let behind = self.slots.get_mut(at..).unwrap_or_default();
+        let moved = (1..behind.len())
+            .take_while(|i| behind[*i] != EMPTY && home(behind[*i], capacity) < at + i)
+            .count();
+        behind.copy_within(1..=moved, 0);
+        if let Some(freed) = behind.get_mut(moved) {
+            *freed = EMPTY;
+            self.len -= 1;
+        }
+    }
+}
+
+/// The least slot of a tag, and what is greater than all its slots.
+#[inline]
+fn bounds(tag: u64) -> (u64, u64) {
+    let low = tag << LOCATION_BITS;
+    (low, low | LOCATION_MASK)
+}
+
+#[inline]
+fn home(slot: u64, capacity: u32) -> usize {
+    (((slot >> LOCATION_BITS) * u64::from(capacity)) >> TAG_BITS) as usize
+}
+
+/// How many slots a capacity takes before it grows: 7 of 8.
+fn max_len(capacity: u32) -> u32 {
+    (capacity - capacity / 8).min(LEN_MAX)
+}
+
+/// Empty slots behind the last one of a new array.
+fn room(capacity: u32) -> usize {
+    2 + (capacity as usize / 32).min(14)
+}
+
+fn conflicts(mut entries: impl Iterator<Item = u64>) -> usize {
+    let mut tag = match entries.next() {
+        Some(slot) => slot >> LOCATION_BITS,
+        None => return 0,
+    };
+    entries
+        .filter(|slot| tag == std::mem::replace(&mut tag, slot >> LOCATION_BITS))
+        .count()
+}
