@@ -1,0 +1,46 @@
+//! The end of a stream: what is not on disk, and the last page while it is not full.
+
+use super::encode::Committed;
+
+/// Bytes from the start of a page to the end of the stream.
+#[derive(Debug, Default)]
+pub(super) struct Tail {
+    /// Where in the stream they begin: at the start of a page.
+    pub(super) start: u64,
+    pub(super) bytes: Vec<u8>,
+    /// What of the first page is on disk.
+    pub(super) committed: Option<Committed>,
+    /// Whether the page before is damaged.
+    pub(super) damaged: bool,
+}
+
+impl Tail {
+    pub(super) fn end(&self) -> u64 {
+        self.start + self.bytes.len() as u64
+    }
+
+    /// How many of the bytes are on disk.
+    pub(super) fn committed_len(&self) -> usize {
+        self.committed.map_or(0, |committed| committed.len.into())
+    }
+
+    /// How many are not.
+    pub(super) fn waiting(&self) -> usize {
+        self.bytes.len().saturating_sub(self.committed_len())
+    }
+
+    /// Where the stream ends on disk.
+    pub(super) fn disk_end(&self) -> u64 {
+        self.start + self.committed_len() as u64
+    }
+
+    /// After everything was written: keeps only the last page, while it is not full.
+    pub(super) fn settle(&mut self, page_size: usize, committed: Option<Committed>) {
+        let kept = self.bytes.len() % page_size;
+        let full = self.bytes.len() - kept;
+        self.bytes.copy_within(full.., 0);
+        self.bytes.truncate(kept);
+        self.start += full as u64;
+        self.committed = committed;
+    }
+}

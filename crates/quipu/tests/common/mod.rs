@@ -1,0 +1,93 @@
+//! What the tests of the archive share: a place to open it again and again, keys and values.
+#![allow(dead_code)]
+
+use std::sync::Arc;
+
+use quipu::storage::{Disk, Memory, Storage};
+use quipu::{Archive, Options};
+
+/// A storage that outlives the archives that are opened on it.
+pub struct Bench {
+    options: Options,
+    storage: Arc<dyn Storage>,
+    pub folder: Option<tempfile::TempDir>,
+}
+
+impl Bench {
+    /// Runs a check over memory and over a disk.
+    pub fn each(options: Options, check: impl Fn(&Self)) {
+        Self::memory(options.clone(), &check);
+        Self::disk(options, check);
+    }
+
+    pub fn memory(options: Options, check: impl Fn(&Self)) {
+        check(&Self { options, storage: Arc::new(Memory::new()), folder: None });
+    }
+
+    pub fn disk(options: Options, check: impl Fn(&Self)) {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = Arc::new(Disk::open(folder.path()).unwrap());
+        check(&Self { options, storage, folder: Some(folder) });
+    }
+
+    pub fn storage(&self) -> Arc<dyn Storage> {
+        Arc::clone(&self.storage)
+    }
+
+    pub fn options(&self) -> Options {
+        self.options.clone()
+    }
+
+    pub fn open<const N: usize>(&self) -> Archive<[u8; N]> {
+        self.options().open_on(self.storage()).unwrap()
+    }
+
+    /// All bytes of a blob.
+    pub fn read(&self, partition: &str, name: &str) -> Vec<u8> {
+        let blob = self.storage.open(partition, name, quipu::storage::OpenMode::Read).unwrap();
+        let mut bytes = Vec::new();
+        blob.read_into(&mut bytes, 0, blob.len().unwrap() as usize).unwrap();
+        bytes
+    }
+
+    /// Puts other bytes in a blob's place.
+    pub fn write(&self, partition: &str, name: &str, bytes: &[u8]) {
+        let blob = self.storage.open(partition, name, quipu::storage::OpenMode::Create).unwrap();
+        blob.resize(0).unwrap();
+        blob.write_at(&[std::io::IoSlice::new(bytes)], 0).unwrap();
+        blob.sync().unwrap();
+    }
+
+    /// Turns a bit of a blob.
+    pub fn flip(&self, partition: &str, name: &str, at: usize) {
+        let mut bytes = self.read(partition, name);
+        bytes[at] ^= 0x10;
+        self.write(partition, name, &bytes);
+    }
+}
+
+/// A key that looks random and is the same for the same number.
+pub fn key<const N: usize>(number: u64) -> [u8; N] {
+    let mut key = [0; N];
+    for (at, byte) in key.iter_mut().enumerate() {
+        *byte = (mix(number ^ ((at as u64 / 8) << 56)) >> (at % 8 * 8)) as u8;
+    }
+    key
+}
+
+/// A value of a length that is the same for the same number.
+pub fn value(number: u64, len: usize) -> Vec<u8> {
+    (0..len as u64).map(|at| (mix(number.wrapping_add(at / 8)) >> (at % 8 * 8)) as u8).collect()
+}
+
+/// A bijection that scatters its input (the finalizer of SplitMix64).
+pub fn mix(number: u64) -> u64 {
+    let mut z = number.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+pub fn values_at<const N: usize>(archive: &Archive<[u8; N]>, index: u64) -> Vec<Vec<u8>> {
+    archive.get_all(index).unwrap().into_iter().map(|value| value.to_vec()).collect()
+}

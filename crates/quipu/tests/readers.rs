@@ -1,0 +1,164 @@
+//! Readers beside the writer: threads of one process, and a read-only open as another would do.
+
+mod common;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use common::{Bench, key, value};
+use quipu::{Archive, Error, Options, ReadOnly};
+
+#[test]
+fn readers_see_every_put_that_returned() {
+    let options = Options::new().items_per_section(64).page_size(100).write_buffer(1000);
+    Bench::each(options, |bench| {
+        let mut archive = bench.open::<16>();
+        let (stored, floor, done) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let reader = archive.reader();
+                let (stored, floor, done) = (&stored, &floor, &done);
+                scope.spawn(move || {
+                    let mut step = thread;
+                    while !done.load(Ordering::Acquire) {
+                        let end = stored.load(Ordering::Acquire);
+                        if end == 0 {
+                            continue;
+                        }
+                        step = common::mix(step);
+                        let index = step % end;
+                        let by_index = reader.get(index).unwrap();
+                        let by_key = reader.get(&key::<16>(index)).unwrap();
+                        // What is not there now must have been pruned before it was asked for.
+                        for found in [by_index, by_key] {
+                            match found {
+                                Some(found) => assert_eq!(found, value(index, 50)),
+                                None => assert!(index < floor.load(Ordering::Acquire), "{index}"),
+                            }
+                        }
+                    }
+                });
+            }
+            for index in 0..6000u64 {
+                let _ = archive.put(index, &key(index), &value(index, 50)).unwrap();
+                stored.store(index + 1, Ordering::Release);
+                if index % 100 == 0 {
+                    archive.sync().unwrap();
+                }
+                if index % 1000 == 999 {
+                    floor.store(index - 500, Ordering::Release);
+                    archive.prune(index - 500).unwrap();
+                }
+            }
+            done.store(true, Ordering::Release);
+        });
+    });
+}
+
+#[test]
+fn a_range_goes_on_while_the_writer_does() {
+    Bench::each(Options::new().items_per_section(8), |bench| {
+        let mut archive = bench.open::<8>();
+        for index in 0..5u64 {
+            let _ = archive.put(index, &key(index), &value(index, 10)).unwrap();
+        }
+        let mut range = archive.reader().range(..);
+        assert_eq!(range.next().unwrap().unwrap().index, 0);
+        for index in 5..2000u64 {
+            let _ = archive.put(index, &key(index), &value(index, 10)).unwrap();
+        }
+        archive.sync().unwrap();
+        let rest: Vec<u64> = range.by_ref().map(|item| item.unwrap().index).collect();
+        assert!(rest.windows(2).all(|pair| pair[0] < pair[1]));
+        assert!(rest.starts_with(&[1, 2, 3, 4]));
+    });
+}
+
+#[test]
+fn a_range_skips_what_is_pruned_meanwhile() {
+    Bench::each(Options::new().items_per_section(8), |bench| {
+        let mut archive = bench.open::<8>();
+        for index in 0..5000u64 {
+            let _ = archive.put(index, &key(index), &value(index, 10)).unwrap();
+        }
+        let mut range = archive.reader().range(..);
+        assert_eq!(range.next().unwrap().unwrap().index, 0);
+        archive.prune(4800).unwrap();
+        let rest: Vec<u64> = range.map(|item| item.unwrap().index).collect();
+        assert!(rest.ends_with(&(4800..5000).collect::<Vec<_>>()));
+    });
+}
+
+#[test]
+fn a_second_writer_is_refused_and_told_who_holds_it() {
+    Bench::each(Options::new(), |bench| {
+        let archive = bench.open::<8>();
+        let error = bench.options().open_on::<[u8; 8], quipu::Bytes>(bench.storage()).unwrap_err();
+        assert!(matches!(error, Error::Locked { .. }), "{error}");
+        assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");
+        drop(archive);
+        drop(bench.open::<8>());
+    });
+}
+
+fn beside(bench: &Bench) -> ReadOnly<[u8; 8]> {
+    bench.options().open_read_only_on(bench.storage()).unwrap()
+}
+
+#[test]
+fn a_read_only_open_follows_the_writer() {
+    Bench::each(Options::new().items_per_section(4).page_size(50), |bench| {
+        let mut archive: Archive<[u8; 8]> = bench.open();
+        let mut beside = beside(bench);
+        assert_eq!(beside.ranges(), []);
+        for index in 0..30u64 {
+            let _ = archive.put_sync(index, &key(index), &value(index, 20)).unwrap();
+            beside.refresh().unwrap();
+            for seen in 0..=index {
+                assert_eq!(beside.get(seen).unwrap().unwrap(), value(seen, 20));
+                assert_eq!(beside.get(&key::<8>(seen)).unwrap().unwrap(), value(seen, 20));
+            }
+            assert_eq!(beside.last_index(), Some(index));
+        }
+    });
+}
+
+#[test]
+fn a_read_only_open_survives_a_prune_and_a_rewind() {
+    Bench::each(Options::new().items_per_section(4), |bench| {
+        let mut archive: Archive<[u8; 8]> = bench.open();
+        for index in 0..30u64 {
+            let _ = archive.put(index, &key(index), &value(index, 20)).unwrap();
+        }
+        archive.sync().unwrap();
+        let mut beside = beside(bench);
+        archive.prune(10).unwrap();
+        beside.refresh().unwrap();
+        assert_eq!((beside.floor(), beside.get(7).unwrap()), (8, None));
+        archive.rewind(17).unwrap();
+        let _ = archive.put_sync(18, &key(180), "other").unwrap();
+        beside.refresh().unwrap();
+        assert_eq!(beside.ranges(), [8..=18]);
+        assert_eq!(beside.get(18).unwrap().unwrap(), "other");
+        assert_eq!(beside.get(&key::<8>(20)).unwrap(), None);
+    });
+}
+
+#[test]
+fn a_read_only_open_changes_no_file() {
+    Bench::disk(Options::new().items_per_section(4), |bench| {
+        let mut archive: Archive<[u8; 8]> = bench.open();
+        for index in 0..10u64 {
+            let _ = archive.put(index, &key(index), &value(index, 20)).unwrap();
+        }
+        archive.close().unwrap();
+        let name = "0000000000000008";
+        let whole = bench.read("index", name);
+        let torn = [&whole[..], b"torn"].concat();
+        bench.write("index", name, &torn);
+        let beside = beside(bench);
+        assert_eq!(beside.ranges(), [0..=9]);
+        assert_eq!(bench.read("index", name), torn);
+        assert!(!bench.open::<8>().recovery().is_clean());
+        assert_eq!(bench.read("index", name), whole);
+    });
+}
