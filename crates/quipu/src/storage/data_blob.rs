@@ -1,0 +1,251 @@
+//! A blob behind its section header.
+//!
+//! ```text
+//! blob   | header (8 or 4096 bytes) | data …
+//! offset                             0 …
+//! ```
+//!
+//! # Invariants
+//!
+//! - All offsets and lengths count from the data, those in errors too.
+//! - A file under its final name has a whole header: it is created as `<name>.new`, written,
+//!   flushed, and only then renamed. Its name is durable after
+//!   [`Storage::sync_partition`], which is the caller's to call.
+//!
+//! # Recovery
+//!
+//! Other programs create files under their final name, so a crash may leave one whose header is not
+//! whole. It was never used: a writer creates it anew, a reader sees no data. Any other bytes in
+//! place of a header are an error, never a reason to write over them.
+//!
+//! # Cost
+//!
+//! An open reads the blob's length and up to 4096 bytes. A creation opens twice, flushes once. Other
+//! calls cost what the blob's do.
+
+use std::io::IoSlice;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{Blob, OpenMode, Storage};
+use crate::error::{Error, Result};
+use crate::format::{HeaderState, Layout, MAX_HEADER_SIZE, NEW_SUFFIX};
+
+/// What a file is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Nothing in the storage is changed.
+    Read,
+    /// Reads and writes; what a crash left behind is put right.
+    Write,
+}
+
+/// The data of one section file.
+#[derive(Debug)]
+pub(crate) struct DataBlob {
+    blob: Arc<dyn Blob>,
+    layout: Layout,
+    /// Whether the creation of the file was interrupted and nobody may repair it: no data then,
+    /// whatever the file's length.
+    hollow: bool,
+}
+
+/// What an existing file turned out to be.
+pub(super) enum Found {
+    Whole(DataBlob),
+    Interrupted(Arc<dyn Blob>),
+}
+
+impl DataBlob {
+    /// Creates the file with a header and no data, in place of one that may be there.
+    ///
+    /// The file is flushed; its name is durable after [`Storage::sync_partition`].
+    pub(crate) fn create(
+        storage: &dyn Storage,
+        partition: &str,
+        name: &str,
+        layout: Layout,
+    ) -> Result<Self> {
+        let new_name = format!("{name}{NEW_SUFFIX}");
+        let new = storage.open(partition, &new_name, OpenMode::Create)?;
+        // A creation that a crash interrupted may have left bytes.
+        new.resize(0)?;
+        new.write_at(&[IoSlice::new(&layout.encode())], 0)?;
+        // Before the rename: under its final name a file always has a whole header.
+        new.sync()?;
+        storage.rename(partition, &new_name, name)?;
+        // Opened again, because the first handle goes by the old name in errors.
+        let blob = storage.open(partition, name, OpenMode::Write)?;
+        Ok(Self {
+            blob,
+            layout,
+            hollow: false,
+        })
+    }
+
+    /// Opens the file, which must be there; its header tells the layout.
+    ///
+    /// A file whose creation was interrupted is created anew with `layout` for
+    /// [`Access::Write`], and has no data for [`Access::Read`]; such a handle stays without data,
+    /// also when a writer creates the file anew. Any other header is [`Error::Header`].
+    pub(crate) fn open(
+        storage: &dyn Storage,
+        partition: &str,
+        name: &str,
+        access: Access,
+        layout: Layout,
+    ) -> Result<Self> {
+        match (Self::find(storage, partition, name, access)?, access) {
+            (Found::Whole(blob), _) => Ok(blob),
+            (Found::Interrupted(_), Access::Write) => {
+                Self::create(storage, partition, name, layout)
+            }
+            (Found::Interrupted(blob), Access::Read) => Ok(Self::hollow(blob, layout)),
+        }
+    }
+
+    /// Opens the file and reads its header; changes nothing.
+    pub(super) fn find(
+        storage: &dyn Storage,
+        partition: &str,
+        name: &str,
+        access: Access,
+    ) -> Result<Found> {
+        let mode = match access {
+            Access::Read => OpenMode::Read,
+            Access::Write => OpenMode::Write,
+        };
+        let blob = storage.open(partition, name, mode)?;
+        let len = blob.len()?;
+        let mut start = Vec::new();
+        let header_len = len.min(MAX_HEADER_SIZE as u64) as usize;
+        blob.read_into(&mut start, 0, header_len)?;
+        match HeaderState::parse(&start, len) {
+            HeaderState::Valid(layout) => Ok(Found::Whole(Self {
+                blob,
+                layout,
+                hollow: false,
+            })),
+            HeaderState::Interrupted => Ok(Found::Interrupted(blob)),
+            HeaderState::Invalid(reason) => Err(Error::Header {
+                path: blob.path().to_path_buf(),
+                reason,
+            }),
+        }
+    }
+
+    pub(super) fn hollow(blob: Arc<dyn Blob>, layout: Layout) -> Self {
+        Self {
+            blob,
+            layout,
+            hollow: true,
+        }
+    }
+
+    /// Fills the whole buffer; as [`Blob::read_at`].
+    pub(crate) fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
+        let at = self.readable(offset, buf.len())?;
+        self.blob
+            .read_at(buf, at)
+            .map_err(|e| self.without_header(e))
+    }
+
+    /// Appends `len` bytes to `buf`; as [`Blob::read_into`].
+    pub(crate) fn read_into(&self, buf: &mut Vec<u8>, offset: u64, len: usize) -> Result<()> {
+        let at = self.readable(offset, len)?;
+        self.blob
+            .read_into(buf, at, len)
+            .map_err(|e| self.without_header(e))
+    }
+
+    /// Writes the buffers one after the other; as [`Blob::write_at`].
+    pub(crate) fn write_at(&self, bufs: &[IoSlice<'_>], offset: u64) -> Result<()> {
+        self.check_whole()?;
+        let at = self.behind_header(offset, 0)?;
+        self.blob
+            .write_at(bufs, at)
+            .map_err(|e| self.without_header(e))
+    }
+
+    /// Cuts the data to `len` bytes, or fills it up with zeros; as [`Blob::resize`].
+    pub(crate) fn resize(&self, len: u64) -> Result<()> {
+        self.check_whole()?;
+        let len = self.behind_header(len, 0)?;
+        self.blob.resize(len).map_err(|e| self.without_header(e))
+    }
+
+    /// Makes all bytes written so far, and the length, durable.
+    pub(crate) fn sync(&self) -> Result<()> {
+        self.blob.sync()
+    }
+
+    /// The length of the data in bytes.
+    pub(crate) fn len(&self) -> Result<u64> {
+        match self.hollow {
+            true => Ok(0),
+            false => Ok(self.blob.len()?.saturating_sub(self.layout.header_size())),
+        }
+    }
+
+    /// What errors call this file.
+    pub(crate) fn path(&self) -> &Path {
+        self.blob.path()
+    }
+
+    /// Which header the file has.
+    pub(crate) fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    fn check_whole(&self) -> Result<()> {
+        match self.hollow {
+            true => Err(Error::ReadOnly {
+                path: self.path().to_path_buf(),
+            }),
+            false => Ok(()),
+        }
+    }
+
+    /// Where in the blob the data at `offset` is. A file without a header has none to read.
+    fn readable(&self, offset: u64, wanted: usize) -> Result<u64> {
+        if self.hollow && wanted > 0 {
+            return Err(self.out_of_bounds(offset, wanted as u64, 0));
+        }
+        self.behind_header(offset, wanted as u64)
+    }
+
+    fn behind_header(&self, offset: u64, wanted: u64) -> Result<u64> {
+        match offset.checked_add(self.layout.header_size()) {
+            Some(at) => Ok(at),
+            None => Err(self.out_of_bounds(offset, wanted, self.len()?)),
+        }
+    }
+
+    fn out_of_bounds(&self, offset: u64, wanted: u64, len: u64) -> Error {
+        Error::OutOfBounds {
+            path: self.path().to_path_buf(),
+            offset,
+            wanted,
+            len,
+        }
+    }
+
+    /// The error of a blob, with offsets that count from the data.
+    fn without_header(&self, error: Error) -> Error {
+        let header = self.layout.header_size();
+        match error {
+            Error::OutOfBounds {
+                path,
+                offset,
+                wanted,
+                len,
+            } => Error::OutOfBounds {
+                path,
+                offset: offset.saturating_sub(header),
+                wanted,
+                len: len.saturating_sub(header),
+            },
+            other => other,
+        }
+    }
+}
