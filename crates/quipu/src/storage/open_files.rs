@@ -341,3 +341,190 @@ impl Drop for BlobFile {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::IoSlice;
+    use std::thread;
+
+    use super::*;
+    use crate::storage::data_blob::tests::{everywhere, plant};
+    use crate::storage::suite::expect_error;
+    use crate::storage::{Memory, OpenMode};
+
+    fn set(storage: Arc<dyn Storage>, capacity: usize) -> Arc<OpenFiles> {
+        OpenFiles::new(storage, capacity, Access::Write, Layout::V1)
+    }
+
+    /// The files of sections 0 to `count`, created, each with its number as data.
+    fn sections(files: &Arc<OpenFiles>, count: u64) -> Vec<BlobFile> {
+        let partition: Arc<str> = "p".into();
+        let create = |section| {
+            let file = BlobFile::new(files, &partition, section);
+            let blob = file.create().unwrap();
+            let number = section.to_be_bytes();
+            blob.write_at(&[IoSlice::new(&number)], 0).unwrap();
+            file
+        };
+        (0..count).map(create).collect()
+    }
+
+    fn number_in(blob: &DataBlob) -> u64 {
+        let mut bytes = [0; 8];
+        blob.read_at(&mut bytes, 0).unwrap();
+        u64::from_be_bytes(bytes)
+    }
+
+    /// How many handles to files this process has below a folder.
+    #[cfg(target_os = "linux")]
+    fn handles(below: &std::path::Path) -> usize {
+        let links = std::fs::read_dir("/proc/self/fd").unwrap();
+        let targets = links.filter_map(|link| std::fs::read_link(link.ok()?.path()).ok());
+        targets
+            .filter(|t| t.starts_with(below) && t != below)
+            .count()
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_bound_is_one_of_real_files() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let disk = super::super::Disk::open(folder.path()).unwrap();
+        let files = set(Arc::new(disk), 7);
+        let sections = sections(&files, 50);
+        for i in (0..500).map(|i| i * 17 % 50) {
+            assert_eq!(number_in(&sections[i].get().unwrap()), i as u64);
+            assert_eq!((files.open_count(), handles(folder.path())), (7, 7));
+        }
+        drop(sections);
+        assert_eq!((files.open_count(), handles(folder.path())), (0, 0));
+    }
+
+    #[test]
+    fn files_in_use_and_files_used_lately_stay() {
+        let files = set(Arc::new(Memory::new()), 4);
+        let sections = sections(&files, 20);
+        let held = sections[0].get().unwrap();
+        let mut lately = sections[1].get().unwrap();
+        for section in &sections[2..] {
+            section.get().unwrap();
+            assert!(Arc::ptr_eq(&held, &sections[0].get().unwrap()));
+            let again = sections[1].get().unwrap();
+            assert!(Arc::ptr_eq(&lately, &again));
+            lately = again;
+        }
+    }
+
+    #[test]
+    fn more_files_in_use_than_places() {
+        let files = set(Arc::new(Memory::new()), 3);
+        let sections = sections(&files, 10);
+        let held: Vec<_> = sections.iter().map(|s| s.get().unwrap()).collect();
+        for (i, blob) in held.iter().enumerate() {
+            assert_eq!(number_in(blob), i as u64);
+        }
+        assert_eq!(files.open_count(), 3);
+        assert_eq!(number_in(&sections[0].get().unwrap()), 0);
+    }
+
+    #[test]
+    fn create_and_forget_leave_no_stale_file() {
+        everywhere(|storage| {
+            let files = set(storage.clone(), 4);
+            let section = &sections(&files, 1)[0];
+            let before = section.get().unwrap();
+            let created = section.create().unwrap();
+            assert!(Arc::ptr_eq(&created, &section.get().unwrap()));
+            assert_eq!((created.len().unwrap(), number_in(&before)), (0, 0));
+            assert_eq!(files.open_count(), 1);
+            storage.remove("p", "0000000000000000").unwrap();
+            section.forget();
+            section.forget();
+            assert_eq!(files.open_count(), 0);
+            expect_error!(section.get(), Error::NotFound { .. });
+        });
+    }
+
+    #[test]
+    fn names_and_ids() {
+        let storage: Arc<dyn Storage> = Arc::new(Memory::new());
+        let files = set(storage.clone(), usize::MAX);
+        let partition: Arc<str> = "p".into();
+        let a = BlobFile::new(&files, &partition, u64::MAX);
+        let b = BlobFile::new(&files, &partition, u64::MAX);
+        assert!(a.id() != b.id() && size_of::<BlobFile>() <= 48);
+        assert_eq!((a.partition(), a.section()), ("p", u64::MAX));
+        assert_eq!(a.path(), storage.path("p", "ffffffffffffffff"));
+        assert!(Arc::ptr_eq(a.files(), &files) && Arc::ptr_eq(files.storage(), &storage));
+    }
+
+    #[test]
+    fn a_set_for_reading_changes_nothing() {
+        everywhere(|storage| {
+            plant(&*storage, "0000000000000000", b"CW");
+            let files = OpenFiles::new(storage.clone(), 0, Access::Read, Layout::V1);
+            assert_eq!(files.access(), Access::Read);
+            let section = BlobFile::new(&files, &"p".into(), 0);
+            assert_eq!(section.get().unwrap().len().unwrap(), 0);
+            expect_error!(section.create(), Error::ReadOnly { .. });
+            let blob = storage
+                .open("p", "0000000000000000", OpenMode::Read)
+                .unwrap();
+            assert_eq!(blob.len().unwrap(), 2);
+        });
+    }
+
+    #[test]
+    fn many_threads_see_the_right_files() {
+        let files = set(Arc::new(Memory::new()), 5);
+        let sections = sections(&files, 16);
+        thread::scope(|scope| {
+            for thread in 0..4 {
+                let sections = &sections;
+                scope.spawn(move || {
+                    for i in (0..4000).map(|i| (i * 7 + i / 50 + thread) % 16) {
+                        assert_eq!(number_in(&sections[i].get().unwrap()), i as u64);
+                    }
+                });
+            }
+        });
+        assert_eq!(files.open_count(), 5);
+    }
+
+    /// Readers that open a file while the writer creates it anew never go back to the old one.
+    #[test]
+    fn readers_follow_a_file_that_is_created_anew() {
+        let files = set(Arc::new(Memory::new()), 1);
+        let sections = sections(&files, 2);
+        let round = AtomicU64::new(0);
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    loop {
+                        let least = round.load(Ordering::Acquire);
+                        let found = sections[0].get().unwrap().len().unwrap();
+                        assert!(found >= least, "{found} after {least}");
+                        sections[1].get().unwrap(); // pushes the other one out
+                        if least == 2000 {
+                            break;
+                        }
+                    }
+                });
+            }
+            for len in 1..=2000 {
+                // As a creation, but it never shows a shorter file.
+                plant(
+                    &**files.storage(),
+                    "new",
+                    &[&Layout::V1.encode()[..], &vec![0; len]].concat(),
+                );
+                files
+                    .storage()
+                    .rename("p", "new", "0000000000000000")
+                    .unwrap();
+                sections[0].forget();
+                round.store(len as u64, Ordering::Release);
+            }
+        });
+    }
+}

@@ -186,3 +186,28 @@ impl Blob for DiskBlob {
         &self.path
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+
+    #[test]
+    fn a_write_that_was_cut_short_goes_on_where_it_stopped() {
+        let bufs = [&b""[..], b"one", b"", b"three", b"", b"5"].map(IoSlice::new);
+        for done in 0..9 {
+            let file = tempfile::tempfile().unwrap();
+            let blob = DiskBlob::new(file.try_clone().unwrap(), "file".into(), true);
+            let mut at = done;
+            while at < 9 {
+                at += blob.write_rest(&bufs, at, at as u64).unwrap();
+            }
+            let mut found = vec![0; 9 - done];
+            file.read_exact_at(&mut found, done as u64).unwrap();
+            assert_eq!(found, &b"onethree5"[done..]);
+        }
+        let blob = DiskBlob::new(tempfile::tempfile().unwrap(), "file".into(), true);
+        assert_eq!(blob.write_rest(&bufs, 9, 9).unwrap(), 0);
+    }
+}
