@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use super::super::{OpenMode, Storage};
-use super::{create, expect_error, must, open, read, read_all, write};
+use super::{create, must, open, read, read_all, write};
 use crate::error::Error;
 
 /// A write is seen through every handle, opened before or after it.

@@ -27,6 +27,7 @@ macro_rules! expect_error {
         }
     };
 }
+#[cfg(test)]
 pub(crate) use expect_error;
 
 mod bytes;

@@ -1,7 +1,7 @@
 //! Names, partitions and locks.
 
 use super::super::{MAX_NAME_LEN, OpenMode, Storage};
-use super::{PARTITION, create, expect_error, must, open, read_all, write};
+use super::{PARTITION, create, must, open, read_all, write};
 use crate::error::Error;
 
 /// Every call refuses a name that could lead out of its folder or that not every storage can have.
