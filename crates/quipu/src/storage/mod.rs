@@ -20,17 +20,39 @@
 //!   [`Storage::sync_partition`]. Until then a crash may keep any part of what was done.
 //! - [`Storage::rename`] replaces its target at once: a crash leaves the old blob or the new one.
 //! - All calls may come from several threads at a time.
+//!
+//! [`suite`] checks these and the rest for any storage.
+//!
+//! # Offsets
+//!
+//! A blob has at most `i64::MAX` bytes, because no file can have more. A call that would reach
+//! beyond is [`Error::OutOfBounds`](crate::Error::OutOfBounds), also when it moves no bytes; else
+//! a read or write of no bytes is fine at any offset and does nothing.
 
 use std::fmt::Debug;
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
+mod data_blob;
+#[cfg(unix)]
+mod disk;
+mod memory;
 mod name;
+mod open_files;
+pub mod suite;
 
+pub(crate) use data_blob::{Access, DataBlob};
+#[cfg(unix)]
+pub use disk::Disk;
+pub use memory::Memory;
 pub use name::{MAX_NAME_LEN, check_blob_name, check_partition_name};
+pub(crate) use open_files::{BlobFile, OpenFiles};
+
+#[cfg(not(unix))]
+compile_error!("quipu keeps its files through the system calls of unix; this target has none");
 
 /// How [`Storage::open`] treats a blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,25 +80,35 @@ pub trait Storage: Debug + Send + Sync + 'static {
     fn open(&self, partition: &str, name: &str, mode: OpenMode) -> Result<Arc<dyn Blob>>;
 
     /// Removes a blob; durable after [`sync_partition`](Self::sync_partition). Handles that are
-    /// still open keep reading the removed bytes.
+    /// still open keep reading the removed bytes. A missing one is
+    /// [`Error::NotFound`](crate::Error::NotFound).
     fn remove(&self, partition: &str, name: &str) -> Result<()>;
 
-    /// Renames a blob within its partition, replacing the target where there is one.
+    /// Renames a blob within its partition, replacing the target where there is one. Handles that
+    /// are open on either keep the bytes they have; [`Blob::path`] of the moved one stays what it
+    /// was. Durable after [`sync_partition`](Self::sync_partition).
     fn rename(&self, partition: &str, from: &str, to: &str) -> Result<()>;
 
     /// The names of all blobs of a partition, sorted; none when the partition does not exist.
     /// Anything in it that is no blob is an error that names it.
     fn list(&self, partition: &str) -> Result<Vec<String>>;
 
-    /// Makes creations, removals and renames in the partition durable.
+    /// Makes creations, removals and renames in the partition durable. A missing partition is
+    /// [`Error::NotFound`](crate::Error::NotFound): whatever was to be made durable is not there.
     fn sync_partition(&self, partition: &str) -> Result<()>;
 
-    /// Removes a partition that holds nothing; durable when it returns. `Ok` when there is none.
+    /// Removes a partition that holds nothing; durable when it returns. `Ok` when there is none,
+    /// an error when it holds something, which then stays.
     fn remove_partition(&self, partition: &str) -> Result<()>;
 
     /// Takes the lock of that name, for as long as the returned value lives. When somebody else
-    /// holds it: [`Error::Locked`](crate::Error::Locked), at once. `holder` is what others are
-    /// then told. The lock ends with its process, however that ends.
+    /// holds it, in this process or another: [`Error::Locked`](crate::Error::Locked), at once.
+    /// `holder` (one line, up to 500 bytes) is what others are then told. The lock ends with its
+    /// process, however that ends.
+    ///
+    /// [`Disk`] and [`Memory`] keep the lock in a blob of that name, created with its partition
+    /// where it is missing, which [`list`](Self::list) shows and which stays when the lock is let
+    /// go.
     fn lock(&self, partition: &str, name: &str, holder: &str) -> Result<Box<dyn Lock>>;
 
     /// What errors call a blob, a partition (`name` empty) or the root (both empty).
@@ -88,24 +120,36 @@ pub trait Lock: Debug + Send + Sync {}
 
 /// One open blob: bytes from 0 to its length.
 pub trait Blob: Debug + Send + Sync + 'static {
-    /// Fills the whole buffer from `offset` on. Past the end, or past `u64::MAX`:
+    /// Fills the whole buffer from `offset` on. Past the end, or past what an offset can be:
     /// [`Error::OutOfBounds`](crate::Error::OutOfBounds), and the buffer's content is undefined.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()>;
 
     /// Appends `len` bytes from `offset` on to `buf`, which costs no zeroing where the backend
     /// can help it. Errors as [`read_at`](Self::read_at); `buf` is then as it was.
     fn read_into(&self, buf: &mut Vec<u8>, offset: u64, len: usize) -> Result<()> {
+        let blob_len = self.len()?;
+        let fits = |end| len == 0 || end <= blob_len;
+        if !checked_end(offset, len as u64).is_some_and(fits) {
+            return Err(Error::OutOfBounds {
+                path: self.path().to_path_buf(),
+                offset,
+                wanted: len as u64,
+                len: blob_len,
+            });
+        }
+        reserve(buf, len, self.path())?;
         let start = buf.len();
         buf.resize(start + len, 0);
-        self.read_at(&mut buf[start..], offset)
+        self.read_at(buf.split_at_mut(start).1, offset)
             .inspect_err(|_| buf.truncate(start))
     }
 
     /// Writes the buffers one after the other from `offset` on; a blob that is shorter grows, the
-    /// hole reads as zeros.
+    /// hole reads as zeros. After an error any part of the bytes may have been written. Through a
+    /// handle that is open for reading: [`Error::ReadOnly`](crate::Error::ReadOnly).
     fn write_at(&self, bufs: &[IoSlice<'_>], offset: u64) -> Result<()>;
 
-    /// Cuts the blob or fills it up with zeros.
+    /// Cuts the blob or fills it up with zeros; errors as [`write_at`](Self::write_at).
     fn resize(&self, len: u64) -> Result<()>;
 
     /// Makes all bytes written so far, and the length, durable.
@@ -121,4 +165,20 @@ pub trait Blob: Debug + Send + Sync + 'static {
 
     /// What errors call this blob.
     fn path(&self) -> &Path;
+}
+
+/// The most bytes that a blob can have.
+const MAX_BLOB_LEN: u64 = i64::MAX as u64;
+
+/// Where `wanted` bytes from `offset` on end; none when no blob can reach that far.
+pub(crate) fn checked_end(offset: u64, wanted: u64) -> Option<u64> {
+    offset
+        .checked_add(wanted)
+        .filter(|&end| end <= MAX_BLOB_LEN)
+}
+
+/// Makes room for `len` more bytes, or says that there is no memory for them.
+fn reserve(buf: &mut Vec<u8>, len: usize, path: &Path) -> Result<()> {
+    buf.try_reserve(len)
+        .map_err(|_| Error::io("read", path, io::ErrorKind::OutOfMemory.into()))
 }

@@ -1,0 +1,213 @@
+//! One open file: reads and writes at offsets, without a position of its own.
+
+use std::fs::File;
+use std::io::{ErrorKind, IoSlice};
+use std::path::{Path, PathBuf};
+
+use rustix::buffer::spare_capacity;
+use rustix::io::{pread, pwrite, pwritev, retry_on_intr};
+
+use super::super::{Blob, checked_end, reserve};
+use crate::error::{Error, Result};
+
+/// The most bytes for one system call: some systems refuse 2 GiB and more.
+const MAX_CALL: usize = 1 << 30;
+/// Reads of more bytes than this are held against the file's length before memory is taken for
+/// them, so that a damaged size costs no memory.
+const LARGE_READ: usize = 1 << 16;
+
+#[derive(Debug)]
+pub(super) struct DiskBlob {
+    file: File,
+    path: PathBuf,
+    writable: bool,
+}
+
+impl DiskBlob {
+    pub(super) fn new(file: File, path: PathBuf, writable: bool) -> Self {
+        Self {
+            file,
+            path,
+            writable,
+        }
+    }
+
+    fn check_writable(&self) -> Result<()> {
+        if self.writable {
+            return Ok(());
+        }
+        Err(Error::ReadOnly {
+            path: self.path.clone(),
+        })
+    }
+
+    /// Checks that a call may reach `wanted` bytes behind `offset`.
+    fn check_end(&self, offset: u64, wanted: u64) -> Result<u64> {
+        match checked_end(offset, wanted) {
+            Some(end) => Ok(end),
+            None => self.out_of_bounds(offset, wanted),
+        }
+    }
+
+    fn out_of_bounds<T>(&self, offset: u64, wanted: u64) -> Result<T> {
+        Err(Error::OutOfBounds {
+            path: self.path.clone(),
+            offset,
+            wanted,
+            len: self.len()?,
+        })
+    }
+
+    fn failed(&self, action: &'static str, source: impl Into<std::io::Error>) -> Error {
+        Error::io(action, &self.path, source.into())
+    }
+
+    /// Reads into memory that nobody has set to zero first. `buf` must have room for `len` more
+    /// bytes; the call may fill all its room, so what is too much is cut again.
+    fn read_into_room(&self, buf: &mut Vec<u8>, offset: u64, len: usize) -> Result<()> {
+        let start = buf.len();
+        let mut done = 0;
+        while done < len {
+            let at = offset + done as u64;
+            let read = retry_on_intr(|| pread(&self.file, spare_capacity(buf), at));
+            match read {
+                Ok(0) => {
+                    buf.truncate(start);
+                    return self.out_of_bounds(offset, len as u64);
+                }
+                Ok(read) => done += read,
+                Err(errno) => {
+                    buf.truncate(start);
+                    return Err(self.failed("read", errno));
+                }
+            }
+        }
+        buf.truncate(start + len);
+        Ok(())
+    }
+
+    /// One system call that writes what comes behind the first `done` bytes of `bufs`.
+    fn write_rest(&self, bufs: &[IoSlice<'_>], done: usize, at: u64) -> rustix::io::Result<usize> {
+        let mut skip = done;
+        for (i, buf) in bufs.iter().enumerate() {
+            if skip >= buf.len() {
+                skip -= buf.len();
+                continue;
+            }
+            let rest = bufs.get(i..).unwrap_or_default();
+            let total: usize = rest.iter().map(|b| b.len()).fold(0, usize::saturating_add);
+            if skip == 0 && total <= MAX_CALL {
+                return retry_on_intr(|| pwritev(&self.file, rest, at));
+            }
+            let part = buf.get(skip..).unwrap_or_default();
+            let part = part.get(..MAX_CALL).unwrap_or(part);
+            return retry_on_intr(|| pwrite(&self.file, part, at));
+        }
+        Ok(0)
+    }
+}
+
+impl Blob for DiskBlob {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
+        let wanted = buf.len() as u64;
+        self.check_end(offset, wanted)?;
+        let mut rest = buf;
+        let mut at = offset;
+        while !rest.is_empty() {
+            let most = rest.len().min(MAX_CALL);
+            let (part, _) = rest.split_at_mut(most);
+            let read = retry_on_intr(|| pread(&self.file, &mut *part, at))
+                .map_err(|errno| self.failed("read", errno))?;
+            if read == 0 {
+                return self.out_of_bounds(offset, wanted);
+            }
+            rest = rest.split_at_mut(read).1;
+            at += read as u64;
+        }
+        Ok(())
+    }
+
+    fn read_into(&self, buf: &mut Vec<u8>, offset: u64, len: usize) -> Result<()> {
+        let end = self.check_end(offset, len as u64)?;
+        if len > LARGE_READ && end > self.len()? {
+            return self.out_of_bounds(offset, len as u64);
+        }
+        reserve(buf, len, &self.path)?;
+        // Filling the whole room is fine when it is about what was asked for. A call is then one
+        // that reads to the end of the room; where that is far off, zeroing costs less.
+        let room = buf.capacity() - buf.len();
+        if room <= MAX_CALL && room - len <= len / 8 + 4096 {
+            return self.read_into_room(buf, offset, len);
+        }
+        let start = buf.len();
+        buf.resize(start + len, 0);
+        self.read_at(buf.split_at_mut(start).1, offset)
+            .inspect_err(|_| buf.truncate(start))
+    }
+
+    fn write_at(&self, bufs: &[IoSlice<'_>], offset: u64) -> Result<()> {
+        self.check_writable()?;
+        let total = bufs
+            .iter()
+            .map(|b| b.len())
+            .try_fold(0_usize, usize::checked_add)
+            .unwrap_or(usize::MAX);
+        self.check_end(offset, total as u64)?;
+        let mut done = 0;
+        while done < total {
+            let written = self
+                .write_rest(bufs, done, offset + done as u64)
+                .map_err(|errno| self.failed("write", errno))?;
+            if written == 0 {
+                return Err(self.failed("write", ErrorKind::WriteZero));
+            }
+            done += written;
+        }
+        Ok(())
+    }
+
+    fn resize(&self, len: u64) -> Result<()> {
+        self.check_writable()?;
+        self.check_end(len, 0)?;
+        self.file.set_len(len).map_err(|e| self.failed("resize", e))
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.file.sync_data().map_err(|e| self.failed("flush", e))
+    }
+
+    fn len(&self) -> Result<u64> {
+        let stat = retry_on_intr(|| rustix::fs::fstat(&self.file))
+            .map_err(|errno| self.failed("look at", errno))?;
+        Ok(u64::try_from(stat.st_size).unwrap_or(0))
+    }
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+
+    #[test]
+    fn a_write_that_was_cut_short_goes_on_where_it_stopped() {
+        let bufs = [&b""[..], b"one", b"", b"three", b"", b"5"].map(IoSlice::new);
+        for done in 0..9 {
+            let file = tempfile::tempfile().unwrap();
+            let blob = DiskBlob::new(file.try_clone().unwrap(), "file".into(), true);
+            let mut at = done;
+            while at < 9 {
+                at += blob.write_rest(&bufs, at, at as u64).unwrap();
+            }
+            let mut found = vec![0; 9 - done];
+            file.read_exact_at(&mut found, done as u64).unwrap();
+            assert_eq!(found, &b"onethree5"[done..]);
+        }
+        let blob = DiskBlob::new(tempfile::tempfile().unwrap(), "file".into(), true);
+        assert_eq!(blob.write_rest(&bufs, 9, 9).unwrap(), 0);
+    }
+}

@@ -1,0 +1,189 @@
+//! One open folder, and what is done to the files in it.
+//!
+//! Every call names one entry of the folder and follows no link.
+
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
+use rustix::io::{Errno, retry_on_intr};
+
+use super::super::check_blob_name;
+use crate::error::{Error, Result};
+
+/// The rights of folders that are made: the owner's only.
+pub(super) const FOLDER_MODE: u32 = 0o700;
+/// The rights of files that are created: the owner's only.
+const FILE_MODE: u32 = 0o600;
+
+#[derive(Debug)]
+pub(super) struct Folder {
+    dir: File,
+    path: PathBuf,
+}
+
+impl Folder {
+    pub(super) fn new(dir: File, path: PathBuf) -> Self {
+        Self { dir, path }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn path_of(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Opens a folder in this one; none when there is nothing of that name.
+    pub(super) fn folder(&self, name: &str) -> Result<Option<Folder>> {
+        match self.openat(name, OFlags::RDONLY | OFlags::DIRECTORY) {
+            Ok(dir) => Ok(Some(Folder::new(dir, self.path_of(name)))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(self.refused("open", name, errno, FileType::Directory)),
+        }
+    }
+
+    /// Makes a folder in this one; fine when there is one.
+    pub(super) fn make_folder(&self, name: &str) -> Result<()> {
+        let mode = Mode::from_raw_mode(FOLDER_MODE as rustix::fs::RawMode);
+        match retry_on_intr(|| rustix::fs::mkdirat(&self.dir, name, mode)) {
+            Ok(()) | Err(Errno::EXIST) => Ok(()),
+            Err(errno) => Err(self.failed("create the folder", name, errno)),
+        }
+    }
+
+    /// Removes an empty folder in this one; fine when there is none.
+    pub(super) fn remove_folder(&self, name: &str) -> Result<()> {
+        match retry_on_intr(|| rustix::fs::unlinkat(&self.dir, name, AtFlags::REMOVEDIR)) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(self.failed("remove", name, errno)),
+        }
+    }
+
+    /// Opens a regular file, and nothing else. Does not wait: a FIFO that nobody writes to would
+    /// otherwise hold the call up.
+    pub(super) fn open_file(&self, name: &str, flags: OFlags) -> Result<File> {
+        let file = self
+            .openat(name, flags | OFlags::NONBLOCK | OFlags::NOCTTY)
+            .map_err(|errno| self.refused("open", name, errno, FileType::RegularFile))?;
+        let stat = retry_on_intr(|| rustix::fs::fstat(&file))
+            .map_err(|errno| self.failed("look at", name, errno))?;
+        self.check_kind(name, &stat, FileType::RegularFile)?;
+        Ok(file)
+    }
+
+    pub(super) fn remove_file(&self, name: &str) -> Result<()> {
+        self.check_file(name)?;
+        retry_on_intr(|| rustix::fs::unlinkat(&self.dir, name, AtFlags::empty()))
+            .map_err(|errno| self.failed("remove", name, errno))
+    }
+
+    pub(super) fn rename(&self, from: &str, to: &str) -> Result<()> {
+        self.check_file(from)?;
+        match self.check_file(to) {
+            Ok(()) | Err(Error::NotFound { .. }) => {}
+            Err(stranger) => return Err(stranger),
+        }
+        retry_on_intr(|| rustix::fs::renameat(&self.dir, from, &self.dir, to))
+            .map_err(|errno| self.failed("rename", from, errno))
+    }
+
+    /// The names of all files, sorted. Anything else in the folder is an error.
+    pub(super) fn list(&self) -> Result<Vec<String>> {
+        let failed = |errno: Errno| Error::io("list", &self.path, errno.into());
+        let mut names = Vec::new();
+        for entry in Dir::read_from(&self.dir).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let bytes = entry.file_name().to_bytes();
+            if matches!(bytes, b"." | b"..") {
+                continue;
+            }
+            let name = str::from_utf8(bytes).ok();
+            let Some(name) = name.filter(|name| check_blob_name(name).is_ok()) else {
+                return Err(Error::NotABlob {
+                    path: self.path.join(std::ffi::OsStr::from_bytes(bytes)),
+                    reason: "no blob has such a name",
+                });
+            };
+            // Some file systems do not tell the kind here.
+            if entry.file_type() != FileType::RegularFile {
+                match self.check_file(name) {
+                    Err(Error::NotFound { .. }) => continue, // removed just now
+                    checked => checked?,
+                }
+            }
+            names.push(name.to_owned());
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Makes creations, removals and renames in this folder durable.
+    pub(super) fn sync(&self) -> Result<()> {
+        self.dir
+            .sync_all()
+            .map_err(|e| Error::io("flush", &self.path, e))
+    }
+
+    /// Whether `name` still leads to `file`.
+    pub(super) fn leads_to(&self, name: &str, file: &File) -> Result<bool> {
+        let there = match self.stat(name) {
+            Err(Errno::NOENT) => return Ok(false),
+            other => other.map_err(|errno| self.failed("look at", name, errno))?,
+        };
+        let open = retry_on_intr(|| rustix::fs::fstat(file))
+            .map_err(|errno| self.failed("look at", name, errno))?;
+        Ok((there.st_dev, there.st_ino) == (open.st_dev, open.st_ino))
+    }
+
+    fn openat(&self, name: &str, flags: OFlags) -> Result<File, Errno> {
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(FILE_MODE as rustix::fs::RawMode);
+        retry_on_intr(|| rustix::fs::openat(&self.dir, name, flags, mode)).map(File::from)
+    }
+
+    fn stat(&self, name: &str) -> Result<Stat, Errno> {
+        retry_on_intr(|| rustix::fs::statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW))
+    }
+
+    fn check_file(&self, name: &str) -> Result<()> {
+        let stat = self
+            .stat(name)
+            .map_err(|errno| self.failed("look at", name, errno))?;
+        self.check_kind(name, &stat, FileType::RegularFile)
+    }
+
+    fn check_kind(&self, name: &str, stat: &Stat, wanted: FileType) -> Result<()> {
+        let found = FileType::from_raw_mode(stat.st_mode);
+        if found == wanted {
+            return Ok(());
+        }
+        Err(Error::NotABlob {
+            path: self.path_of(name),
+            reason: match found {
+                FileType::RegularFile => "it is a file",
+                FileType::Directory => "it is a folder",
+                FileType::Symlink => "it is a symbolic link",
+                FileType::Fifo => "it is a FIFO",
+                FileType::Socket => "it is a socket",
+                _ => "it is a special file",
+            },
+        })
+    }
+
+    /// The error of an open that failed. Systems differ in what they say about links, folders and
+    /// sockets, so the kind of the entry decides first.
+    fn refused(&self, action: &'static str, name: &str, errno: Errno, wanted: FileType) -> Error {
+        let kind = self
+            .stat(name)
+            .map_or(Ok(()), |stat| self.check_kind(name, &stat, wanted));
+        kind.err()
+            .unwrap_or_else(|| self.failed(action, name, errno))
+    }
+
+    fn failed(&self, action: &'static str, name: &str, errno: Errno) -> Error {
+        Error::io(action, self.path_of(name), errno.into())
+    }
+}

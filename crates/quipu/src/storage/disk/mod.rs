@@ -1,0 +1,207 @@
+//! A folder of a file system as a storage.
+//!
+//! ```text
+//! root/                      Disk::open(root)
+//! ├── index/                 partition, mode 0700
+//! │   └── 0000000000000000   blob, mode 0600
+//! └── values/
+//! ```
+//!
+//! # Invariants
+//!
+//! - Names are looked up in the folder that was opened, one step at a time, and links are never
+//!   followed below the root: nothing outside the root is read, written or removed, also when
+//!   somebody renames the root or puts a link into it. The root itself may be a link.
+//! - Only regular files are blobs. A FIFO or a device in a blob's place is refused without waiting
+//!   for its other end.
+//! - A partition is durable before the first blob is created in it, also when the process that
+//!   made its folder was killed before it could flush the root.
+//! - A system call that a signal interrupted is made again.
+//!
+//! # Cost
+//!
+//! Opening a blob takes four system calls, a read or a write one, [`Blob::len`](super::Blob::len)
+//! one. [`Blob::sync`](super::Blob::sync) is a flush of the bytes and the length (`fdatasync`,
+//! `F_FULLFSYNC` on Apple systems), not of the times.
+//!
+//! # Example
+//!
+//! ```
+//! use quipu::storage::{Disk, OpenMode, Storage};
+//! use std::io::IoSlice;
+//!
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let root = folder.path().join("store");
+//! let disk = Disk::create(&root)?;
+//! let blob = disk.open("notes", "first", OpenMode::Create)?;
+//! blob.write_at(&[IoSlice::new(b"hello "), IoSlice::new(b"world")], 0)?;
+//! blob.sync()?;
+//! disk.sync_partition("notes")?;
+//!
+//! let mut read = Vec::new();
+//! blob.read_into(&mut read, 6, 5)?;
+//! assert_eq!(read, b"world");
+//! # Ok::<(), quipu::Error>(())
+//! ```
+
+mod blob;
+mod folder;
+mod lock;
+mod root;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rustix::fs::OFlags;
+
+use self::blob::DiskBlob;
+use self::folder::Folder;
+use super::{Blob, Lock, OpenMode, Storage, check_blob_name, check_partition_name};
+use crate::error::{Error, Result};
+
+/// The storage in a folder of a file system.
+///
+/// A relative root is looked up once, when the storage is opened: a later change of the working
+/// folder does not move it.
+#[derive(Debug)]
+pub struct Disk {
+    root: Folder,
+    /// Partitions that this value has flushed the root for.
+    durable: Mutex<HashSet<String>>,
+}
+
+impl Disk {
+    /// Opens the folder `root`, which must be there. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] when there is nothing, [`Error::NotAnArchive`] when it, or a folder on
+    /// the way to it, is a file, [`Error::Io`] when it cannot be opened.
+    pub fn open(root: impl AsRef<Path>) -> Result<Self> {
+        Ok(Self {
+            root: root::open(root.as_ref())?,
+            durable: Mutex::default(),
+        })
+    }
+
+    /// Opens the folder `root` for writing; where it is missing, it and the folders above it are
+    /// made, for the owner only (mode 0700), and are durable when this returns.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), and [`Error::Io`] when `root` cannot be made or is not writable.
+    pub fn create(root: impl AsRef<Path>) -> Result<Self> {
+        root::make(root.as_ref())?;
+        let disk = Self::open(root.as_ref())?;
+        root::check_writable(root.as_ref())?;
+        Ok(disk)
+    }
+
+    /// The folder of a partition, or none when there is none.
+    fn partition(&self, partition: &str) -> Result<Option<Folder>> {
+        check_partition_name(partition)?;
+        self.root.folder(partition)
+    }
+
+    fn existing_partition(&self, partition: &str, wanted: &str) -> Result<Folder> {
+        self.partition(partition)?.ok_or_else(|| Error::NotFound {
+            path: self.path(partition, wanted),
+        })
+    }
+
+    fn make_partition(&self, partition: &str) -> Result<Folder> {
+        let mut durable = self.durable.lock();
+        if let Some(folder) = self.partition(partition)? {
+            // A process that was killed may have made the folder without flushing the root.
+            if !durable.contains(partition) {
+                self.root.sync()?;
+                durable.insert(partition.to_owned());
+            }
+            return Ok(folder);
+        }
+        self.root.make_folder(partition)?;
+        self.root.sync()?;
+        durable.insert(partition.to_owned());
+        self.existing_partition(partition, "")
+    }
+}
+
+impl Storage for Disk {
+    fn open(&self, partition: &str, name: &str, mode: OpenMode) -> Result<Arc<dyn Blob>> {
+        check_partition_name(partition)?;
+        check_blob_name(name)?;
+        let (folder, flags) = match mode {
+            OpenMode::Read => (self.existing_partition(partition, name)?, OFlags::RDONLY),
+            OpenMode::Write => (self.existing_partition(partition, name)?, OFlags::RDWR),
+            OpenMode::Create => (
+                self.make_partition(partition)?,
+                OFlags::RDWR | OFlags::CREATE,
+            ),
+        };
+        let file = folder.open_file(name, flags)?;
+        let writable = mode != OpenMode::Read;
+        Ok(Arc::new(DiskBlob::new(
+            file,
+            folder.path_of(name),
+            writable,
+        )))
+    }
+
+    fn remove(&self, partition: &str, name: &str) -> Result<()> {
+        check_partition_name(partition)?;
+        check_blob_name(name)?;
+        self.existing_partition(partition, name)?.remove_file(name)
+    }
+
+    fn rename(&self, partition: &str, from: &str, to: &str) -> Result<()> {
+        check_partition_name(partition)?;
+        check_blob_name(from)?;
+        check_blob_name(to)?;
+        self.existing_partition(partition, from)?.rename(from, to)
+    }
+
+    fn list(&self, partition: &str) -> Result<Vec<String>> {
+        match self.partition(partition)? {
+            Some(folder) => folder.list(),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn sync_partition(&self, partition: &str) -> Result<()> {
+        check_partition_name(partition)?;
+        self.existing_partition(partition, "")?.sync()
+    }
+
+    fn remove_partition(&self, partition: &str) -> Result<()> {
+        let mut durable = self.durable.lock();
+        if self.partition(partition)?.is_some() {
+            durable.remove(partition);
+            self.root.remove_folder(partition)?;
+        }
+        // Flushed in any case: the folder may have been removed by a process that was killed
+        // before it could flush.
+        self.root.sync()
+    }
+
+    fn lock(&self, partition: &str, name: &str, holder: &str) -> Result<Box<dyn Lock>> {
+        check_partition_name(partition)?;
+        check_blob_name(name)?;
+        let folder = self.make_partition(partition)?;
+        Ok(Box::new(lock::take(&folder, name, holder)?))
+    }
+
+    fn path(&self, partition: &str, name: &str) -> PathBuf {
+        let mut path = self.root.path().to_path_buf();
+        // Joining an empty name would end the path in a separator.
+        for part in [partition, name] {
+            if !part.is_empty() {
+                path.push(part);
+            }
+        }
+        path
+    }
+}

@@ -1,0 +1,209 @@
+//! What only a disk can get wrong.
+
+use std::fs;
+use std::io::IoSlice;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rustix::fs::{CWD, Mode, mkfifoat};
+use tempfile::TempDir;
+
+use super::*;
+use crate::storage::suite::{self, expect_error};
+
+fn disk() -> (TempDir, Disk) {
+    let folder = TempDir::new().unwrap();
+    let disk = Disk::open(folder.path()).unwrap();
+    (folder, disk)
+}
+
+fn mode_of(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn keeps_every_rule() {
+    let folder = TempDir::new().unwrap();
+    let count = AtomicUsize::new(0);
+    suite::run(&|| {
+        let name = count.fetch_add(1, Ordering::Relaxed).to_string();
+        Arc::new(Disk::create(folder.path().join(name)).unwrap())
+    });
+}
+
+/// Something that is no blob, under the name `x`.
+fn strangers() -> [(&'static str, fn(&Path)); 5] {
+    [
+        ("it is a folder", |x| fs::create_dir(x).unwrap()),
+        ("it is a symbolic link", |x| {
+            symlink(x.with_file_name("blob"), x).unwrap();
+        }),
+        ("it is a symbolic link", |x| symlink("nowhere", x).unwrap()),
+        ("it is a FIFO", |x| {
+            mkfifoat(CWD, x, Mode::RUSR | Mode::WUSR).unwrap();
+        }),
+        ("it is a socket", |x| drop(UnixListener::bind(x).unwrap())),
+    ]
+}
+
+#[track_caller]
+fn refused<T: std::fmt::Debug>(result: Result<T>, path: &Path, reason: &str) {
+    match result {
+        Err(Error::NotABlob { path: p, reason: r }) if p == path && r == reason => {}
+        other => panic!("{}: expected {reason:?}, got {other:?}", path.display()),
+    }
+}
+
+#[test]
+fn strangers_in_a_partition() {
+    for (reason, make) in strangers() {
+        let (_folder, disk) = disk();
+        disk.open("p", "blob", OpenMode::Create).unwrap();
+        let x = disk.path("p", "x");
+        make(&x);
+        for mode in [OpenMode::Read, OpenMode::Write, OpenMode::Create] {
+            refused(disk.open("p", "x", mode), &x, reason);
+        }
+        refused(disk.list("p"), &x, reason);
+        refused(disk.lock("p", "x", "me"), &x, reason);
+        refused(disk.remove("p", "x"), &x, reason);
+        refused(disk.rename("p", "x", "y"), &x, reason);
+        refused(disk.rename("p", "blob", "x"), &x, reason);
+        assert!(x.symlink_metadata().is_ok() && !disk.path("p", "y").exists());
+    }
+}
+
+#[test]
+fn names_of_strangers() {
+    for name in [".DS_Store", "a b", "ä"] {
+        let (_folder, disk) = disk();
+        disk.open("p", "blob", OpenMode::Create).unwrap();
+        let path = disk.path("p", "").join(name);
+        fs::write(&path, "").unwrap();
+        refused(disk.list("p"), &path, "no blob has such a name");
+    }
+}
+
+#[test]
+fn a_stranger_in_place_of_a_partition() {
+    let (folder, disk) = disk();
+    fs::create_dir(folder.path().join("folder")).unwrap();
+    fs::write(folder.path().join("file"), "kept").unwrap();
+    symlink("folder", folder.path().join("link")).unwrap();
+    for (name, reason) in [("file", "it is a file"), ("link", "it is a symbolic link")] {
+        let path = disk.path(name, "");
+        refused(disk.open(name, "b", OpenMode::Create), &path, reason);
+        refused(disk.list(name), &path, reason);
+        refused(disk.sync_partition(name), &path, reason);
+        refused(disk.remove_partition(name), &path, reason);
+    }
+    assert_eq!(fs::read(folder.path().join("file")).unwrap(), b"kept");
+}
+
+#[test]
+fn files_and_folders_are_the_owners_only() {
+    let folder = TempDir::new().unwrap();
+    let disk = Disk::create(folder.path().join("a/b")).unwrap();
+    disk.open("p", "blob", OpenMode::Create).unwrap();
+    let _lock = disk.lock("q", "lock", "me").unwrap();
+    for path in [
+        folder.path().join("a"),
+        disk.path("", ""),
+        disk.path("p", ""),
+    ] {
+        assert_eq!(mode_of(&path), 0o700, "{}", path.display());
+    }
+    assert_eq!(mode_of(&disk.path("p", "blob")), 0o600);
+    assert_eq!(mode_of(&disk.path("q", "lock")), 0o600);
+}
+
+#[test]
+fn roots_that_are_none() {
+    let folder = TempDir::new().unwrap();
+    let missing = folder.path().join("missing");
+    expect_error!(Disk::open(&missing), Error::NotFound { .. });
+    assert!(!missing.exists());
+    let file = folder.path().join("file");
+    fs::write(&file, "kept").unwrap();
+    for root in [file.clone(), file.join("below")] {
+        expect_error!(Disk::open(&root), Error::NotAnArchive { .. });
+        expect_error!(Disk::create(&root), Error::NotAnArchive { .. });
+    }
+    let fifo = folder.path().join("fifo");
+    mkfifoat(CWD, &fifo, Mode::RUSR).unwrap();
+    expect_error!(Disk::create(&fifo), Error::NotAnArchive { .. });
+}
+
+#[test]
+fn a_root_that_is_not_writable() {
+    let folder = TempDir::new().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o500)).unwrap();
+    if fs::create_dir(folder.path().join("probe")).is_ok() {
+        return; // the superuser may write everywhere
+    }
+    let disk = Disk::open(folder.path()).unwrap();
+    assert!(disk.list("p").unwrap().is_empty());
+    for error in [
+        Disk::create(folder.path()).unwrap_err(),
+        Disk::create(folder.path().join("below")).unwrap_err(),
+        disk.open("p", "b", OpenMode::Create).unwrap_err(),
+    ] {
+        let text = error.to_string();
+        assert!(text.contains(folder.path().to_str().unwrap()) && text.contains("denied"));
+    }
+}
+
+#[test]
+fn a_root_may_be_a_link_and_may_move() {
+    let folder = TempDir::new().unwrap();
+    fs::create_dir(folder.path().join("real")).unwrap();
+    symlink("real", folder.path().join("link")).unwrap();
+    let disk = Disk::create(folder.path().join("link")).unwrap();
+    disk.open("p", "one", OpenMode::Create).unwrap();
+    fs::rename(folder.path().join("real"), folder.path().join("moved")).unwrap();
+    disk.open("p", "two", OpenMode::Create).unwrap();
+    assert!(folder.path().join("moved/p/two").exists());
+}
+
+#[test]
+fn a_removed_lock_can_be_taken_by_the_next() {
+    let (_folder, disk) = disk();
+    let gone = disk.lock("p", "lock", "first").unwrap();
+    disk.remove("p", "lock").unwrap();
+    let _second = disk.lock("p", "lock", "second").unwrap();
+    drop(gone);
+    let third = disk.lock("p", "lock", "third");
+    assert!(third.unwrap_err().to_string().ends_with("in use by second"));
+}
+
+#[test]
+fn a_lock_without_a_text_is_a_lock() {
+    let (_folder, disk) = disk();
+    let lock = disk.lock("p", "lock", "me").unwrap();
+    fs::write(disk.path("p", "lock"), "\n\x1b[2J\n").unwrap();
+    let text = disk.lock("p", "lock", "you").unwrap_err().to_string();
+    assert!(text.ends_with("in use by [2J"), "{text}");
+    drop(lock);
+    assert_eq!(fs::read(disk.path("p", "lock")).unwrap(), b"");
+}
+
+#[test]
+fn no_room_left_says_so() {
+    // No file system to fill here; a device that is always full gives the same error.
+    let full = fs::File::options().write(true).open("/dev/full");
+    let Ok(full) = full else {
+        return; // this system has no such device
+    };
+    let blob = DiskBlob::new(full, "full".into(), true);
+    let written = blob.write_at(&[IoSlice::new(b"x")], 0);
+    expect_error!(
+        written,
+        Error::StorageFull {
+            action: "write",
+            ..
+        }
+    );
+}
