@@ -1,9 +1,56 @@
 //! quipu: an embedded archive for ordered, write-once data.
+//!
+//! A node, a ledger or an event store appends items in some order and never changes them. quipu
+//! keeps them in an [`Archive`]: [`put`](Archive::put) an item under an index (a height) and a key
+//! (a hash), [`get`](Reader::get) it back by either, ask which indices are
+//! [missing](Reader::missing_items), [`prune`](Archive::prune) old ones from the front, and find
+//! everything that was [synced](Archive::sync) after a crash. Values are written once: there is no
+//! compaction, a look-up reads one entry and one value, a prune deletes files.
+//!
+//! ```
+//! use quipu::Archive;
+//!
+//! let folder = tempfile::tempdir()?;
+//! let mut blocks: Archive<[u8; 32]> = Archive::open(folder.path())?;
+//! let hash = [7; 32];
+//! let _ = blocks.put(42, &hash, b"a block")?;
+//! blocks.sync()?;
+//!
+//! let reader = blocks.reader(); // Clone + Send + Sync, reads beside the writer
+//! assert_eq!(reader.get(42)?.unwrap(), "a block");
+//! assert_eq!(reader.get(&hash)?.unwrap(), "a block");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Where to go on
+//!
+//! - [`Options`]: how an archive is created and opened, in a folder or on a
+//!   [`storage`] of another kind.
+//! - [`Reader`]: everything that can be asked. [`Error`]: everything that can go wrong.
+//! - [`journal`] and [`index`]: the parts, usable on their own.
+//! - [`format`](mod@format): the bytes of a section.
 #![deny(missing_docs)]
 
+mod archive;
 mod error;
 pub mod format;
 pub mod index;
+pub mod journal;
+mod key;
+mod manifest;
+mod paged;
 pub mod storage;
+mod value;
 
+pub use archive::{
+    Archive, Compression, DamagedEntry, Histogram, Id, Item, Lookup, Options, Put, Range, ReadOnly,
+    Reader, Recovery, SectionInfo, Settings, Stats, Status, VerifyEvent, VerifyReport,
+};
+pub use bytes::Bytes;
 pub use error::{Error, Result};
+pub use format::Layout;
+pub use key::{Key, KeyBytes};
+pub use paged::PageCache;
+#[cfg(feature = "serde")]
+pub use value::Serde;
+pub use value::{EncodeAs, Prefixed, Value};

@@ -148,7 +148,7 @@ impl<K: Key, V: Value> Archive<K, V> {
             return self.writer.put(index, key.as_bytes(), bytes, multi);
         }
         self.scratch.clear();
-        value.encode(&mut self.scratch);
+        value.encode(&mut self.scratch)?;
         self.writer.put(index, key.as_bytes(), &self.scratch, multi)
     }
 }

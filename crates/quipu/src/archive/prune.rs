@@ -121,7 +121,7 @@ impl Writer {
         if kept.is_prefix() {
             self.forget_keys(section, &kept.dropped);
             section.positions.write().remove_from(kept.len());
-            return section.pair.truncate(kept.len());
+            return section.pair.truncate(kept.len(), kept.value_bytes);
         }
         self.rewrite_section(section, &kept)
     }

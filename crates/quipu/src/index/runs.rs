@@ -121,6 +121,17 @@ impl Runs {
         self.runs.last_key_value().map(|(_, last)| *last)
     }
 
+    /// The first stored index that is `index` or above.
+    pub(crate) fn at_or_after(&self, index: u64) -> Option<u64> {
+        self.ranges_from(index).next().map(|run| (*run.start()).max(index))
+    }
+
+    /// The last stored index that is `index` or below.
+    pub(crate) fn at_or_before(&self, index: u64) -> Option<u64> {
+        let (_, &end) = self.runs.range(..=index).next_back()?;
+        Some(end.min(index))
+    }
+
     /// The end of the run that holds `index`, and the start of the next run behind `index`.
     pub(crate) fn next_gap(&self, index: u64) -> (Option<u64>, Option<u64>) {
         let end = self.run_at(index).map(|(_, last)| last);

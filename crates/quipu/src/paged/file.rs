@@ -60,12 +60,20 @@ impl PagedFile {
     }
 
     /// Opens a blob. `durable` bytes of the stream are known to be durable: what lies below is
-    /// never cut. With [`Access::Read`] nothing is cut at all.
-    pub(crate) fn open(file: BlobFile, page_size: u16, cache: PageCache, durable: u64) -> Result<(Self, Cut)> {
+    /// never cut. What lies behind the last valid page is torn, and with `strict` already what
+    /// lies behind the first that is not valid: pages of one write reach the disk in any order.
+    /// With [`Access::Read`] nothing is cut at all.
+    pub(crate) fn open(
+        file: BlobFile,
+        page_size: u16,
+        cache: PageCache,
+        durable: u64,
+        strict: bool,
+    ) -> Result<(Self, Cut)> {
         let blob = file.get()?;
         let header_size = blob.layout().header_size();
         let opened = Self::with(file, page_size, cache, header_size, Tail::default());
-        let cut = opened.find_end(&blob, durable)?;
+        let cut = opened.find_end(&blob, durable, strict)?;
         Ok((opened, cut))
     }
 
@@ -364,7 +372,7 @@ impl PagedFile {
     pub(crate) fn refresh(&self) -> Result<()> {
         let blob = self.file.get()?;
         let known = self.len();
-        let found = self.end_of(&blob, 0)?.0;
+        let found = self.end_of(&blob, 0, false)?.0;
         // An end that is shorter is one that is just being written.
         if found.end() > known {
             self.settled.store(found.start, Ordering::Release);
@@ -373,8 +381,8 @@ impl PagedFile {
         Ok(())
     }
 
-    fn find_end(&self, blob: &DataBlob, durable: u64) -> Result<Cut> {
-        let (tail, pages) = self.end_of(blob, durable)?;
+    fn find_end(&self, blob: &DataBlob, durable: u64, strict: bool) -> Result<Cut> {
+        let (tail, pages) = self.end_of(blob, durable, strict)?;
         let len = blob.len()?;
         let end = self.page_offset(pages)?;
         let cut = Cut {
@@ -392,10 +400,15 @@ impl PagedFile {
     }
 
     /// The end of the stream and how many pages the blob keeps.
-    fn end_of(&self, blob: &DataBlob, durable: u64) -> Result<(Tail, u64)> {
+    fn end_of(&self, blob: &DataBlob, durable: u64, strict: bool) -> Result<(Tail, u64)> {
         let page_size = self.page_size as u64;
         let durable_pages = durable.div_ceil(page_size);
-        let last = self.last_valid_page(blob)?;
+        let pages = blob.len()? / self.physical() as u64;
+        let whole = match strict {
+            true => self.first_torn_page(blob, durable / page_size, pages)?,
+            false => pages,
+        };
+        let last = self.last_valid_page(blob, whole)?;
         let end = last.as_ref().map_or(0, |last| last.number * page_size + u64::from(last.committed.len));
         let mut tail = Tail::default();
         match last {
@@ -418,10 +431,28 @@ impl PagedFile {
         }
     }
 
-    /// Searches from the end on backwards, many pages at a time.
-    fn last_valid_page(&self, blob: &DataBlob) -> Result<Option<LastPage>> {
+    /// The end of the pages from `first` on that are full, and one more that is valid.
+    fn first_torn_page(&self, blob: &DataBlob, first: u64, pages: u64) -> Result<u64> {
         let physical = self.physical() as u64;
-        let mut pages = blob.len()? / physical;
+        let mut page = first;
+        while page < pages {
+            let count = (SCAN_BYTES / physical).max(1).min(pages - page);
+            let mut raw = Vec::new();
+            blob.read_into(&mut raw, self.page_offset(page)?, (count * physical) as usize)?;
+            for raw in raw.chunks_exact(self.physical()) {
+                match PageState::of(raw) {
+                    PageState::Valid { len, .. } if usize::from(len) == self.page_size => page += 1,
+                    PageState::Valid { .. } => return Ok(page + 1),
+                    PageState::Invalid { .. } => return Ok(page),
+                }
+            }
+        }
+        Ok(pages.max(first))
+    }
+
+    /// Searches from the end on backwards, many pages at a time.
+    fn last_valid_page(&self, blob: &DataBlob, mut pages: u64) -> Result<Option<LastPage>> {
+        let physical = self.physical() as u64;
         // Mostly it is the very last; only behind a crash there is more to read.
         let mut at_a_time = 1;
         while pages > 0 {

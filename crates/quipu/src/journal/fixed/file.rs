@@ -38,11 +38,12 @@ impl RecordFile {
     }
 
     /// Opens a file of which `durable` records are known durable: below, nothing is ever cut, and
-    /// pages that do not check are damage. What is torn behind is cut.
-    pub(crate) fn open(file: BlobFile, config: &RecordConfig, durable: u64) -> Result<(Self, RecordCut)> {
+    /// pages that do not check are damage. What is torn behind is cut; with `strict`, from the
+    /// first page on that does not check, otherwise only at the very end.
+    pub(crate) fn open(file: BlobFile, config: &RecordConfig, durable: u64, strict: bool) -> Result<(Self, RecordCut)> {
         let record_size = config.record_size.max(1);
         let durable_bytes = durable.saturating_mul(record_size as u64);
-        let (pages, cut) = PagedFile::open(file, config.page_size, config.cache.clone(), durable_bytes)?;
+        let (pages, cut) = PagedFile::open(file, config.page_size, config.cache.clone(), durable_bytes, strict)?;
         let opened = Self { pages, record_size };
         let cut = opened.settle_on_grid(cut)?;
         Ok((opened, cut))

@@ -90,7 +90,7 @@ impl<R: Record> Fixed<R> {
             cache: config.page_cache,
         };
         for section in sections.list()? {
-            let (file, _) = RecordFile::open(sections.file(section), &record, 0)?;
+            let (file, _) = RecordFile::open(sections.file(section), &record, 0, false)?;
             sections.map.insert(section, file);
         }
         Ok(Self {

@@ -1,0 +1,284 @@
+//! The values of one section: back to back, each with its checksum behind it.
+
+use std::io::IoSlice;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use parking_lot::{Mutex, RwLock};
+
+use super::super::config::ValueConfig;
+use crate::error::{Error, Result};
+use crate::format::{MAX_VALUE_SIZE, VALUE_CHECKSUM_SIZE, crc32c};
+use crate::storage::{BlobFile, DataBlob};
+
+/// A buffer that has grown larger than this is given back when its section is left.
+const KEPT_BUFFER_BYTES: usize = 4096;
+
+/// One section of a glob. One writer, any number of readers beside it.
+pub(crate) struct ValueFile {
+    file: BlobFile,
+    write_buffer: usize,
+    /// Bytes below are in the file; mirrors the tail's start, to be read without its lock.
+    settled: AtomicU64,
+    tail: RwLock<Tail>,
+    header_size: u64,
+    /// Held from the first write to the flush, so that an error in between is not lost with it.
+    unflushed: Mutex<Option<Arc<DataBlob>>>,
+}
+
+/// Bytes that are not written yet, and where they will stand.
+#[derive(Default)]
+struct Tail {
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Tail {
+    fn end(&self) -> u64 {
+        self.start + self.bytes.len() as u64
+    }
+}
+
+impl ValueFile {
+    /// Creates an empty file; its name is durable after the partition is flushed.
+    pub(crate) fn create(file: BlobFile, config: &ValueConfig) -> Result<Self> {
+        let blob = file.create()?;
+        Ok(Self::with(file, config, &blob, 0))
+    }
+
+    /// Opens a file. New values go behind `durable` bytes at the least, also where the file was
+    /// cut short: no entry can ever point at another item's value.
+    pub(crate) fn open(file: BlobFile, config: &ValueConfig, durable: u64) -> Result<Self> {
+        let blob = file.get()?;
+        let len = blob.len()?.max(durable);
+        Ok(Self::with(file, config, &blob, len))
+    }
+
+    fn with(file: BlobFile, config: &ValueConfig, blob: &DataBlob, start: u64) -> Self {
+        Self {
+            file,
+            write_buffer: config.write_buffer,
+            settled: AtomicU64::new(start),
+            tail: RwLock::new(Tail {
+                start,
+                bytes: Vec::new(),
+            }),
+            header_size: blob.layout().header_size(),
+            unflushed: Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn file(&self) -> &BlobFile {
+        &self.file
+    }
+
+    /// Bytes of values, those that wait to be written included.
+    pub(crate) fn len(&self) -> u64 {
+        self.tail.read().end()
+    }
+
+    /// Bytes of the blob once everything is written, header included.
+    pub(crate) fn disk_len(&self) -> u64 {
+        self.header_size.saturating_add(self.len())
+    }
+
+    pub(crate) fn memory(&self) -> usize {
+        size_of::<Self>() + self.tail.read().bytes.capacity()
+    }
+}
+
+/// Writing; never called by two at a time.
+impl ValueFile {
+    /// Appends a value; where it stands and its size with the checksum. It is gathered in memory,
+    /// unless it is larger than the buffer: then it goes straight to the file.
+    pub(crate) fn append(&self, value: &[u8]) -> Result<(u64, u32)> {
+        let size = match u32::try_from(value.len()) {
+            Ok(len) if len <= MAX_VALUE_SIZE => len + VALUE_CHECKSUM_SIZE,
+            _ => {
+                return Err(Error::ValueTooLarge {
+                    size: value.len() as u64,
+                    max: MAX_VALUE_SIZE.into(),
+                });
+            }
+        };
+        let crc = crc32c(value).to_be_bytes();
+        let waiting = self.tail.read().bytes.len();
+        if waiting + size as usize > self.write_buffer {
+            self.write_out()?;
+            if size as usize > self.write_buffer {
+                return self.write_through(value, &crc).map(|offset| (offset, size));
+            }
+        }
+        let mut tail = self.tail.write();
+        let offset = tail.end();
+        tail.bytes.extend_from_slice(value);
+        tail.bytes.extend_from_slice(&crc);
+        Ok((offset, size))
+    }
+
+    /// Writes one value with one call; nothing waits before it.
+    fn write_through(&self, value: &[u8], crc: &[u8]) -> Result<u64> {
+        let offset = self.len();
+        let blob = self.begin_write()?;
+        blob.write_at(&[IoSlice::new(value), IoSlice::new(crc)], offset)?;
+        self.settle(offset + (value.len() + crc.len()) as u64);
+        Ok(offset)
+    }
+
+    fn begin_write(&self) -> Result<Arc<DataBlob>> {
+        let blob = self.file.get()?;
+        *self.unflushed.lock() = Some(Arc::clone(&blob));
+        Ok(blob)
+    }
+
+    /// Everything up to `end` is in the file.
+    fn settle(&self, end: u64) {
+        let mut tail = self.tail.write();
+        tail.bytes.clear();
+        tail.start = end;
+        self.settled.store(end, Ordering::Release);
+    }
+
+    /// Writes what waits, without flushing it. Readers go on beside it.
+    pub(crate) fn write_out(&self) -> Result<()> {
+        let tail = self.tail.read();
+        if tail.bytes.is_empty() {
+            return Ok(());
+        }
+        let blob = self.begin_write()?;
+        blob.write_at(&[IoSlice::new(&tail.bytes)], tail.start)?;
+        let end = tail.end();
+        drop(tail);
+        self.settle(end);
+        Ok(())
+    }
+
+    /// Writes what waits and flushes the file.
+    pub(crate) fn sync(&self) -> Result<()> {
+        self.write_out()?;
+        let unflushed = self.unflushed.lock().clone();
+        if let Some(blob) = unflushed {
+            blob.sync()?;
+            *self.unflushed.lock() = None;
+        }
+        Ok(())
+    }
+
+    /// Gives back the buffer, when nothing waits in it.
+    pub(crate) fn release_buffer(&self) {
+        let mut tail = self.tail.write();
+        if tail.bytes.is_empty() {
+            tail.bytes.shrink_to(KEPT_BUFFER_BYTES);
+        }
+    }
+
+    /// Keeps the first `len` bytes; durable when it returns.
+    pub(crate) fn truncate(&self, len: u64) -> Result<()> {
+        let mut tail = self.tail.write();
+        if len >= tail.end() {
+            return Ok(());
+        }
+        if len >= tail.start {
+            let kept = (len - tail.start) as usize;
+            tail.bytes.truncate(kept);
+            return Ok(());
+        }
+        drop(tail);
+        let blob = self.begin_write()?;
+        blob.resize(len)?;
+        self.settle(len);
+        self.sync()
+    }
+
+    /// Looks at the length of the file again, which another process writes.
+    pub(crate) fn refresh(&self) -> Result<()> {
+        let len = self.file.get()?.len()?;
+        self.settle(len.max(self.len()));
+        Ok(())
+    }
+}
+
+/// Reading.
+impl ValueFile {
+    /// The value at an offset whose size with the checksum is `size`. Checks the checksum; copies
+    /// once, out of the file or the buffer.
+    pub(crate) fn read(&self, offset: u64, size: u32) -> Result<Bytes> {
+        if size < VALUE_CHECKSUM_SIZE {
+            return Err(Error::ValueSize {
+                path: self.file.path(),
+                offset,
+                size,
+                reason: "it is less than the checksum alone takes",
+            });
+        }
+        let stored = self.read_span(offset, size.into())?;
+        self.checked(stored, offset)
+    }
+
+    /// Bytes as they are stored, unchecked.
+    pub(crate) fn read_span(&self, offset: u64, len: u64) -> Result<Bytes> {
+        let end = offset.checked_add(len);
+        let end = end.ok_or_else(|| self.out_of_bounds(offset, len))?;
+        let mut bytes = Vec::new();
+        if end <= self.settled.load(Ordering::Acquire) {
+            self.file.get()?.read_into(&mut bytes, offset, len as usize)?;
+        } else {
+            self.read_end(offset, end, &mut bytes)?;
+        }
+        Ok(Bytes::from(bytes))
+    }
+
+    fn read_end(&self, offset: u64, end: u64, out: &mut Vec<u8>) -> Result<()> {
+        let tail = self.tail.read();
+        if end > tail.end() {
+            drop(tail);
+            return Err(self.out_of_bounds(offset, end - offset));
+        }
+        let from = offset.max(tail.start).min(end);
+        let waiting = match from < end {
+            true => tail.bytes[(from - tail.start) as usize..(end - tail.start) as usize].to_vec(),
+            false => Vec::new(),
+        };
+        drop(tail);
+        if from == offset {
+            *out = waiting;
+            return Ok(());
+        }
+        self.file.get()?.read_into(out, offset, (from - offset) as usize)?;
+        out.extend_from_slice(&waiting);
+        Ok(())
+    }
+
+    fn out_of_bounds(&self, offset: u64, wanted: u64) -> Error {
+        Error::OutOfBounds {
+            path: self.file.path(),
+            offset,
+            wanted,
+            len: self.len(),
+        }
+    }
+
+    /// A value without its checksum, which must be right.
+    pub(crate) fn checked(&self, mut stored: Bytes, offset: u64) -> Result<Bytes> {
+        let value_len = stored.len().saturating_sub(VALUE_CHECKSUM_SIZE as usize);
+        let expected = stored.split_off(value_len);
+        let expected = expected.iter().fold(0, |crc, &byte| crc << 8 | u32::from(byte));
+        let found = crc32c(&stored);
+        if expected != found {
+            return Err(Error::Checksum {
+                path: self.file.path(),
+                offset,
+                expected,
+                found,
+            });
+        }
+        Ok(stored)
+    }
+}
+
+impl std::fmt::Debug for ValueFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ValueFile").field("path", &self.file.path()).finish_non_exhaustive()
+    }
+}
