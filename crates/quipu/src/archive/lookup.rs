@@ -16,8 +16,10 @@ use crate::index::Candidates;
 
 /// What an item is asked for by.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum By<'a> {
+pub enum By<'a> {
+    /// Its index.
     Index(u64),
+    /// The bytes of its key.
     Key(&'a [u8]),
 }
 
@@ -86,7 +88,7 @@ impl Shared {
             return Ok(found);
         }
         let Some(section) = self.section(self.number_of(index)) else {
-            return self.none_or_lost(index).map(|_| found);
+            return self.none_or_lost::<Found>(index).map(|_| found);
         };
         let mut positions = Vec::new();
         section.positions_of(index, &mut positions);
@@ -118,7 +120,7 @@ impl Shared {
         let mut candidates = Candidates::default();
         self.keys.lookup(self.translator.translate(key), &mut candidates);
         let mut first_error = None;
-        for &location in candidates.as_slice() {
+        for &location in candidates.iter() {
             match self.candidate(location, key, at, want) {
                 Ok(None) => {}
                 Ok(found) => return Ok(found),

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use super::adopt;
 use super::compression::Compression;
+use super::handle::Archive;
 use super::read_only::ReadOnly;
 use super::recovery::Recovery;
 use super::settings;
-use super::writer::Archive;
 use crate::error::{Error, Result};
 use crate::format::{Layout, MAX_VALUE_SIZE};
 use crate::index::TranslatorSpec;

@@ -52,7 +52,7 @@ impl Shared {
             By::Key(key) => {
                 let mut candidates = Candidates::default();
                 self.keys.lookup(self.translator.translate(key), &mut candidates);
-                let first = candidates.as_slice().first();
+                let first = candidates.first();
                 first.and_then(|&location| self.locations.resolve(location)).unwrap_or_default()
             }
         }

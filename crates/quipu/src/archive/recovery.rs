@@ -30,7 +30,7 @@ pub struct Recovery {
     /// Files that were removed: leftovers of a prune, of a creation, values without entries.
     pub removed: Vec<PathBuf>,
     /// Indices that were durable and cannot be read.
-    pub damaged: u64,
+    pub damaged: u128,
     /// Whether the durable marks were not whole: what they protected may have been cut as a torn
     /// end.
     pub marks_incomplete: bool,
@@ -199,7 +199,7 @@ impl<'a> Opening<'a> {
         self.change_compression(&shared, &listing)?;
         self.load_sections(&shared, &listing, marks.marks())?;
         note_lost_sections(&shared, &listing, marks.marks());
-        self.recovery.damaged = shared.damage.read().indices.count_saturating();
+        self.recovery.damaged = shared.damage.read().indices.count();
         let files = self.options.max_open_files;
         let mut writer = Writer::new(shared, self.manifest, marks, lock, files)?;
         writer.mark_loaded()?;

@@ -50,12 +50,6 @@ impl Settings {
         }
     }
 
-    /// The section that an index belongs to: its first possible index.
-    #[inline]
-    pub(super) fn section(&self, index: u64) -> u64 {
-        index - index % self.items_per_section
-    }
-
     pub(super) fn entry(&self) -> EntryLayout {
         EntryLayout {
             key_size: self.key_size,

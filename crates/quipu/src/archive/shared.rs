@@ -16,7 +16,7 @@ use super::section::Section;
 use super::settings::Settings;
 use super::stats::Counters;
 use crate::error::Result;
-use crate::format::{EntryLayout, Layout};
+use crate::format::EntryLayout;
 use crate::index::{KeyIndex, Locations, Runs};
 use crate::journal::{Pair, PairConfig, RecordConfig, ValueConfig};
 use crate::manifest::{CompressionMap, Manifest};
@@ -185,11 +185,6 @@ impl Shared {
     /// What errors call the archive.
     pub(super) fn path(&self) -> PathBuf {
         self.storage.path("", "")
-    }
-
-    /// The layout of new files.
-    pub(super) fn layout(&self) -> Layout {
-        self.settings.read().layout
     }
 }
 

@@ -183,16 +183,21 @@ impl Writer {
             return Ok(());
         }
         let started = Instant::now();
+        let current = self.current.as_ref().map(|section| section.number);
         while let Some(&number) = self.dirty.first() {
-            self.sync_section(number)?;
+            let section = self.sync_section(number)?;
+            if let Some(section) = section.filter(|_| Some(number) != current) {
+                section.pair.values.release_buffer();
+            }
         }
         self.shared.counters.sync_calls.record(started);
         let marked = self.mark_now_and_then();
         self.poison_on_error(marked)
     }
 
-    fn sync_section(&mut self, number: u64) -> Result<()> {
-        if let Some(section) = self.shared.section(number) {
+    fn sync_section(&mut self, number: u64) -> Result<Option<Arc<Section>>> {
+        let section = self.shared.section(number);
+        if let Some(section) = &section {
             let synced = section.pair.sync();
             self.poison_on_error(synced)?;
             self.shared.counters.syncs.fetch_add(1, Ordering::Relaxed);
@@ -201,7 +206,7 @@ impl Writer {
         self.dirty.remove(&number);
         // The next put finds its section anew, and counts it as dirty again.
         self.current = None;
-        Ok(())
+        Ok(section)
     }
 
     /// Makes everything durable and marks it.

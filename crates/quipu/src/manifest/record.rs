@@ -18,7 +18,7 @@ use super::{MANIFEST, PARTITION, read_whole, replace_whole};
 use crate::archive::Compression;
 use crate::error::{Error, Result};
 use crate::format::{Layout, crc32c};
-use crate::index::TranslatorSpec;
+use crate::index::{SEED_SIZE, TranslatorSpec};
 use crate::storage::Storage;
 
 pub(crate) const MAGIC: &[u8; 8] = b"QUIPUMAN";
@@ -138,7 +138,7 @@ impl Manifest {
         out.u8(self.translator.cap());
         out.u8(u8::from(self.translator.seed().is_some()));
         out.0
-            .extend_from_slice(&self.translator.seed().unwrap_or_default());
+            .extend_from_slice(self.translator.seed().unwrap_or(&[0; SEED_SIZE]));
         out.string(&self.index_partition);
         out.string(&self.value_partition);
         out.u64(self.floor);

@@ -25,7 +25,7 @@ impl<V: Value> EncodeAs<V> for V {
     }
 }
 
-impl<V, T: EncodeAs<V> + ?Sized> EncodeAs<V> for &T {
+impl<T: EncodeAs<Bytes> + ?Sized> EncodeAs<Bytes> for &T {
     fn encode(&self, out: &mut Vec<u8>) -> Result<()> {
         (**self).encode(out)
     }
