@@ -180,6 +180,40 @@ fn a_removed_lock_can_be_taken_by_the_next() {
 }
 
 #[test]
+fn a_name_leads_to_its_file_only() {
+    let (_folder, disk) = disk();
+    disk.open("p", "x", OpenMode::Create).unwrap();
+    let p = disk.partition("p").unwrap().unwrap();
+    let file = p.open_file("x", OFlags::RDONLY).unwrap();
+    assert!(p.leads_to("x", &file).unwrap());
+    disk.remove("p", "x").unwrap();
+    assert!(!p.leads_to("x", &file).unwrap());
+    disk.open("p", "x", OpenMode::Create).unwrap();
+    assert!(!p.leads_to("x", &file).unwrap());
+}
+
+#[test]
+fn locks_hold_while_their_file_is_removed_again_and_again() {
+    let (_folder, disk) = disk();
+    let held = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                for _ in 0..2000 {
+                    let Ok(_lock) = disk.lock("p", "lock", "me") else {
+                        continue;
+                    };
+                    assert_eq!(held.fetch_add(1, Ordering::SeqCst), 0);
+                    held.fetch_sub(1, Ordering::SeqCst);
+                    // From here on the next one may take the lock, on a new file.
+                    disk.remove("p", "lock").unwrap();
+                }
+            });
+        }
+    });
+}
+
+#[test]
 fn a_lock_without_a_text_is_a_lock() {
     let (_folder, disk) = disk();
     let lock = disk.lock("p", "lock", "me").unwrap();
