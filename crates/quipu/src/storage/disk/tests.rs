@@ -34,8 +34,10 @@ fn keeps_every_rule() {
     });
 }
 
-/// Something that is no blob, under the name `x`.
-fn strangers() -> [(&'static str, fn(&Path)); 5] {
+/// Why it is refused, and what makes it.
+type Stranger = (&'static str, fn(&Path));
+
+fn strangers() -> [Stranger; 5] {
     [
         ("it is a folder", |x| fs::create_dir(x).unwrap()),
         ("it is a symbolic link", |x| {
