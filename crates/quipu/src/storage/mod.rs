@@ -26,7 +26,7 @@
 //! # Offsets
 //!
 //! A blob has at most `i64::MAX` bytes, because no file can have more. A call that would reach
-//! beyond is [`Error::OutOfBounds`](crate::Error::OutOfBounds), also when it moves no bytes; else
+//! beyond is [`Error::OutOfBounds`], also when it moves no bytes; else
 //! a read or write of no bytes is fine at any offset and does nothing.
 
 use std::fmt::Debug;
@@ -69,11 +69,11 @@ pub enum OpenMode {
 /// A place that keeps partitions of named blobs.
 ///
 /// Names are checked by [`check_partition_name`] and [`check_blob_name`]: every call returns
-/// [`Error::InvalidName`](crate::Error::InvalidName) for a name that is not allowed.
+/// [`Error::InvalidName`] for a name that is not allowed.
 pub trait Storage: Debug + Send + Sync + 'static {
     /// Opens one blob. A folder, a link or a special file in its place is
-    /// [`Error::NotABlob`](crate::Error::NotABlob), a missing one (unless it is to be created)
-    /// [`Error::NotFound`](crate::Error::NotFound).
+    /// [`Error::NotABlob`], a missing one (unless it is to be created)
+    /// [`Error::NotFound`].
     ///
     /// A blob that this call creates is durable only after `sync` of the blob and
     /// [`sync_partition`](Self::sync_partition). A partition that it creates is durable at once.
@@ -81,7 +81,7 @@ pub trait Storage: Debug + Send + Sync + 'static {
 
     /// Removes a blob; durable after [`sync_partition`](Self::sync_partition). Handles that are
     /// still open keep reading the removed bytes. A missing one is
-    /// [`Error::NotFound`](crate::Error::NotFound).
+    /// [`Error::NotFound`].
     fn remove(&self, partition: &str, name: &str) -> Result<()>;
 
     /// Renames a blob within its partition, replacing the target where there is one. Handles that
@@ -94,7 +94,7 @@ pub trait Storage: Debug + Send + Sync + 'static {
     fn list(&self, partition: &str) -> Result<Vec<String>>;
 
     /// Makes creations, removals and renames in the partition durable. A missing partition is
-    /// [`Error::NotFound`](crate::Error::NotFound): whatever was to be made durable is not there.
+    /// [`Error::NotFound`]: whatever was to be made durable is not there.
     fn sync_partition(&self, partition: &str) -> Result<()>;
 
     /// Removes a partition that holds nothing; durable when it returns. `Ok` when there is none,
@@ -102,7 +102,7 @@ pub trait Storage: Debug + Send + Sync + 'static {
     fn remove_partition(&self, partition: &str) -> Result<()>;
 
     /// Takes the lock of that name, for as long as the returned value lives. When somebody else
-    /// holds it, in this process or another: [`Error::Locked`](crate::Error::Locked), at once.
+    /// holds it, in this process or another: [`Error::Locked`], at once.
     /// `holder` (one line, up to 500 bytes) is what others are then told. The lock ends with its
     /// process, however that ends.
     ///
@@ -121,7 +121,7 @@ pub trait Lock: Debug + Send + Sync {}
 /// One open blob: bytes from 0 to its length.
 pub trait Blob: Debug + Send + Sync + 'static {
     /// Fills the whole buffer from `offset` on. Past the end, or past what an offset can be:
-    /// [`Error::OutOfBounds`](crate::Error::OutOfBounds), and the buffer's content is undefined.
+    /// [`Error::OutOfBounds`], and the buffer's content is undefined.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()>;
 
     /// Appends `len` bytes from `offset` on to `buf`, which costs no zeroing where the backend
@@ -146,7 +146,7 @@ pub trait Blob: Debug + Send + Sync + 'static {
 
     /// Writes the buffers one after the other from `offset` on; a blob that is shorter grows, the
     /// hole reads as zeros. After an error any part of the bytes may have been written. Through a
-    /// handle that is open for reading: [`Error::ReadOnly`](crate::Error::ReadOnly).
+    /// handle that is open for reading: [`Error::ReadOnly`].
     fn write_at(&self, bufs: &[IoSlice<'_>], offset: u64) -> Result<()>;
 
     /// Cuts the blob or fills it up with zeros; errors as [`write_at`](Self::write_at).

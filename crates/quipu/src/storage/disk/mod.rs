@@ -20,8 +20,8 @@
 //!
 //! # Cost
 //!
-//! Opening a blob takes four system calls, a read or a write one, [`Blob::len`](super::Blob::len)
-//! one. [`Blob::sync`](super::Blob::sync) is a flush of the bytes and the length (`fdatasync`,
+//! Opening a blob takes four system calls, a read or a write one, [`Blob::len`]
+//! one. [`Blob::sync`] is a flush of the bytes and the length (`fdatasync`,
 //! `F_FULLFSYNC` on Apple systems), not of the times.
 //!
 //! # Example

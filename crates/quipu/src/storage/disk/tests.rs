@@ -34,8 +34,10 @@ fn keeps_every_rule() {
     });
 }
 
-/// Something that is no blob, under the name `x`.
-fn strangers() -> [(&'static str, fn(&Path)); 5] {
+/// Why it is refused, and what makes it.
+type Stranger = (&'static str, fn(&Path));
+
+fn strangers() -> [Stranger; 5] {
     [
         ("it is a folder", |x| fs::create_dir(x).unwrap()),
         ("it is a symbolic link", |x| {
@@ -177,6 +179,40 @@ fn a_removed_lock_can_be_taken_by_the_next() {
     drop(gone);
     let third = disk.lock("p", "lock", "third");
     assert!(third.unwrap_err().to_string().ends_with("in use by second"));
+}
+
+#[test]
+fn a_name_leads_to_its_file_only() {
+    let (_folder, disk) = disk();
+    disk.open("p", "x", OpenMode::Create).unwrap();
+    let p = disk.partition("p").unwrap().unwrap();
+    let file = p.open_file("x", OFlags::RDONLY).unwrap();
+    assert!(p.leads_to("x", &file).unwrap());
+    disk.remove("p", "x").unwrap();
+    assert!(!p.leads_to("x", &file).unwrap());
+    disk.open("p", "x", OpenMode::Create).unwrap();
+    assert!(!p.leads_to("x", &file).unwrap());
+}
+
+#[test]
+fn locks_hold_while_their_file_is_removed_again_and_again() {
+    let (_folder, disk) = disk();
+    let held = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                for _ in 0..2000 {
+                    let Ok(_lock) = disk.lock("p", "lock", "me") else {
+                        continue;
+                    };
+                    assert_eq!(held.fetch_add(1, Ordering::SeqCst), 0);
+                    held.fetch_sub(1, Ordering::SeqCst);
+                    // From here on the next one may take the lock, on a new file.
+                    disk.remove("p", "lock").unwrap();
+                }
+            });
+        }
+    });
 }
 
 #[test]

@@ -185,7 +185,10 @@ fn holder_of(node: &Node) -> String {
     let content = node.content.read();
     let mut text = vec![0; usize::try_from(content.len()).unwrap_or(0).min(512)];
     content.read(0, &mut text);
-    String::from_utf8_lossy(&text).into_owned()
+    match String::from_utf8_lossy(&text).trim() {
+        "" => "somebody who has not said who".to_owned(),
+        text => text.to_owned(),
+    }
 }
 
 #[derive(Debug)]

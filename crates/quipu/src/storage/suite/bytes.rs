@@ -60,6 +60,9 @@ pub fn reads_past_the_end(storage: &dyn Storage) {
         expect_error!(result, Error::OutOfBounds { len: 10, .. });
         assert_eq!(kept, b"kept");
     }
+    // As a damaged size may ask for; no memory is taken for it.
+    let huge = blob.read_into(&mut Vec::new(), 0, usize::MAX / 4);
+    expect_error!(huge, Error::OutOfBounds { len: 10, .. });
 }
 
 /// `read_into` keeps what the buffer has, also in one with more room than is needed.

@@ -1,0 +1,187 @@
+//! One section file, by name: what the journals hold instead of an open file.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use super::super::data_blob::Found;
+use super::{Access, DataBlob, Hand, OpenFile, OpenFiles};
+use crate::error::{Error, Result};
+use crate::format::section_name;
+
+/// Unique in the process, so that caches can go by it.
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+/// One section file: opened when needed, kept in the bounded set, closed when others are needed
+/// more.
+#[derive(Debug)]
+pub(crate) struct BlobFile {
+    files: Arc<OpenFiles>,
+    partition: Arc<str>,
+    section: u64,
+    id: u64,
+    /// The slot that this file was last seen in; the slot's id tells whether it still is.
+    place: AtomicU32,
+    /// Counts creations and forgets. A file that was opened before the last of them is stale.
+    era: AtomicU32,
+}
+
+impl BlobFile {
+    /// Names the file of a section; opens nothing.
+    pub(crate) fn new(files: &Arc<OpenFiles>, partition: &Arc<str>, section: u64) -> Self {
+        Self {
+            files: files.clone(),
+            partition: partition.clone(),
+            section,
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            place: AtomicU32::new(0),
+            era: AtomicU32::new(0),
+        }
+    }
+
+    /// A number that no other file of this process has or will have.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The open file; opened if it is not.
+    ///
+    /// Errors as [`DataBlob::open`].
+    pub(crate) fn get(&self) -> Result<Arc<DataBlob>> {
+        match self.in_set() {
+            Some(blob) => Ok(blob),
+            None => self.open(),
+        }
+    }
+
+    /// Creates the file with no data, in place of one that may be there.
+    ///
+    /// Errors as [`DataBlob::create`], and [`Error::ReadOnly`] in a set for reading.
+    pub(crate) fn create(&self) -> Result<Arc<DataBlob>> {
+        let name = section_name(self.section);
+        let files = &*self.files;
+        if files.access == Access::Read {
+            return Err(Error::ReadOnly { path: self.path() });
+        }
+        let created = {
+            let _creating = files.creating.lock();
+            DataBlob::create(&*files.storage, &self.partition, &name, files.layout)
+        };
+        // A failed creation may have replaced the file all the same.
+        let blob = Arc::new(created.inspect_err(|_| self.forget())?);
+        let mut hand = files.hand.lock();
+        self.era.fetch_add(1, Ordering::Release);
+        let old = self.keep(&mut hand, &blob);
+        drop(hand);
+        drop(old);
+        Ok(blob)
+    }
+
+    /// Takes the file out of the set; the next [`get`](Self::get) opens it again.
+    pub(crate) fn forget(&self) {
+        let mut hand = self.files.hand.lock();
+        self.era.fetch_add(1, Ordering::Release);
+        let old = match self.in_set() {
+            Some(_) => self.files.empty(&mut hand, self.place()),
+            None => None,
+        };
+        drop(hand);
+        drop(old);
+    }
+
+    /// What errors call this file.
+    pub(crate) fn path(&self) -> PathBuf {
+        let name = section_name(self.section);
+        self.files.storage.path(&self.partition, &name)
+    }
+
+    /// The partition that the file is in.
+    pub(crate) fn partition(&self) -> &str {
+        &self.partition
+    }
+
+    /// The section that the file belongs to.
+    pub(crate) fn section(&self) -> u64 {
+        self.section
+    }
+
+    /// The set that the file is kept in.
+    pub(crate) fn files(&self) -> &Arc<OpenFiles> {
+        &self.files
+    }
+
+    fn place(&self) -> usize {
+        self.place.load(Ordering::Relaxed) as usize
+    }
+
+    fn in_set(&self) -> Option<Arc<DataBlob>> {
+        let slot = self.files.slots.get(self.place())?;
+        let file = slot.file.read();
+        let file = file.as_ref().filter(|file| file.id == self.id)?;
+        // Read first: readers that find the mark set then share the line.
+        if !slot.used.load(Ordering::Relaxed) {
+            slot.used.store(true, Ordering::Relaxed);
+        }
+        Some(file.blob.clone())
+    }
+
+    #[cold]
+    fn open(&self) -> Result<Arc<DataBlob>> {
+        loop {
+            let era = self.era.load(Ordering::Acquire);
+            let opened = self.open_now()?;
+            let mut hand = self.files.hand.lock();
+            // Another thread may have opened it meanwhile.
+            if let Some(blob) = self.in_set() {
+                return Ok(blob);
+            }
+            if self.era.load(Ordering::Acquire) == era {
+                let blob = Arc::new(opened);
+                let old = self.keep(&mut hand, &blob);
+                drop(hand);
+                drop(old);
+                return Ok(blob);
+            }
+        }
+    }
+
+    fn open_now(&self) -> Result<DataBlob> {
+        let name = section_name(self.section);
+        let files = &*self.files;
+        let storage = &*files.storage;
+        match DataBlob::find(storage, &self.partition, &name, files.access)? {
+            Found::Whole(blob) => Ok(blob),
+            Found::Interrupted(blob) if files.access == Access::Read => {
+                Ok(DataBlob::hollow(blob, files.layout))
+            }
+            Found::Interrupted(_) => {
+                let _creating = files.creating.lock();
+                // Looks again: another thread may have created it by now.
+                DataBlob::open(storage, &self.partition, &name, files.access, files.layout)
+            }
+        }
+    }
+
+    /// Puts the file into the set, in place of an older handle of it if there is one.
+    fn keep(&self, hand: &mut Hand, blob: &Arc<DataBlob>) -> Option<OpenFile> {
+        let at = match self.in_set() {
+            Some(_) => self.place(),
+            None => self.files.free_slot(hand),
+        };
+        self.place.store(at as u32, Ordering::Relaxed);
+        let file = OpenFile {
+            id: self.id,
+            blob: blob.clone(),
+        };
+        self.files.fill(hand, at, file)
+    }
+}
+
+impl Drop for BlobFile {
+    fn drop(&mut self) {
+        // Without the look, 100,000 closed sections would take the lock for nothing.
+        if self.in_set().is_some() {
+            self.forget();
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The bounded set of open files of one archive or journal.
+//!
+//! A store may have 100,000 sections; few of them are used at a time. Files are opened when they
+//! are needed and kept in a set of fixed size; the one that was not used for longest (about: a
+//! clock, not a list) makes room for the next.
+//!
+//! ```text
+//! BlobFile ──place──┐          OpenFiles
+//!   id 7            ▼
+//!         ┌──────┬──────┬──────┬──────┐
+//!         │ id 3 │ id 7 │ id 9 │ free │   slots; each: lock, open file, "used" mark
+//!         └──────┴──────┴──────┴──────┘
+//!                          ▲ hand        looks for an unmarked slot, unmarking as it goes
+//! ```
+//!
+//! # Invariants
+//!
+//! - The set never holds more files than its capacity. A file that left the set is closed when the
+//!   last user drops it.
+//! - A slot's lock is held for a few instructions only, never during I/O: a reader does not wait
+//!   for the writer's files, nor for another reader's.
+//! - After [`BlobFile::create`] or [`BlobFile::forget`] no call returns a file that was opened
+//!   before.
+//! - A file that leaves the set is not flushed: whoever has unflushed writes keeps the `Arc` until
+//!   they are, so that the error of a flush is seen.
+//!
+//! # Cost
+//!
+//! [`BlobFile::get`] of an open file is one uncontended lock, one comparison and one reference
+//! count. A file that is not open costs what the storage's open does, and the look at its header.
+
+mod blob_file;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+
+use super::{Access, DataBlob, Storage};
+use crate::format::Layout;
+
+pub(crate) use self::blob_file::BlobFile;
+
+/// The most files a set holds, whatever is asked for: the slots are made at once, 32 bytes each.
+const MAX_CAPACITY: usize = 1 << 16;
+
+/// The set, and how its files are opened.
+#[derive(Debug)]
+pub(crate) struct OpenFiles {
+    storage: Arc<dyn Storage>,
+    access: Access,
+    layout: Layout,
+    slots: Box<[Slot]>,
+    /// Who changes which file is in which slot holds this.
+    hand: Mutex<Hand>,
+    /// Held while a file is created, so that two threads that find the same interrupted creation
+    /// do not both put it right.
+    creating: Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    file: RwLock<Option<OpenFile>>,
+    /// Used since the hand came by.
+    used: AtomicBool,
+}
+
+#[derive(Debug)]
+struct OpenFile {
+    id: u64,
+    blob: Arc<DataBlob>,
+}
+
+#[derive(Debug, Default)]
+struct Hand {
+    /// The slot to look at next.
+    at: usize,
+    /// How many slots hold a file.
+    open: usize,
+}
+
+impl OpenFiles {
+    /// An empty set of at most `capacity` files (1 to 65,536; what lies outside is moved to the
+    /// nearer end). Files that are created get the header `layout`.
+    pub(crate) fn new(
+        storage: Arc<dyn Storage>,
+        capacity: usize,
+        access: Access,
+        layout: Layout,
+    ) -> Arc<Self> {
+        let capacity = capacity.clamp(1, MAX_CAPACITY);
+        Arc::new(Self {
+            storage,
+            access,
+            layout,
+            slots: (0..capacity).map(|_| Slot::default()).collect(),
+            hand: Mutex::default(),
+            creating: Mutex::default(),
+        })
+    }
+
+    /// The storage that the files are in.
+    pub(crate) fn storage(&self) -> &Arc<dyn Storage> {
+        &self.storage
+    }
+
+    /// How many files the set holds now.
+    pub(crate) fn open_count(&self) -> usize {
+        self.hand.lock().open
+    }
+
+    /// What the files are opened for.
+    pub(crate) fn access(&self) -> Access {
+        self.access
+    }
+
+    /// The slot to use next: a free one, else one that was not used lately and that nobody holds,
+    /// else any. The files in use are passed over because taking them out closes nothing.
+    fn free_slot(&self, hand: &mut Hand) -> usize {
+        if hand.open < self.slots.len() {
+            let is_free = |slot: &Slot| slot.file.read().is_none();
+            return self.turn(hand, is_free).unwrap_or(0);
+        }
+        // The first turn takes the marks away, so that the second finds what nobody holds.
+        self.turn(hand, Slot::is_idle)
+            .or_else(|| self.turn(hand, Slot::is_idle))
+            .or_else(|| self.turn(hand, |_| true))
+            .unwrap_or(0)
+    }
+
+    /// Moves the hand on, once around at most, to behind a slot that is `wanted`.
+    fn turn(&self, hand: &mut Hand, wanted: impl Fn(&Slot) -> bool) -> Option<usize> {
+        for _ in 0..self.slots.len() {
+            let at = hand.at;
+            hand.at = if at + 1 < self.slots.len() { at + 1 } else { 0 };
+            if self.slots.get(at).is_some_and(&wanted) {
+                return Some(at);
+            }
+        }
+        None
+    }
+
+    /// Puts a file into a slot. What was there is returned, to be dropped without the lock: that
+    /// may close it.
+    fn fill(&self, hand: &mut Hand, at: usize, file: OpenFile) -> Option<OpenFile> {
+        let slot = self.slots.get(at)?;
+        let before = slot.file.write().replace(file);
+        // Unmarked until it is asked for again: files that are read once, one after the other, do
+        // not push out those in daily use. The hand has just left the slot, so its turn is last.
+        slot.used.store(false, Ordering::Relaxed);
+        hand.open += usize::from(before.is_none());
+        before
+    }
+
+    fn empty(&self, hand: &mut Hand, at: usize) -> Option<OpenFile> {
+        let before = self.slots.get(at)?.file.write().take();
+        hand.open -= usize::from(before.is_some());
+        before
+    }
+}
+
+impl Slot {
+    /// Whether nobody used the file since the hand came by, nor holds it now. Takes the mark away.
+    fn is_idle(&self) -> bool {
+        let marked = self.used.swap(false, Ordering::Relaxed);
+        let unheld = |file: &OpenFile| Arc::strong_count(&file.blob) == 1;
+        !marked && self.file.read().as_ref().is_none_or(unheld)
+    }
+}
