@@ -18,7 +18,9 @@ fn open(options: Options, bench: &Bench) -> quipu::Result<Plain> {
 fn with_items(bench: &Bench) {
     let mut archive = bench.open::<8>();
     for index in 0..20u64 {
-        let _ = archive.put(index, &key(index), &format!("value {index}")).unwrap();
+        let _ = archive
+            .put(index, &key(index), &format!("value {index}"))
+            .unwrap();
     }
     archive.close().unwrap();
 }
@@ -27,7 +29,10 @@ fn assert_whole(bench: &Bench) {
     let archive = bench.open::<8>();
     assert!(archive.recovery().is_clean(), "{:?}", archive.recovery());
     for index in 0..20u64 {
-        assert_eq!(archive.get(index).unwrap().unwrap(), format!("value {index}"));
+        assert_eq!(
+            archive.get(index).unwrap().unwrap(),
+            format!("value {index}")
+        );
     }
 }
 
@@ -39,18 +44,33 @@ fn settings_that_contradict_name_both() {
             (Options::new().items_per_section(9), ["8", "9"]),
             (Options::new().page_size(100), ["4084 bytes", "100 bytes"]),
             (Options::new().layout(Layout::V0), ["V1", "V0"]),
-            (Options::new().partitions("other", "values"), ["index", "other"]),
-            (Options::new().partitions("index", "other"), ["values", "other"]),
+            (
+                Options::new().partitions("other", "values"),
+                ["index", "other"],
+            ),
+            (
+                Options::new().partitions("index", "other"),
+                ["values", "other"],
+            ),
             (Options::new().translator(FourCap), ["hash", "4"]),
         ];
         for (options, both) in wrong {
             let error = open(options, bench).unwrap_err();
             assert!(matches!(error, Error::Settings { .. }), "{error}");
             let text = error.to_string();
-            assert!(both.iter().all(|part| text.to_lowercase().contains(&part.to_lowercase())), "{text}");
+            assert!(
+                both.iter()
+                    .all(|part| text.to_lowercase().contains(&part.to_lowercase())),
+                "{text}"
+            );
         }
-        let error = Options::new().open_on::<[u8; 9], Bytes>(bench.storage()).unwrap_err();
-        assert!(error.to_string().contains("8 bytes") && error.to_string().contains("9 bytes"), "{error}");
+        let error = Options::new()
+            .open_on::<[u8; 9], Bytes>(bench.storage())
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("8 bytes") && error.to_string().contains("9 bytes"),
+            "{error}"
+        );
         assert_whole(bench);
     });
 }
@@ -84,12 +104,18 @@ fn a_manifest_that_is_damaged_stops_the_open() {
         for cut in [0, 1, 8, whole.len() - 1] {
             bench.write("quipu", "manifest", &whole[..cut]);
             let error = open(Options::new(), bench).unwrap_err();
-            assert!(matches!(error, Error::Manifest { .. }) && error.to_string().contains("manifest"), "{error}");
+            assert!(
+                matches!(error, Error::Manifest { .. }) && error.to_string().contains("manifest"),
+                "{error}"
+            );
         }
         for bit in 0..whole.len() {
             bench.write("quipu", "manifest", &whole);
             bench.flip("quipu", "manifest", bit);
-            assert!(matches!(open(Options::new(), bench), Err(Error::Manifest { .. })));
+            assert!(matches!(
+                open(Options::new(), bench),
+                Err(Error::Manifest { .. })
+            ));
         }
         bench.write("quipu", "manifest", &whole);
         assert_whole(bench);
@@ -119,7 +145,10 @@ fn a_strangers_file_is_named_and_left_alone() {
             with_items(bench);
             bench.write("index", name, b"not mine");
             let error = open(Options::new(), bench).unwrap_err();
-            assert!(matches!(error, Error::NotABlob { .. }) && error.to_string().contains(name), "{error}");
+            assert!(
+                matches!(error, Error::NotABlob { .. }) && error.to_string().contains(name),
+                "{error}"
+            );
             assert_eq!(bench.read("index", name), b"not mine");
             bench.storage().remove("index", name).unwrap();
             assert_whole(bench);
@@ -136,9 +165,14 @@ fn paths_that_are_no_folder_or_not_there() {
     assert!(error.to_string().contains("file"), "{error}");
     assert_eq!(fs::read(&file).unwrap(), b"mine");
     let missing = folder.path().join("missing");
-    let error = Options::new().create(false).open::<[u8; 8], Bytes>(&missing).unwrap_err();
+    let error = Options::new()
+        .create(false)
+        .open::<[u8; 8], Bytes>(&missing)
+        .unwrap_err();
     assert!(matches!(error, Error::NotAnArchive { .. }), "{error}");
-    let error = Options::new().open_read_only::<[u8; 8], Bytes>(&missing).unwrap_err();
+    let error = Options::new()
+        .open_read_only::<[u8; 8], Bytes>(&missing)
+        .unwrap_err();
     assert!(matches!(error, Error::NotAnArchive { .. }), "{error}");
     assert!(!missing.exists());
 }
@@ -157,20 +191,21 @@ fn sections_without_a_manifest_are_not_taken_for_an_archive() {
 }
 
 #[test]
-fn a_folder_that_vanished_fails_the_sync_and_poisons() {
+fn a_folder_that_vanished_fails_the_put_and_poisons() {
     Bench::disk(Options::new(), |bench| {
         let mut archive = bench.open::<8>();
         let _ = archive.put_sync(0, &key(0), "kept").unwrap();
         let root = bench.folder.as_ref().unwrap().path();
-        let away = tempfile::tempdir().unwrap();
-        let aside = away.path().join("aside");
-        fs::rename(root, &aside).unwrap();
-        let put = archive.put(100_000, &key(1), "lost").and_then(|_| archive.sync());
+        fs::remove_dir_all(root).unwrap();
+        let put = archive
+            .put(100_000, &key(1), "lost")
+            .and_then(|_| archive.sync());
         println!("{}", put.unwrap_err());
-        assert!(matches!(archive.put(1, &key(1), "x"), Err(Error::Poisoned { .. })));
-        fs::rename(&aside, root).unwrap();
-        drop(archive);
-        assert_eq!(bench.open::<8>().get(0).unwrap().unwrap(), "kept");
+        assert!(matches!(
+            archive.put(1, &key(1), "x"),
+            Err(Error::Poisoned { .. })
+        ));
+        assert!(matches!(archive.sync(), Err(Error::Poisoned { .. })));
     });
 }
 
@@ -182,7 +217,10 @@ fn a_folder_that_is_not_writable() {
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
     // Root may write anywhere.
     if let Err(error) = opened {
-        assert!(error.to_string().contains(folder.path().to_str().unwrap()), "{error}");
+        assert!(
+            error.to_string().contains(folder.path().to_str().unwrap()),
+            "{error}"
+        );
     }
 }
 
@@ -191,11 +229,22 @@ fn values_of_every_size_and_one_too_large() {
     Bench::each(Options::new().max_value_size(100_000), |bench| {
         let mut archive = bench.open::<8>();
         for (index, len) in [0, 1, 99_999, 100_000].into_iter().enumerate() {
-            let _ = archive.put(index as u64, &key(index as u64), &vec![7; len]).unwrap();
+            let _ = archive
+                .put(index as u64, &key(index as u64), &vec![7; len])
+                .unwrap();
             assert_eq!(archive.get(index as u64).unwrap().unwrap().len(), len);
         }
         let error = archive.put(9, &key(9), &vec![7; 100_001]).unwrap_err();
-        assert!(matches!(error, Error::ValueTooLarge { size: 100_001, max: 100_000 }), "{error}");
+        assert!(
+            matches!(
+                error,
+                Error::ValueTooLarge {
+                    size: 100_001,
+                    max: 100_000
+                }
+            ),
+            "{error}"
+        );
         assert!(!archive.has(9).unwrap());
         archive.close().unwrap();
         assert_eq!(bench.open::<8>().get(3).unwrap().unwrap().len(), 100_000);
@@ -210,20 +259,46 @@ fn keys_of_no_bytes_and_of_the_wrong_length() {
         assert_eq!(archive.get(&[]).unwrap().unwrap(), "");
     });
     Bench::each(Options::new().key_size(4), |bench| {
-        let mut archive: Archive<quipu::KeyBytes> = bench.options().open_on(bench.storage()).unwrap();
-        let error = archive.put(0, &quipu::KeyBytes::from(&b"12345"[..]), "v").unwrap_err();
-        assert!(matches!(error, Error::KeySize { expected: 4, found: 5 }), "{error}");
-        let error = archive.get(&quipu::KeyBytes::from(&b"123"[..])).unwrap_err();
-        assert!(matches!(error, Error::KeySize { expected: 4, found: 3 }), "{error}");
+        let mut archive: Archive<quipu::KeyBytes> =
+            bench.options().open_on(bench.storage()).unwrap();
+        let error = archive
+            .put(0, &quipu::KeyBytes::from(&b"12345"[..]), "v")
+            .unwrap_err();
+        assert!(
+            matches!(
+                error,
+                Error::KeySize {
+                    expected: 4,
+                    found: 5
+                }
+            ),
+            "{error}"
+        );
+        let error = archive
+            .get(&quipu::KeyBytes::from(&b"123"[..]))
+            .unwrap_err();
+        assert!(
+            matches!(
+                error,
+                Error::KeySize {
+                    expected: 4,
+                    found: 3
+                }
+            ),
+            "{error}"
+        );
     });
 }
 
 #[test]
 fn pages_of_every_size() {
     for page in [1, 2, 27, 28, 29, 4084, u16::MAX] {
-        Bench::each(Options::new().page_size(page).items_per_section(u64::MAX), |bench| {
-            with_items(bench);
-            assert_whole(bench);
-        });
+        Bench::each(
+            Options::new().page_size(page).items_per_section(u64::MAX),
+            |bench| {
+                with_items(bench);
+                assert_whole(bench);
+            },
+        );
     }
 }

@@ -46,62 +46,83 @@ fn two_keys_in_conflict_cost_one_unnecessary_read() {
 
 #[test]
 fn one_item_a_section_pruned() {
-    Bench::each(Options::new().items_per_section(1).translator(OneCap), |bench| {
-        let mut archive = bench.open::<4>();
-        for index in 1..=5u64 {
-            let _ = archive.put(index, &key(index), &index.to_string()).unwrap();
-        }
-        assert_eq!(archive.prune(3).unwrap(), 2);
-        let check = |archive: &Archive<[u8; 4]>| {
-            for index in 1..=5 {
-                assert_eq!(archive.has(index).unwrap(), index >= 3);
-                assert_eq!(archive.get(&key::<4>(index)).unwrap().is_some(), index >= 3);
+    Bench::each(
+        Options::new().items_per_section(1).translator(OneCap),
+        |bench| {
+            let mut archive = bench.open::<4>();
+            for index in 1..=5u64 {
+                let _ = archive.put(index, &key(index), &index.to_string()).unwrap();
             }
-            assert_eq!(archive.stats().items_tracked, 3);
-            assert_eq!(archive.floor(), 3);
-            assert_eq!(archive.status(1).unwrap(), Status::Pruned);
-        };
-        check(&archive);
-        assert_eq!(archive.stats().indices_pruned, 2);
-        assert_eq!(archive.prune(2).unwrap() + archive.prune(3).unwrap(), 0);
-        assert!(matches!(archive.put(1, b"late", "x"), Err(Error::BelowFloor { index: 1, floor: 3 })));
-        let _ = archive.put_sync(6, b"next", "6").unwrap();
-        drop(archive);
-        let mut archive = bench.open::<4>();
-        assert!(matches!(archive.put(1, b"late", "x"), Err(Error::BelowFloor { index: 1, floor: 3 })));
-        assert!(archive.has(6).unwrap());
-    });
+            assert_eq!(archive.prune(3).unwrap(), 2);
+            let check = |archive: &Archive<[u8; 4]>| {
+                for index in 1..=5 {
+                    assert_eq!(archive.has(index).unwrap(), index >= 3);
+                    assert_eq!(archive.get(&key::<4>(index)).unwrap().is_some(), index >= 3);
+                }
+                assert_eq!(archive.stats().items_tracked, 3);
+                assert_eq!(archive.floor(), 3);
+                assert_eq!(archive.status(1).unwrap(), Status::Pruned);
+            };
+            check(&archive);
+            assert_eq!(archive.stats().indices_pruned, 2);
+            assert_eq!(archive.prune(2).unwrap() + archive.prune(3).unwrap(), 0);
+            assert!(matches!(
+                archive.put(1, b"late", "x"),
+                Err(Error::BelowFloor { index: 1, floor: 3 })
+            ));
+            let _ = archive.put_sync(6, b"next", "6").unwrap();
+            drop(archive);
+            let mut archive = bench.open::<4>();
+            assert!(matches!(
+                archive.put(1, b"late", "x"),
+                Err(Error::BelowFloor { index: 1, floor: 3 })
+            ));
+            assert!(archive.has(6).unwrap());
+        },
+    );
 }
 
 #[test]
 fn a_put_in_conflict_with_pruned_keys_removes_them() {
-    Bench::each(Options::new().items_per_section(1).translator(OneCap), |bench| {
-        let mut archive = bench.open::<4>();
-        for index in 1..=3u64 {
-            let _ = archive.put(index, &[b'k', 0, 0, index as u8], "v").unwrap();
-        }
-        archive.prune(3).unwrap();
-        let _ = archive.put(4, b"k..4", "v").unwrap();
-        assert_eq!(archive.stats().pruned, 2);
-        assert_eq!(archive.stats().keys, 2);
-    });
+    Bench::each(
+        Options::new().items_per_section(1).translator(OneCap),
+        |bench| {
+            let mut archive = bench.open::<4>();
+            for index in 1..=3u64 {
+                let _ = archive.put(index, &[b'k', 0, 0, index as u8], "v").unwrap();
+            }
+            archive.prune(3).unwrap();
+            let _ = archive.put(4, b"k..4", "v").unwrap();
+            assert_eq!(archive.stats().pruned, 2);
+            assert_eq!(archive.stats().keys, 2);
+        },
+    );
 }
 
 #[test]
 fn many_items_survive_a_restart_and_a_prune() {
-    let count = if cfg!(debug_assertions) { 20_000 } else { 100_000 };
+    let count = if cfg!(debug_assertions) {
+        20_000
+    } else {
+        100_000
+    };
     let options = Options::new().items_per_section(256).translator(TwoCap);
     Bench::disk(options, |bench| {
         let mut archive = bench.open::<64>();
         for index in 0..count {
-            let _ = archive.put(index, &key(index), &common::value(index, 1024)).unwrap();
+            let _ = archive
+                .put(index, &key(index), &common::value(index, 1024))
+                .unwrap();
         }
         archive.sync().unwrap();
         let check = |archive: &Archive<[u8; 64]>, from: u64| {
             for index in (0..count).step_by(7) {
                 let expected = (index >= from).then(|| common::value(index, 1024));
                 assert_eq!(archive.get(index).unwrap().as_deref(), expected.as_deref());
-                assert_eq!(archive.get(&key::<64>(index)).unwrap().as_deref(), expected.as_deref());
+                assert_eq!(
+                    archive.get(&key::<64>(index)).unwrap().as_deref(),
+                    expected.as_deref()
+                );
             }
         };
         check(&archive, 0);
@@ -126,8 +147,17 @@ fn multi_items_prune_and_stay_in_order() {
         archive.prune(3).unwrap();
         assert_eq!(values_at(&archive, 1), Vec::<Vec<u8>>::new());
         assert_eq!(values_at(&archive, 3), [b"c"]);
-        assert_eq!((archive.stats().items_tracked, archive.stats().indices_pruned), (1, 1));
-        assert!(matches!(archive.put_multi(2, b"keyD", "d"), Err(Error::BelowFloor { .. })));
+        assert_eq!(
+            (
+                archive.stats().items_tracked,
+                archive.stats().indices_pruned
+            ),
+            (1, 1)
+        );
+        assert!(matches!(
+            archive.put_multi(2, b"keyD", "d"),
+            Err(Error::BelowFloor { .. })
+        ));
     });
 }
 
@@ -161,7 +191,11 @@ fn one_key_twice_at_one_index() {
         let _ = archive.put_multi(7, b"same", "a").unwrap();
         let _ = archive.put_multi(7, b"same", "b").unwrap();
         assert_eq!(values_at(&archive, 7), [b"a", b"b"]);
-        assert!(["a", "b"].map(|v| v.as_bytes().to_vec()).contains(&archive.get(b"same").unwrap().unwrap().to_vec()));
+        assert!(
+            ["a", "b"]
+                .map(|v| v.as_bytes().to_vec())
+                .contains(&archive.get(b"same").unwrap().unwrap().to_vec())
+        );
     });
 }
 
@@ -197,7 +231,10 @@ fn gaps_as_worked() {
         assert_eq!(archive.ranges(), [1..=10, 21..=30]);
         assert_eq!(archive.ranges_from(11), [21..=30]);
         assert_eq!(archive.ranges_from(10), [1..=10, 21..=30]);
-        assert_eq!((archive.first_index(), archive.last_index()), (Some(1), Some(30)));
+        assert_eq!(
+            (archive.first_index(), archive.last_index()),
+            (Some(1), Some(30))
+        );
     });
 }
 
@@ -214,7 +251,10 @@ fn both_ends_of_the_indices() {
             let archive = bench.open::<4>();
             assert_eq!(archive.ranges(), [0..=0, u64::MAX..=u64::MAX]);
             assert_eq!(archive.next_gap(u64::MAX), (Some(u64::MAX), None));
-            assert_eq!(archive.get(u64::MAX).unwrap().unwrap(), u64::MAX.to_string());
+            assert_eq!(
+                archive.get(u64::MAX).unwrap().unwrap(),
+                u64::MAX.to_string()
+            );
             assert_eq!(archive.range(..).count(), 2);
             assert_eq!(archive.range(..).rev().count(), 2);
         });

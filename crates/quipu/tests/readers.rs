@@ -9,7 +9,10 @@ use quipu::{Archive, Error, Options, ReadOnly};
 
 #[test]
 fn readers_see_every_put_that_returned() {
-    let options = Options::new().items_per_section(64).page_size(100).write_buffer(1000);
+    let options = Options::new()
+        .items_per_section(64)
+        .page_size(100)
+        .write_buffer(1000);
     Bench::each(options, |bench| {
         let mut archive = bench.open::<16>();
         let (stored, floor, done) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
@@ -92,9 +95,15 @@ fn a_range_skips_what_is_pruned_meanwhile() {
 fn a_second_writer_is_refused_and_told_who_holds_it() {
     Bench::each(Options::new(), |bench| {
         let archive = bench.open::<8>();
-        let error = bench.options().open_on::<[u8; 8], quipu::Bytes>(bench.storage()).unwrap_err();
+        let error = bench
+            .options()
+            .open_on::<[u8; 8], quipu::Bytes>(bench.storage())
+            .unwrap_err();
         assert!(matches!(error, Error::Locked { .. }), "{error}");
-        assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");
+        assert!(
+            error.to_string().contains(&std::process::id().to_string()),
+            "{error}"
+        );
         drop(archive);
         drop(bench.open::<8>());
     });
@@ -111,11 +120,16 @@ fn a_read_only_open_follows_the_writer() {
         let mut beside = beside(bench);
         assert_eq!(beside.ranges(), []);
         for index in 0..30u64 {
-            let _ = archive.put_sync(index, &key(index), &value(index, 20)).unwrap();
+            let _ = archive
+                .put_sync(index, &key(index), &value(index, 20))
+                .unwrap();
             beside.refresh().unwrap();
             for seen in 0..=index {
                 assert_eq!(beside.get(seen).unwrap().unwrap(), value(seen, 20));
-                assert_eq!(beside.get(&key::<8>(seen)).unwrap().unwrap(), value(seen, 20));
+                assert_eq!(
+                    beside.get(&key::<8>(seen)).unwrap().unwrap(),
+                    value(seen, 20)
+                );
             }
             assert_eq!(beside.last_index(), Some(index));
         }

@@ -62,7 +62,11 @@ struct Samples {
 }
 
 /// Reads the first value of some sections, and changes nothing.
-fn check_fit(storage: &Arc<dyn Storage>, options: &Options, manifest: &Manifest) -> Result<Samples> {
+fn check_fit(
+    storage: &Arc<dyn Storage>,
+    options: &Options,
+    manifest: &Manifest,
+) -> Result<Samples> {
     let shared = Shared::new(Arc::clone(storage), options, manifest, Access::Read);
     let listing = Listing::read(&shared)?;
     if listing.index.is_empty() {
@@ -105,7 +109,14 @@ fn sample(shared: &Shared, number: u64, listing: &Listing, samples: &mut Samples
         records: 0,
         value_bytes: 0,
     };
-    let opened = Pair::open(records, values, listing.present(number), &shared.pair, none, Trust::Ordered);
+    let opened = Pair::open(
+        records,
+        values,
+        listing.present(number),
+        &shared.pair,
+        none,
+        Trust::Ordered,
+    );
     let (pair, report) = match opened {
         Ok(opened) => opened,
         Err(error) => return note(samples, Err(error)),
@@ -161,7 +172,11 @@ fn set_aside(storage: &dyn Storage) -> Result<()> {
     for name in &names {
         let from = storage.open(MARKS_PARTITION, name, OpenMode::Read)?;
         let mut bytes = Vec::new();
-        from.read_into(&mut bytes, 0, usize::try_from(from.len()?).unwrap_or(usize::MAX))?;
+        from.read_into(
+            &mut bytes,
+            0,
+            usize::try_from(from.len()?).unwrap_or(usize::MAX),
+        )?;
         let to = storage.open(ASIDE_PARTITION, name, OpenMode::Create)?;
         to.write_at(&[std::io::IoSlice::new(&bytes)], 0)?;
         to.sync()?;

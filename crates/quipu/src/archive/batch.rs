@@ -94,7 +94,11 @@ impl Gathered {
                 Ok(()) => {
                     self.bytes += u64::from(entry.location().1);
                     let section = Arc::clone(&section);
-                    self.places.push(Ok(Place { section, position, entry }));
+                    self.places.push(Ok(Place {
+                        section,
+                        position,
+                        entry,
+                    }));
                 }
                 Err(error) => {
                     if error.is_corruption() {
@@ -153,10 +157,14 @@ fn read_group(shared: &Shared, group: &mut Vec<Place>, found: &mut Vec<Result<Fo
             let to = usize::try_from(end.checked_sub(*base)?).ok()?;
             (from <= to && to <= bytes.len()).then(|| bytes.slice(from..to))
         });
-        let checked = stored.and_then(|stored| place.section.pair.values.checked(stored, start).ok());
+        let checked =
+            stored.and_then(|stored| place.section.pair.values.checked(stored, start).ok());
         let value = checked.map(|value| place.section.unpack(value, shared.max_value_size));
         match value {
-            Some(Ok(value)) => found.push(Ok(Found { entry: place.entry, value })),
+            Some(Ok(value)) => found.push(Ok(Found {
+                entry: place.entry,
+                value,
+            })),
             _ => found.extend(read_alone(shared, place).transpose()),
         }
     }
@@ -169,7 +177,13 @@ fn read_piece(group: &[Place]) -> Option<(u64, Bytes)> {
     if group.len() < 2 || end - start > 2 * BATCH_BYTES {
         return None;
     }
-    let bytes = group.first()?.section.pair.values.read_span(start, end - start).ok()?;
+    let bytes = group
+        .first()?
+        .section
+        .pair
+        .values
+        .read_span(start, end - start)
+        .ok()?;
     Some((start, bytes))
 }
 

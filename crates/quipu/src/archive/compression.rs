@@ -33,7 +33,11 @@ impl Compression {
             #[cfg(feature = "zstd")]
             Self::Zstd(level) => {
                 let levels = zstd::compression_level_range();
-                format!("zstd level {level} is not in {} to {}", levels.start(), levels.end())
+                format!(
+                    "zstd level {level} is not in {} to {}",
+                    levels.start(),
+                    levels.end()
+                )
             }
             #[cfg(not(feature = "zstd"))]
             Self::Zstd(_) => NO_ZSTD.to_owned(),
@@ -108,20 +112,30 @@ pub(super) fn decompress(frame: &[u8], max: u32) -> Result<Bytes> {
     const TRUSTED_RATIO: usize = 64;
 
     let refused = |error: std::io::Error| Error::Decompression(error.to_string());
-    let claimed = zstd::zstd_safe::get_frame_content_size(frame).ok().flatten();
+    let claimed = zstd::zstd_safe::get_frame_content_size(frame)
+        .ok()
+        .flatten();
     let claimed = claimed.unwrap_or(0).min(u64::from(max)) as usize;
     let mut out = Vec::with_capacity(claimed.min(frame.len().saturating_mul(TRUSTED_RATIO)));
     let mut decoder = zstd::Decoder::with_buffer(BufReader::new(frame))
         .map_err(refused)?
         .single_frame();
     let limit = u64::from(max) + 1;
-    decoder.by_ref().take(limit).read_to_end(&mut out).map_err(refused)?;
+    decoder
+        .by_ref()
+        .take(limit)
+        .read_to_end(&mut out)
+        .map_err(refused)?;
     if out.len() as u64 > u64::from(max) {
-        return Err(Error::Decompression(format!("it grows past the limit of {max} bytes")));
+        return Err(Error::Decompression(format!(
+            "it grows past the limit of {max} bytes"
+        )));
     }
     let mut rest = decoder.finish();
     if rest.read(&mut [0]).map_err(refused)? != 0 {
-        return Err(Error::Decompression("bytes follow the zstd frame".to_owned()));
+        return Err(Error::Decompression(
+            "bytes follow the zstd frame".to_owned(),
+        ));
     }
     Ok(Bytes::from(out))
 }
@@ -149,7 +163,10 @@ mod tests {
     fn a_frame_that_grows_too_far_is_an_error() {
         let frame = Compressor::new(3).unwrap().compress(&[0; 100_000]).unwrap();
         assert_eq!(decompress(&frame, 100_000).unwrap().len(), 100_000);
-        assert!(matches!(decompress(&frame, 99_999), Err(Error::Decompression(_))));
+        assert!(matches!(
+            decompress(&frame, 99_999),
+            Err(Error::Decompression(_))
+        ));
     }
 
     #[test]
@@ -157,7 +174,10 @@ mod tests {
         let frame = Compressor::new(3).unwrap().compress(b"value").unwrap();
         let twice = [&frame[..], &frame[..]].concat();
         for bad in [&b""[..], b"value", &frame[..frame.len() - 1], &twice] {
-            assert!(matches!(decompress(bad, 100), Err(Error::Decompression(_))), "{bad:?}");
+            assert!(
+                matches!(decompress(bad, 100), Err(Error::Decompression(_))),
+                "{bad:?}"
+            );
         }
     }
 

@@ -27,7 +27,11 @@ pub(super) fn destroy(mut writer: Writer) -> Result<()> {
         storage.sync_partition(PARTITION)?;
     }
     drop(writer);
-    for partition in [&*shared.partitions.index, &*shared.partitions.values, PARTITION] {
+    for partition in [
+        &*shared.partitions.index,
+        &*shared.partitions.values,
+        PARTITION,
+    ] {
         // What is not ours stays, and its folder with it.
         if storage.list(partition).is_ok_and(|names| names.is_empty()) {
             storage.remove_partition(partition)?;
@@ -41,7 +45,11 @@ pub(super) fn remove_sections(shared: &Shared) -> Result<()> {
     let listing = Listing::read(shared)?;
     remove_files(shared, listing.index.union(&listing.values).copied())?;
     for (is_index, name) in &listing.unfinished {
-        let partition = if *is_index { &shared.partitions.index } else { &shared.partitions.values };
+        let partition = if *is_index {
+            &shared.partitions.index
+        } else {
+            &shared.partitions.values
+        };
         shared.storage.remove(partition, name)?;
     }
     Ok(())

@@ -13,7 +13,11 @@ pub(super) struct EntryBuf {
 
 impl EntryBuf {
     pub(super) fn new(layout: EntryLayout) -> Self {
-        let heap = if layout.size() > INLINE { vec![0; layout.size()] } else { Vec::new() };
+        let heap = if layout.size() > INLINE {
+            vec![0; layout.size()]
+        } else {
+            Vec::new()
+        };
         Self {
             layout,
             inline: [0; INLINE],

@@ -76,7 +76,12 @@ impl<K: Key, V: Value> Archive<K, V> {
     }
 
     /// As [`put`](Self::put), but adds another item where the index is taken.
-    pub fn put_multi(&mut self, index: u64, key: &K, value: &(impl EncodeAs<V> + ?Sized)) -> Result<Put> {
+    pub fn put_multi(
+        &mut self,
+        index: u64,
+        key: &K,
+        value: &(impl EncodeAs<V> + ?Sized),
+    ) -> Result<Put> {
         self.put_as(index, key, value, true)
     }
 
@@ -103,14 +108,24 @@ impl<K: Key, V: Value> Archive<K, V> {
     }
 
     /// [`put`](Self::put) and [`sync`](Self::sync).
-    pub fn put_sync(&mut self, index: u64, key: &K, value: &(impl EncodeAs<V> + ?Sized)) -> Result<Put> {
+    pub fn put_sync(
+        &mut self,
+        index: u64,
+        key: &K,
+        value: &(impl EncodeAs<V> + ?Sized),
+    ) -> Result<Put> {
         let put = self.put(index, key, value)?;
         self.sync()?;
         Ok(put)
     }
 
     /// [`put_multi`](Self::put_multi) and [`sync`](Self::sync).
-    pub fn put_multi_sync(&mut self, index: u64, key: &K, value: &(impl EncodeAs<V> + ?Sized)) -> Result<Put> {
+    pub fn put_multi_sync(
+        &mut self,
+        index: u64,
+        key: &K,
+        value: &(impl EncodeAs<V> + ?Sized),
+    ) -> Result<Put> {
         let put = self.put_multi(index, key, value)?;
         self.sync()?;
         Ok(put)
@@ -143,7 +158,13 @@ impl<K: Key, V: Value> Archive<K, V> {
         destroy::destroy(self.writer)
     }
 
-    fn put_as(&mut self, index: u64, key: &K, value: &(impl EncodeAs<V> + ?Sized), multi: bool) -> Result<Put> {
+    fn put_as(
+        &mut self,
+        index: u64,
+        key: &K,
+        value: &(impl EncodeAs<V> + ?Sized),
+        multi: bool,
+    ) -> Result<Put> {
         if let Some(bytes) = value.as_bytes() {
             return self.writer.put(index, key.as_bytes(), bytes, multi);
         }
@@ -163,6 +184,8 @@ impl<K, V> Deref for Archive<K, V> {
 
 impl<K, V> fmt::Debug for Archive<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Archive").field("reader", &self.reader).finish_non_exhaustive()
+        f.debug_struct("Archive")
+            .field("reader", &self.reader)
+            .finish_non_exhaustive()
     }
 }

@@ -57,35 +57,50 @@ pub(super) fn replay(shared: &Shared, section: &Section, from: u64) -> Result<u6
     let mut unreadable = 0;
     let mut failed = None;
     let value_bytes = section.pair.values.len();
-    section.pair.records.replay(from, READ_AHEAD_BYTES, &mut |position, entry| {
-        let known = match entry {
-            Ok(entry) => add(shared, section, position, entry, value_bytes),
-            Err(error) if error.is_corruption() => Ok(false),
-            Err(error) => Err(error),
-        };
-        match known {
-            Ok(known) => unreadable += u64::from(!known),
-            Err(error) => {
-                failed = Some(error);
-                return ControlFlow::Break(());
+    section
+        .pair
+        .records
+        .replay(from, READ_AHEAD_BYTES, &mut |position, entry| {
+            let known = match entry {
+                Ok(entry) => add(shared, section, position, entry, value_bytes),
+                Err(error) if error.is_corruption() => Ok(false),
+                Err(error) => Err(error),
+            };
+            match known {
+                Ok(known) => unreadable += u64::from(!known),
+                Err(error) => {
+                    failed = Some(error);
+                    return ControlFlow::Break(());
+                }
             }
-        }
-        ControlFlow::Continue(())
-    })?;
+            ControlFlow::Continue(())
+        })?;
     failed.map_or(Ok(unreadable), Err)
 }
 
 /// Makes one entry known; false when it cannot be one of this section's.
-fn add(shared: &Shared, section: &Section, position: u64, entry: &[u8], value_bytes: u64) -> Result<bool> {
+fn add(
+    shared: &Shared,
+    section: &Section,
+    position: u64,
+    entry: &[u8],
+    value_bytes: u64,
+) -> Result<bool> {
     let index = shared.entry.index(entry);
     if shared.number_of(index) != section.number {
         return Ok(false);
     }
     let (offset, size) = shared.entry.location(entry);
-    let in_bounds = offset.checked_add(size.into()).is_some_and(|end| end <= value_bytes);
+    let in_bounds = offset
+        .checked_add(size.into())
+        .is_some_and(|end| end <= value_bytes);
     if !in_bounds && !section.is_damaged(position) {
         section.note_damage(position, index);
-        shared.damage.write().found.push((section.number, position, index));
+        shared
+            .damage
+            .write()
+            .found
+            .push((section.number, position, index));
     }
     section.positions.write().insert(index, position);
     if section.is_damaged(position) {
@@ -131,15 +146,19 @@ pub(super) fn note_lost_runs(shared: &Shared, runs: &[(u64, u64)]) {
 /// What a section must be for its files to be taken for those of an archive with these settings.
 pub(super) fn refuse_foreign(shared: &Shared, section: &Section) -> Result<()> {
     let mut wrong = None;
-    section.pair.records.replay(0, READ_AHEAD_BYTES, &mut |position, entry| {
-        if let Ok(entry) = entry {
-            let index = shared.entry.index(entry);
-            if shared.number_of(index) != section.number {
-                wrong = Some((position, index));
+    section
+        .pair
+        .records
+        .replay(0, READ_AHEAD_BYTES, &mut |position, entry| {
+            let index = entry.map(|entry| shared.entry.index(entry)).ok();
+            match index.filter(|&index| shared.number_of(index) != section.number) {
+                None => ControlFlow::Continue(()),
+                Some(index) => {
+                    wrong = Some((position, index));
+                    ControlFlow::Break(())
+                }
             }
-        }
-        ControlFlow::Break(())
-    })?;
+        })?;
     match wrong {
         None => Ok(()),
         Some((position, index)) => Err(Error::NotAnArchive {

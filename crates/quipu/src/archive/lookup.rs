@@ -66,7 +66,12 @@ impl Shared {
         }
     }
 
-    fn find_index_among_damage(&self, section: &Arc<Section>, index: u64, want: Want) -> Result<Option<Found>> {
+    fn find_index_among_damage(
+        &self,
+        section: &Arc<Section>,
+        index: u64,
+        want: Want,
+    ) -> Result<Option<Found>> {
         let mut positions = Vec::new();
         section.positions_of(index, &mut positions);
         for position in positions {
@@ -76,7 +81,9 @@ impl Shared {
             }
         }
         match section.damaged_position_of(index) {
-            Some(position) if want == Want::Value => self.read(section, position, Some(index), want),
+            Some(position) if want == Want::Value => {
+                self.read(section, position, Some(index), want)
+            }
             _ => self.none_or_lost(index),
         }
     }
@@ -110,7 +117,12 @@ impl Shared {
     }
 
     /// The first item under the key, at the given index where there is one.
-    pub(super) fn find_key(&self, key: &[u8], at: Option<u64>, want: Want) -> Result<Option<Found>> {
+    pub(super) fn find_key(
+        &self,
+        key: &[u8],
+        at: Option<u64>,
+        want: Want,
+    ) -> Result<Option<Found>> {
         if key.len() != self.entry.key_size {
             return Err(Error::KeySize {
                 expected: self.entry.key_size,
@@ -118,7 +130,8 @@ impl Shared {
             });
         }
         let mut candidates = Candidates::default();
-        self.keys.lookup(self.translator.translate(key), &mut candidates);
+        self.keys
+            .lookup(self.translator.translate(key), &mut candidates);
         let mut first_error = None;
         for &location in candidates.iter() {
             match self.candidate(location, key, at, want) {
@@ -134,7 +147,13 @@ impl Shared {
     }
 
     /// The item at a location, if it is live and has the key (and the index).
-    fn candidate(&self, location: u64, key: &[u8], at: Option<u64>, want: Want) -> Result<Option<Found>> {
+    fn candidate(
+        &self,
+        location: u64,
+        key: &[u8],
+        at: Option<u64>,
+        want: Want,
+    ) -> Result<Option<Found>> {
         let Some((number, position)) = self.locations.resolve(location) else {
             return Ok(None);
         };
@@ -149,7 +168,9 @@ impl Shared {
             Err(error) => return self.unless_pruned(number, Err(error)),
         }
         if entry.key() != key {
-            self.counters.unnecessary_reads.fetch_add(1, Ordering::Relaxed);
+            self.counters
+                .unnecessary_reads
+                .fetch_add(1, Ordering::Relaxed);
             return Ok(None);
         }
         let index = entry.index();
@@ -190,9 +211,15 @@ impl Shared {
     }
 
     /// A file that is gone because its section was pruned meanwhile holds nothing.
-    pub(super) fn unless_pruned<T>(&self, index: u64, result: Result<Option<T>>) -> Result<Option<T>> {
+    pub(super) fn unless_pruned<T>(
+        &self,
+        index: u64,
+        result: Result<Option<T>>,
+    ) -> Result<Option<T>> {
         match result {
-            Err(Error::NotFound { .. } | Error::ItemOutOfRange { .. }) if index < self.floor() => Ok(None),
+            Err(Error::NotFound { .. } | Error::ItemOutOfRange { .. }) if index < self.floor() => {
+                Ok(None)
+            }
             other => other,
         }
     }
@@ -206,7 +233,9 @@ impl Shared {
         Err(Error::Damaged {
             path: records.path(),
             offset: 0,
-            reason: format!("the entry of index {index} was durable and cannot be read; put it again"),
+            reason: format!(
+                "the entry of index {index} was durable and cannot be read; put it again"
+            ),
         })
     }
 }

@@ -216,13 +216,19 @@ impl Options {
 
     /// Opens the archive in a folder for reading, beside a writer in this or another process. It
     /// changes no file and takes no lock.
-    pub fn open_read_only<K: Key, V: Value>(self, path: impl AsRef<Path>) -> Result<ReadOnly<K, V>> {
+    pub fn open_read_only<K: Key, V: Value>(
+        self,
+        path: impl AsRef<Path>,
+    ) -> Result<ReadOnly<K, V>> {
         let disk = open_disk(path.as_ref())?;
         self.open_read_only_on(Arc::new(disk))
     }
 
     /// Opens the archive of a storage of any kind for reading.
-    pub fn open_read_only_on<K: Key, V: Value>(self, storage: Arc<dyn Storage>) -> Result<ReadOnly<K, V>> {
+    pub fn open_read_only_on<K: Key, V: Value>(
+        self,
+        storage: Arc<dyn Storage>,
+    ) -> Result<ReadOnly<K, V>> {
         ReadOnly::open_on(storage, self)
     }
 
@@ -269,7 +275,9 @@ impl Options {
     }
 
     pub(super) fn cache(&self) -> PageCache {
-        self.page_cache.clone().unwrap_or_else(|| PageCache::new(DEFAULT_CACHE_BYTES))
+        self.page_cache
+            .clone()
+            .unwrap_or_else(|| PageCache::new(DEFAULT_CACHE_BYTES))
     }
 }
 

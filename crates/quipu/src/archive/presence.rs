@@ -46,14 +46,19 @@ impl Shared {
         match by {
             By::Index(index) => {
                 let number = self.number_of(index);
-                let position = self.section(number).and_then(|section| section.positions.read().first(index));
+                let position = self
+                    .section(number)
+                    .and_then(|section| section.positions.read().first(index));
                 (number, position.unwrap_or(0))
             }
             By::Key(key) => {
                 let mut candidates = Candidates::default();
-                self.keys.lookup(self.translator.translate(key), &mut candidates);
+                self.keys
+                    .lookup(self.translator.translate(key), &mut candidates);
                 let first = candidates.first();
-                first.and_then(|&location| self.locations.resolve(location)).unwrap_or_default()
+                first
+                    .and_then(|&location| self.locations.resolve(location))
+                    .unwrap_or_default()
             }
         }
     }

@@ -28,7 +28,10 @@ impl Writer {
         self.poison_on_error(stored)?;
         self.forget_below(floor);
         let below = self.shared.all_sections();
-        let below: Vec<_> = below.into_iter().filter(|section| section.number < floor).collect();
+        let below: Vec<_> = below
+            .into_iter()
+            .filter(|section| section.number < floor)
+            .collect();
         let dropped = self.drop_sections(&below);
         self.poison_on_error(dropped)?;
         let marks = self.marks.rewrite(|marks| marks.prune(floor));
@@ -45,7 +48,10 @@ impl Writer {
         runs.remove_below(floor);
         let pruned = before.saturating_sub(runs.count());
         drop(runs);
-        shared.counters.indices_pruned.fetch_add(u64::try_from(pruned).unwrap_or(u64::MAX), Ordering::Relaxed);
+        shared
+            .counters
+            .indices_pruned
+            .fetch_add(u64::try_from(pruned).unwrap_or(u64::MAX), Ordering::Relaxed);
         let mut damage = shared.damage.write();
         damage.indices.remove_below(floor);
         damage.found.retain(|&(section, _, _)| section >= floor);
@@ -88,7 +94,10 @@ impl Writer {
         self.manifest.store(&self.shared.storage)?;
         let boundary = self.shared.number_of(index);
         let above = self.shared.all_sections();
-        let above: Vec<_> = above.into_iter().filter(|section| section.number > boundary).collect();
+        let above: Vec<_> = above
+            .into_iter()
+            .filter(|section| section.number > boundary)
+            .collect();
         if let Some(first) = index.checked_add(1) {
             self.shared.runs.write().remove_above(index);
             let mut damage = self.shared.damage.write();
@@ -127,7 +136,11 @@ impl Writer {
     }
 
     /// What stays of a section is marked, durably, before anything is cut.
-    pub(super) fn lower_mark(&mut self, section: &Section, kept: &super::rewrite::Kept) -> Result<()> {
+    pub(super) fn lower_mark(
+        &mut self,
+        section: &Section,
+        kept: &super::rewrite::Kept,
+    ) -> Result<()> {
         let mark = Mark {
             records: kept.len(),
             value_bytes: kept.value_bytes,
@@ -144,7 +157,9 @@ impl Writer {
     pub(super) fn forget_keys(&self, section: &Section, entries: &[(u64, Vec<u8>)]) {
         for (position, key) in entries {
             if let Ok(location) = self.shared.locations.locate(section.number, *position) {
-                self.shared.keys.remove(self.shared.translator.translate(key), location);
+                self.shared
+                    .keys
+                    .remove(self.shared.translator.translate(key), location);
             }
         }
     }

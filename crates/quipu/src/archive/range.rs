@@ -79,6 +79,8 @@ impl<K: Key, V: Value> FusedIterator for Range<K, V> {}
 
 impl<K, V> fmt::Debug for Range<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Range").field("rest", &self.rest).finish_non_exhaustive()
+        f.debug_struct("Range")
+            .field("rest", &self.rest)
+            .finish_non_exhaustive()
     }
 }

@@ -92,14 +92,18 @@ fn follow_floor(shared: &Shared, floor: u64) {
     let pruned: Vec<_> = {
         let mut sections = shared.sections.write();
         let kept = sections.split_off(&floor);
-        std::mem::replace(&mut *sections, kept).into_values().collect()
+        std::mem::replace(&mut *sections, kept)
+            .into_values()
+            .collect()
     };
     for section in pruned {
         shared.locations.release(section.number);
         section.pair.records.file().forget();
         section.pair.values.file().forget();
     }
-    shared.keys.retain(&|location| shared.locations.resolve(location).is_some());
+    shared
+        .keys
+        .retain(&|location| shared.locations.resolve(location).is_some());
     shared.locations.reclaim();
 }
 
@@ -109,8 +113,14 @@ fn follow_sections(shared: &Shared) -> Result<()> {
     for &number in listing.index.range(shared.floor()..) {
         let followed = match shared.section(number) {
             Some(section) => follow_section(shared, &section),
-            None => load::load(shared, number, listing.present(number), marks.marks(), Trust::Ordered)
-                .and_then(|loaded| load::flush(&loaded.section)),
+            None => load::load(
+                shared,
+                number,
+                listing.present(number),
+                marks.marks(),
+                Trust::Ordered,
+            )
+            .and_then(|loaded| load::flush(&loaded.section)),
         };
         match followed {
             // Pruned since the folder was listed.
@@ -143,6 +153,8 @@ impl<K, V> Deref for ReadOnly<K, V> {
 
 impl<K, V> fmt::Debug for ReadOnly<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReadOnly").field("reader", &self.reader).finish_non_exhaustive()
+        f.debug_struct("ReadOnly")
+            .field("reader", &self.reader)
+            .finish_non_exhaustive()
     }
 }

@@ -110,7 +110,9 @@ impl<K, V> Clone for Reader<K, V> {
 
 impl<K, V> fmt::Debug for Reader<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reader").field("path", &self.shared.path()).finish_non_exhaustive()
+        f.debug_struct("Reader")
+            .field("path", &self.shared.path())
+            .finish_non_exhaustive()
     }
 }
 
@@ -142,7 +144,10 @@ impl<K: Key, V: Value> Reader<K, V> {
         let started = Instant::now();
         let found = self.shared.find_all(index);
         self.shared.counters.gets.record(started);
-        found?.into_iter().map(|found| V::decode(found.value)).collect()
+        found?
+            .into_iter()
+            .map(|found| V::decode(found.value))
+            .collect()
     }
 
     /// The values of several ids, in their order. They are read in the order of their places on
@@ -204,7 +209,9 @@ impl<K: Key, V: Value> Reader<K, V> {
     /// Whether the key is stored at that index.
     pub fn has_at(&self, index: u64, key: &K) -> Result<bool> {
         self.shared.counters.has.fetch_add(1, Ordering::Relaxed);
-        let found = self.shared.find_key(key.as_bytes(), Some(index), Want::Entry)?;
+        let found = self
+            .shared
+            .find_key(key.as_bytes(), Some(index), Want::Entry)?;
         Ok(found.is_some())
     }
 

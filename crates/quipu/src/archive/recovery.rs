@@ -62,7 +62,9 @@ pub(super) fn open_writer(
     let stored = Manifest::load(&*storage)?;
     let key_size = settings::key_size(key_size_of_type, options, stored.as_ref())?;
     match &stored {
-        Some(manifest) => settings::check_against(options, key_size, manifest, storage.path("", ""))?,
+        Some(manifest) => {
+            settings::check_against(options, key_size, manifest, storage.path("", ""))?
+        }
         None => refuse_to_create(&*storage, options)?,
     }
     let lock = lock(&*storage)?;
@@ -75,7 +77,8 @@ pub(super) fn open_writer(
             manifest
         }
     };
-    let (writer, recovery) = Opening::new(storage, options, manifest, Trust::Ordered).write(lock)?;
+    let (writer, recovery) =
+        Opening::new(storage, options, manifest, Trust::Ordered).write(lock)?;
     Ok((writer, recovery))
 }
 
@@ -86,7 +89,12 @@ pub(super) fn take_over(
     manifest: Manifest,
     lock: Box<dyn Lock>,
 ) -> Result<Recovery> {
-    let opening = Opening::new(Arc::clone(&storage), options, manifest.clone(), Trust::Unordered);
+    let opening = Opening::new(
+        Arc::clone(&storage),
+        options,
+        manifest.clone(),
+        Trust::Unordered,
+    );
     let (mut writer, recovery) = opening.write(lock)?;
     // Last: a crash before it leaves a store that can be adopted again.
     manifest.store(&storage)?;
@@ -114,7 +122,13 @@ pub(super) fn open_reader(
     let listing = Listing::read(&shared)?;
     let floor = shared.floor();
     for &number in listing.index.range(floor..) {
-        match load::load(&shared, number, listing.present(number), marks.marks(), Trust::Ordered) {
+        match load::load(
+            &shared,
+            number,
+            listing.present(number),
+            marks.marks(),
+            Trust::Ordered,
+        ) {
             // Pruned since the folder was listed.
             Err(Error::NotFound { .. }) => {}
             loaded => flush_tail(&loaded?.section, marks.marks())?,
@@ -126,7 +140,10 @@ pub(super) fn open_reader(
 
 /// What a reader sees beyond the marks is made durable before it is seen.
 fn flush_tail(section: &Section, marks: &Marks) -> Result<()> {
-    let marked = marks.sections.get(&section.number).map_or(0, |mark| mark.records);
+    let marked = marks
+        .sections
+        .get(&section.number)
+        .map_or(0, |mark| mark.records);
     if section.pair.records.len() == marked {
         return Ok(());
     }
@@ -173,7 +190,12 @@ struct Opening<'a> {
 }
 
 impl<'a> Opening<'a> {
-    fn new(storage: Arc<dyn Storage>, options: &'a Options, manifest: Manifest, trust: Trust) -> Self {
+    fn new(
+        storage: Arc<dyn Storage>,
+        options: &'a Options,
+        manifest: Manifest,
+        trust: Trust,
+    ) -> Self {
         Self {
             storage,
             options,
@@ -210,10 +232,17 @@ impl<'a> Opening<'a> {
     }
 
     fn finish_destruction(&mut self) -> Result<()> {
-        let shared = Shared::new(Arc::clone(&self.storage), self.options, &self.manifest, Access::Write);
+        let shared = Shared::new(
+            Arc::clone(&self.storage),
+            self.options,
+            &self.manifest,
+            Access::Write,
+        );
         super::destroy::remove_sections(&shared)?;
         self.manifest = settings::new_manifest(self.options, self.manifest.key_size as usize)?;
-        MarksLog::open(&self.storage)?.0.rewrite(|marks| *marks = Marks::default())?;
+        MarksLog::open(&self.storage)?
+            .0
+            .rewrite(|marks| *marks = Marks::default())?;
         self.manifest.store(&self.storage)
     }
 
@@ -224,22 +253,50 @@ impl<'a> Opening<'a> {
         let unfinished = std::mem::take(&mut listing.unfinished);
         let mut gone: Vec<(bool, String)> = unfinished;
         let orphan = |&&number: &&u64| {
-            let unknown = !marks.sections.get(&number).is_some_and(|mark| mark.records > 0);
+            let unknown = !marks
+                .sections
+                .get(&number)
+                .is_some_and(|mark| mark.records > 0);
             number < floor || (unknown && !listing.index.contains(&number))
         };
-        gone.extend(listing.index.range(..floor).map(|&number| (true, section_name(number))));
-        gone.extend(listing.values.iter().filter(orphan).map(|&number| (false, section_name(number))));
+        gone.extend(
+            listing
+                .index
+                .range(..floor)
+                .map(|&number| (true, section_name(number))),
+        );
+        gone.extend(
+            listing
+                .values
+                .iter()
+                .filter(orphan)
+                .map(|&number| (false, section_name(number))),
+        );
         for (is_index, name) in &gone {
-            let partition = if *is_index { &shared.partitions.index } else { &shared.partitions.values };
+            let partition = if *is_index {
+                &shared.partitions.index
+            } else {
+                &shared.partitions.values
+            };
             shared.storage.remove(partition, name)?;
-            self.recovery.removed.push(shared.storage.path(partition, name));
+            self.recovery
+                .removed
+                .push(shared.storage.path(partition, name));
             if let Some(number) = section_number(name) {
-                if *is_index { listing.index.remove(&number) } else { listing.values.remove(&number) };
+                if *is_index {
+                    listing.index.remove(&number)
+                } else {
+                    listing.values.remove(&number)
+                };
             }
         }
         for is_index in [true, false] {
             if gone.iter().any(|(of, _)| *of == is_index) {
-                let partition = if is_index { &shared.partitions.index } else { &shared.partitions.values };
+                let partition = if is_index {
+                    &shared.partitions.index
+                } else {
+                    &shared.partitions.values
+                };
                 shared.storage.sync_partition(partition)?;
             }
         }
@@ -288,7 +345,11 @@ impl Listing {
     pub(super) fn read(shared: &Shared) -> Result<Self> {
         let mut listing = Self::default();
         for is_index in [true, false] {
-            let partition = if is_index { &shared.partitions.index } else { &shared.partitions.values };
+            let partition = if is_index {
+                &shared.partitions.index
+            } else {
+                &shared.partitions.values
+            };
             for name in shared.storage.list(partition)? {
                 match Self::classify(shared, &name) {
                     Ok(Some(number)) if is_index => drop(listing.index.insert(number)),

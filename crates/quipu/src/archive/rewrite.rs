@@ -28,25 +28,34 @@ pub(super) struct Kept {
 
 impl Kept {
     /// Sorts the entries of a section by their index.
-    pub(super) fn read(shared: &Shared, section: &Section, keep: &dyn Fn(u64) -> bool) -> Result<Self> {
+    pub(super) fn read(
+        shared: &Shared,
+        section: &Section,
+        keep: &dyn Fn(u64) -> bool,
+    ) -> Result<Self> {
         let mut kept = Self {
             positions: Vec::new(),
             dropped: Vec::new(),
             value_bytes: 0,
             unreadable: false,
         };
-        section.pair.records.replay(0, READ_AHEAD_BYTES, &mut |position, entry| {
-            match entry {
-                Ok(entry) if keep(shared.entry.index(entry)) => {
-                    let (offset, size) = shared.entry.location(entry);
-                    kept.value_bytes = kept.value_bytes.max(offset.saturating_add(size.into()));
-                    kept.positions.push(position);
+        section
+            .pair
+            .records
+            .replay(0, READ_AHEAD_BYTES, &mut |position, entry| {
+                match entry {
+                    Ok(entry) if keep(shared.entry.index(entry)) => {
+                        let (offset, size) = shared.entry.location(entry);
+                        kept.value_bytes = kept.value_bytes.max(offset.saturating_add(size.into()));
+                        kept.positions.push(position);
+                    }
+                    Ok(entry) => kept
+                        .dropped
+                        .push((position, shared.entry.key(entry).to_vec())),
+                    Err(_) => kept.unreadable = true,
                 }
-                Ok(entry) => kept.dropped.push((position, shared.entry.key(entry).to_vec())),
-                Err(_) => kept.unreadable = true,
-            }
-            ControlFlow::Continue(())
-        })?;
+                ControlFlow::Continue(())
+            })?;
         kept.value_bytes = kept.value_bytes.min(section.pair.values.len());
         Ok(kept)
     }
@@ -58,7 +67,11 @@ impl Kept {
 
     /// Whether the entries that stay are the first ones, so that a cut does it.
     pub(super) fn is_prefix(&self) -> bool {
-        !self.unreadable && self.positions.last().is_none_or(|&last| last + 1 == self.len())
+        !self.unreadable
+            && self
+                .positions
+                .last()
+                .is_none_or(|&last| last + 1 == self.len())
     }
 }
 
@@ -78,7 +91,14 @@ impl Writer {
             records: true,
             values: true,
         };
-        let (pair, _) = Pair::open(records, values, present, &shared.pair, durable, Trust::Ordered)?;
+        let (pair, _) = Pair::open(
+            records,
+            values,
+            present,
+            &shared.pair,
+            durable,
+            Trust::Ordered,
+        )?;
         let new = Section::new(section.number, pair, section.compressed);
         let mut moved = Vec::new();
         for (to, (from, index, key)) in (0..).zip(keys) {
@@ -93,7 +113,10 @@ impl Writer {
                 moved.push((from, key));
             }
         }
-        shared.sections.write().insert(section.number, Arc::new(new));
+        shared
+            .sections
+            .write()
+            .insert(section.number, Arc::new(new));
         self.forget_keys(section, &moved);
         self.forget_keys(section, &kept.dropped);
         section.pair.records.file().forget();
@@ -104,7 +127,11 @@ impl Writer {
 
 /// Writes the kept entries into a new index file and switches to it; (old position, index, key)
 /// of each.
-fn write_index_file(shared: &Shared, section: &Section, kept: &Kept) -> Result<Vec<(u64, u64, Vec<u8>)>> {
+fn write_index_file(
+    shared: &Shared,
+    section: &Section,
+    kept: &Kept,
+) -> Result<Vec<(u64, u64, Vec<u8>)>> {
     let (records, _) = shared.files_of(section.number);
     let mut keys = Vec::with_capacity(kept.positions.len());
     let mut next = kept.positions.iter().copied();
@@ -113,7 +140,11 @@ fn write_index_file(shared: &Shared, section: &Section, kept: &Kept) -> Result<V
             return Ok(false);
         };
         section.pair.records.read(position, out)?;
-        keys.push((position, shared.entry.index(out), shared.entry.key(out).to_vec()));
+        keys.push((
+            position,
+            shared.entry.index(out),
+            shared.entry.key(out).to_vec(),
+        ));
         Ok(true)
     })?;
     Ok(keys)

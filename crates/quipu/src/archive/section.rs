@@ -36,7 +36,12 @@ impl Section {
     }
 
     /// Reads the entry at a position and checks that it is one of this index, where one is given.
-    pub(super) fn entry(&self, position: u64, index: Option<u64>, into: &mut EntryBuf) -> Result<()> {
+    pub(super) fn entry(
+        &self,
+        position: u64,
+        index: Option<u64>,
+        into: &mut EntryBuf,
+    ) -> Result<()> {
         self.pair.records.read(position, into.bytes_mut())?;
         match index {
             Some(index) if into.index() != index => Err(Error::ItemOutOfRange {
@@ -90,7 +95,10 @@ impl Section {
     /// Some position of the index that is known damaged.
     pub(super) fn damaged_position_of(&self, index: u64) -> Option<u64> {
         let damaged = self.damaged.read();
-        damaged.iter().find(|&(_, &of)| of == index).map(|(&position, _)| position)
+        damaged
+            .iter()
+            .find(|&(_, &of)| of == index)
+            .map(|(&position, _)| position)
     }
 
     /// Notes a damaged entry; false when it was known.

@@ -68,10 +68,20 @@ pub(super) fn new_manifest(options: &Options, key_size: usize) -> Result<Manifes
         key_size: u32::try_from(key_size).unwrap_or(u32::MAX),
         page_size: options.page_size.unwrap_or(DEFAULT_PAGE_SIZE),
         layout: options.layout.unwrap_or_default(),
-        items_per_section: options.items_per_section.unwrap_or(DEFAULT_ITEMS_PER_SECTION),
+        items_per_section: options
+            .items_per_section
+            .unwrap_or(DEFAULT_ITEMS_PER_SECTION),
         translator,
-        index_partition: options.partitions.0.clone().unwrap_or_else(|| "index".to_owned()),
-        value_partition: options.partitions.1.clone().unwrap_or_else(|| "values".to_owned()),
+        index_partition: options
+            .partitions
+            .0
+            .clone()
+            .unwrap_or_else(|| "index".to_owned()),
+        value_partition: options
+            .partitions
+            .1
+            .clone()
+            .unwrap_or_else(|| "values".to_owned()),
         floor: 0,
         rewinds: 0,
         state: State::Open,
@@ -83,7 +93,12 @@ pub(super) fn new_manifest(options: &Options, key_size: usize) -> Result<Manifes
 }
 
 /// Refuses options that contradict what the archive was created with.
-pub(super) fn check_against(options: &Options, key_size: usize, manifest: &Manifest, path: PathBuf) -> Result<()> {
+pub(super) fn check_against(
+    options: &Options,
+    key_size: usize,
+    manifest: &Manifest,
+    path: PathBuf,
+) -> Result<()> {
     options.check()?;
     let check = |setting, stored: String, given: Option<String>| match given {
         Some(given) if given != stored => Err(Error::Settings {
@@ -96,16 +111,36 @@ pub(super) fn check_against(options: &Options, key_size: usize, manifest: &Manif
     };
     let bytes = |size: u64| format!("{size} bytes");
     let layout = |layout: Layout| format!("{layout:?}");
-    check("the key size", bytes(manifest.key_size.into()), Some(bytes(key_size as u64)))?;
-    check("the page size", bytes(manifest.page_size.into()), options.page_size.map(|p| bytes(p.into())))?;
+    check(
+        "the key size",
+        bytes(manifest.key_size.into()),
+        Some(bytes(key_size as u64)),
+    )?;
+    check(
+        "the page size",
+        bytes(manifest.page_size.into()),
+        options.page_size.map(|p| bytes(p.into())),
+    )?;
     check(
         "the number of items per section",
         manifest.items_per_section.to_string(),
         options.items_per_section.map(|n| n.to_string()),
     )?;
-    check("the header layout", layout(manifest.layout), options.layout.map(layout))?;
-    check("the index partition", manifest.index_partition.clone(), options.partitions.0.clone())?;
-    check("the value partition", manifest.value_partition.clone(), options.partitions.1.clone())?;
+    check(
+        "the header layout",
+        layout(manifest.layout),
+        options.layout.map(layout),
+    )?;
+    check(
+        "the index partition",
+        manifest.index_partition.clone(),
+        options.partitions.0.clone(),
+    )?;
+    check(
+        "the value partition",
+        manifest.value_partition.clone(),
+        options.partitions.1.clone(),
+    )?;
     check_translator(options, manifest, path.clone())
 }
 
@@ -155,7 +190,9 @@ pub(super) fn check_partitions(index: &str, values: &str) -> Result<()> {
     if index == values || [index, values].contains(&manifest::PARTITION) {
         return Err(Error::InvalidOption {
             option: "partitions",
-            reason: format!("{index:?} and {values:?} must differ from each other and from \"quipu\""),
+            reason: format!(
+                "{index:?} and {values:?} must differ from each other and from \"quipu\""
+            ),
         });
     }
     Ok(())

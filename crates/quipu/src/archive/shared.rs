@@ -191,7 +191,9 @@ impl Shared {
 /// Where an entry's value stands: the last twelve bytes, whatever the key's size.
 fn location_of(entry: &[u8]) -> (u64, u32) {
     EntryLayout {
-        key_size: entry.len().saturating_sub(EntryLayout { key_size: 0 }.size()),
+        key_size: entry
+            .len()
+            .saturating_sub(EntryLayout { key_size: 0 }.size()),
     }
     .location(entry)
 }

@@ -94,16 +94,25 @@ impl Durations {
     }
 
     fn count(&self) -> u64 {
-        self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).sum()
+        self.buckets
+            .iter()
+            .map(|bucket| bucket.load(Ordering::Relaxed))
+            .sum()
     }
 
     fn snapshot(&self) -> Histogram {
         let bound = |bucket: usize| Duration::from_micros(1 << bucket);
-        let counts = self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed));
+        let counts = self
+            .buckets
+            .iter()
+            .map(|bucket| bucket.load(Ordering::Relaxed));
         Histogram {
             count: self.count(),
             total: Duration::from_nanos(self.nanos.load(Ordering::Relaxed)),
-            buckets: counts.enumerate().map(|(at, count)| (bound(at), count)).collect(),
+            buckets: counts
+                .enumerate()
+                .map(|(at, count)| (bound(at), count))
+                .collect(),
         }
     }
 }
@@ -144,8 +153,14 @@ impl Shared {
             pruned: load(&counters.pruned),
             page_cache_hits: self.cache.hits(),
             page_cache_misses: self.cache.misses(),
-            disk_index: sections.iter().map(|section| section.pair.records.disk_len()).sum(),
-            disk_values: sections.iter().map(|section| section.pair.values.disk_len()).sum(),
+            disk_index: sections
+                .iter()
+                .map(|section| section.pair.records.disk_len())
+                .sum(),
+            disk_values: sections
+                .iter()
+                .map(|section| section.pair.values.disk_len())
+                .sum(),
             disk_other: crate::manifest::disk_len(&*self.storage),
             memory_keys: (self.keys.memory() + self.locations.memory()) as u64,
             memory_sections: sections.iter().map(|section| section.memory() as u64).sum(),

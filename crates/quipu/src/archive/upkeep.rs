@@ -40,7 +40,8 @@ impl Writer {
         self.marks.damage(&found)?;
         let sections = std::mem::take(&mut self.unmarked.sections);
         let clean = sections.difference(&self.dirty);
-        let marks = clean.filter_map(|&number| Some((number, self.mark_of(&*self.shared.section(number)?))));
+        let marks = clean
+            .filter_map(|&number| Some((number, self.mark_of(&*self.shared.section(number)?))));
         let marks = marks.collect();
         self.marks.mark(marks)?;
         // A section that was put to again stays unmarked until it is synced.
@@ -68,16 +69,24 @@ impl Writer {
             section.pair.records.file().get()?.sync()?;
             self.unmarked.sections.insert(section.number);
         }
-        self.shared.storage.sync_partition(&self.shared.partitions.values)?;
-        self.shared.storage.sync_partition(&self.shared.partitions.index)?;
+        self.shared
+            .storage
+            .sync_partition(&self.shared.partitions.values)?;
+        self.shared
+            .storage
+            .sync_partition(&self.shared.partitions.index)?;
         self.mark_synced()
     }
 
     /// The mark of a section whose every byte is durable.
     pub(super) fn mark_of(&self, section: &Section) -> Mark {
-        let last = section.number.saturating_add(self.shared.items_per_section - 1);
+        let last = section
+            .number
+            .saturating_add(self.shared.items_per_section - 1);
         let runs = self.shared.runs.read();
-        let in_section = runs.ranges_from(section.number).map(|run| (*run.start(), *run.end()));
+        let in_section = runs
+            .ranges_from(section.number)
+            .map(|run| (*run.start(), *run.end()));
         Mark {
             records: section.pair.records.len(),
             value_bytes: section.pair.values.len(),
@@ -125,7 +134,10 @@ impl Sweep {
         let is_live = |location| shared.locations.resolve(location).is_some();
         for shard in shard..end {
             let removed = shared.keys.retain_shard(shard, &is_live);
-            shared.counters.pruned.fetch_add(removed as u64, Ordering::Relaxed);
+            shared
+                .counters
+                .pruned
+                .fetch_add(removed as u64, Ordering::Relaxed);
         }
         self.next_shard = Some(end).filter(|&end| end < shared.keys.shards());
         if self.next_shard.is_none() {

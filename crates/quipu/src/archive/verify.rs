@@ -87,33 +87,36 @@ impl Shared {
         tell: &mut dyn FnMut(VerifyEvent),
     ) -> Result<()> {
         let mut failed = None;
-        section.pair.records.replay(0, READ_AHEAD_BYTES, &mut |position, entry| {
-            report.entries += 1;
-            let (index, checked) = match entry {
-                Ok(bytes) => self.verify_entry(section, position, bytes),
-                Err(error) => (None, Err(error)),
-            };
-            match checked {
-                Ok(()) => {}
-                Err(error) if error.is_corruption() => {
-                    report.damaged += 1;
-                    if let Some(index) = index {
-                        self.note_damage(section, position, index);
+        section
+            .pair
+            .records
+            .replay(0, READ_AHEAD_BYTES, &mut |position, entry| {
+                report.entries += 1;
+                let (index, checked) = match entry {
+                    Ok(bytes) => self.verify_entry(section, position, bytes),
+                    Err(error) => (None, Err(error)),
+                };
+                match checked {
+                    Ok(()) => {}
+                    Err(error) if error.is_corruption() => {
+                        report.damaged += 1;
+                        if let Some(index) = index {
+                            self.note_damage(section, position, index);
+                        }
+                        tell(VerifyEvent::Damage(DamagedEntry {
+                            section: section.number,
+                            position,
+                            index,
+                            error,
+                        }));
                     }
-                    tell(VerifyEvent::Damage(DamagedEntry {
-                        section: section.number,
-                        position,
-                        index,
-                        error,
-                    }));
+                    Err(error) => {
+                        failed = Some((index, error));
+                        return ControlFlow::Break(());
+                    }
                 }
-                Err(error) => {
-                    failed = Some((index, error));
-                    return ControlFlow::Break(());
-                }
-            }
-            ControlFlow::Continue(())
-        })?;
+                ControlFlow::Continue(())
+            })?;
         match failed {
             // Pruned while it was read.
             Some((_, Error::NotFound { .. })) if section.number < self.floor() => Ok(()),
@@ -123,7 +126,12 @@ impl Shared {
     }
 
     /// The entry's index, and whether it and its value are right.
-    fn verify_entry(&self, section: &Section, position: u64, bytes: &[u8]) -> (Option<u64>, Result<()>) {
+    fn verify_entry(
+        &self,
+        section: &Section,
+        position: u64,
+        bytes: &[u8],
+    ) -> (Option<u64>, Result<()>) {
         let mut entry = EntryBuf::new(self.entry);
         entry.bytes_mut().copy_from_slice(bytes);
         let index = entry.index();
@@ -131,7 +139,10 @@ impl Shared {
             let error = Error::Damaged {
                 path: section.pair.records.file().path(),
                 offset: position.saturating_mul(self.entry.size() as u64),
-                reason: format!("entry {position} says index {index}, which is not of section {}", section.number),
+                reason: format!(
+                    "entry {position} says index {index}, which is not of section {}",
+                    section.number
+                ),
             };
             return (None, Err(error));
         }
@@ -141,5 +152,9 @@ impl Shared {
 }
 
 fn disk_len(section: &Section) -> u64 {
-    section.pair.records.disk_len().saturating_add(section.pair.values.disk_len())
+    section
+        .pair
+        .records
+        .disk_len()
+        .saturating_add(section.pair.values.disk_len())
 }

@@ -88,7 +88,10 @@ impl Writer {
             return Ok(Put::Exists);
         }
         let section = self.section_for(index)?;
-        let location = self.shared.locations.locate(section.number, section.pair.records.len())?;
+        let location = self
+            .shared
+            .locations
+            .locate(section.number, section.pair.records.len())?;
         let stored = self.append(&section, index, key, value);
         let position = self.poison_on_error(stored)?;
         self.publish(&section, index, key, position, location)?;
@@ -122,7 +125,11 @@ impl Writer {
     /// The section of an index, created where there is none.
     fn section_for(&mut self, index: u64) -> Result<Arc<Section>> {
         let number = self.shared.number_of(index);
-        if let Some(section) = self.current.as_ref().filter(|section| section.number == number) {
+        if let Some(section) = self
+            .current
+            .as_ref()
+            .filter(|section| section.number == number)
+        {
             return Ok(Arc::clone(section));
         }
         if self.dirty.len() >= self.max_dirty && !self.dirty.contains(&number) {
@@ -144,16 +151,27 @@ impl Writer {
     /// Value, then entry, into the section's buffers; the entry's position.
     fn append(&mut self, section: &Section, index: u64, key: &[u8], value: &[u8]) -> Result<u64> {
         let (offset, size) = match &mut self.compressor {
-            Some(compressor) if section.compressed => section.pair.values.append(&compressor.compress(value)?)?,
+            Some(compressor) if section.compressed => {
+                section.pair.values.append(&compressor.compress(value)?)?
+            }
             _ if section.compressed => return Err(Error::Compression(NO_COMPRESSOR.to_owned())),
             _ => section.pair.values.append(value)?,
         };
-        self.shared.entry.encode(index, key, offset, size, &mut self.entry);
+        self.shared
+            .entry
+            .encode(index, key, offset, size, &mut self.entry);
         section.pair.records.append(&self.entry)
     }
 
     /// Makes an appended item visible to readers.
-    fn publish(&mut self, section: &Section, index: u64, key: &[u8], position: u64, location: u64) -> Result<()> {
+    fn publish(
+        &mut self,
+        section: &Section,
+        index: u64,
+        key: &[u8],
+        position: u64,
+        location: u64,
+    ) -> Result<()> {
         let shared = &self.shared;
         section.positions.write().insert(index, position);
         shared.runs.write().insert(index);
@@ -163,7 +181,10 @@ impl Writer {
         let is_dead = |location| shared.locations.resolve(location).is_none();
         let translated = shared.translator.translate(key);
         let removed = shared.keys.insert(translated, location, &is_dead)?;
-        shared.counters.pruned.fetch_add(removed as u64, Ordering::Relaxed);
+        shared
+            .counters
+            .pruned
+            .fetch_add(removed as u64, Ordering::Relaxed);
         self.dirty.insert(section.number);
         Ok(())
     }
@@ -218,7 +239,8 @@ impl Writer {
 
     /// The archive is gone: nothing is written any more.
     pub(super) fn abandon(&mut self) {
-        self.poisoned.get_or_insert_with(|| "the archive was destroyed".to_owned());
+        self.poisoned
+            .get_or_insert_with(|| "the archive was destroyed".to_owned());
     }
 
     pub(super) fn check_usable(&self) -> Result<()> {
@@ -253,4 +275,5 @@ impl Drop for Writer {
     }
 }
 
-const NO_COMPRESSOR: &str = "this section holds compressed values; open the archive with compression to add to it";
+const NO_COMPRESSOR: &str =
+    "this section holds compressed values; open the archive with compression to add to it";

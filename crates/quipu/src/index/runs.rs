@@ -123,7 +123,9 @@ impl Runs {
 
     /// The first stored index that is `index` or above.
     pub(crate) fn at_or_after(&self, index: u64) -> Option<u64> {
-        self.ranges_from(index).next().map(|run| (*run.start()).max(index))
+        self.ranges_from(index)
+            .next()
+            .map(|run| (*run.start()).max(index))
     }
 
     /// The last stored index that is `index` or below.

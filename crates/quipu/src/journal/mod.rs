@@ -18,5 +18,5 @@ pub(crate) use config::{RecordConfig, ValueConfig};
 pub(crate) use fixed::RecordFile;
 pub use fixed::{Fixed, Record};
 pub use glob::Glob;
-pub use oversized::{Located, Oversized, Reason, SectionReport};
 pub(crate) use oversized::{Durable, Pair, PairConfig, Present, Trust};
+pub use oversized::{Located, Oversized, Reason, SectionReport};

@@ -75,7 +75,9 @@ impl<S> Sections<S> {
         if section < self.oldest_allowed {
             return Err(self.pruned(section));
         }
-        self.map.get(&section).ok_or(Error::SectionOutOfRange { section })
+        self.map
+            .get(&section)
+            .ok_or(Error::SectionOutOfRange { section })
     }
 
     fn pruned(&self, section: u64) -> Error {
@@ -127,7 +129,10 @@ impl<S> Sections<S> {
     /// Removes the file of a section; durable after [`sync_names`](Self::sync_names).
     pub(super) fn remove_file(&mut self, section: u64) -> Result<()> {
         self.names_changed = true;
-        match self.storage().remove(&self.partition, &section_name(section)) {
+        match self
+            .storage()
+            .remove(&self.partition, &section_name(section))
+        {
             Err(Error::NotFound { .. }) => Ok(()),
             other => other,
         }

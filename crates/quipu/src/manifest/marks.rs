@@ -54,7 +54,9 @@ impl Marks {
     /// The positions of a section that are known damaged, with the indices they held.
     pub(crate) fn damaged_in(&self, section: u64) -> impl Iterator<Item = (u64, u64)> + '_ {
         let span = (section, 0, 0)..=(section, u64::MAX, u64::MAX);
-        self.damaged.range(span).map(|&(_, position, index)| (position, index))
+        self.damaged
+            .range(span)
+            .map(|&(_, position, index)| (position, index))
     }
 
     /// Forgets what lies below a floor.
@@ -110,10 +112,18 @@ impl Marks {
                 while !payload.is_empty() {
                     runs.push((payload.u64()?, payload.u64()?));
                 }
-                self.sections.insert(section, Mark { records, value_bytes, runs });
+                self.sections.insert(
+                    section,
+                    Mark {
+                        records,
+                        value_bytes,
+                        runs,
+                    },
+                );
             }
             2 => {
-                self.damaged.insert((payload.u64()?, payload.u64()?, payload.u64()?));
+                self.damaged
+                    .insert((payload.u64()?, payload.u64()?, payload.u64()?));
             }
             _ => return None,
         }
@@ -178,7 +188,11 @@ impl MarksLog {
             blob: None,
             marks,
             // A file with a bad end is written anew before anything is appended.
-            len: if whole && bytes.is_some() { good } else { usize::MAX },
+            len: if whole && bytes.is_some() {
+                good
+            } else {
+                usize::MAX
+            },
         };
         Ok((log, whole))
     }
@@ -278,7 +292,10 @@ mod tests {
         assert_eq!(marks.sections[&0], mark(5));
         assert_eq!(marks.damaged_in(0).collect::<Vec<_>>(), [(1, 7)]);
         log.rewrite(|marks| marks.prune(10)).unwrap();
-        assert_eq!(reopen(&storage).0.sections.keys().collect::<Vec<_>>(), [&10]);
+        assert_eq!(
+            reopen(&storage).0.sections.keys().collect::<Vec<_>>(),
+            [&10]
+        );
     }
 
     #[test]
@@ -310,7 +327,11 @@ mod tests {
         for records in 1..20_000 {
             log.mark(vec![(0, mark(records))]).unwrap();
         }
-        let len = storage.open(PARTITION, MARKS, OpenMode::Read).unwrap().len().unwrap();
+        let len = storage
+            .open(PARTITION, MARKS, OpenMode::Read)
+            .unwrap()
+            .len()
+            .unwrap();
         assert!(len < 2 * SLACK as u64, "{len}");
         assert_eq!(reopen(&storage).0.sections[&0], mark(19_999));
     }

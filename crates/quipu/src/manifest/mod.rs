@@ -60,5 +60,8 @@ fn replace_whole(storage: &Arc<dyn Storage>, name: &str, bytes: &[u8]) -> Result
 /// Bytes of the manifest and the marks on disk, as far as they can be told.
 pub(crate) fn disk_len(storage: &dyn Storage) -> u64 {
     let len = |name| storage.open(PARTITION, name, OpenMode::Read)?.len();
-    [MANIFEST, MARKS].into_iter().filter_map(|name| len(name).ok()).sum()
+    [MANIFEST, MARKS]
+        .into_iter()
+        .filter_map(|name| len(name).ok())
+        .sum()
 }

@@ -281,12 +281,18 @@ mod tests {
         let bytes = sample().encode();
         let decode = |bytes: &[u8]| Manifest::decode(bytes, Path::new("manifest"));
         for cut in 0..bytes.len() {
-            assert!(matches!(decode(&bytes[..cut]), Err(Error::Manifest { .. })), "{cut}");
+            assert!(
+                matches!(decode(&bytes[..cut]), Err(Error::Manifest { .. })),
+                "{cut}"
+            );
         }
         for bit in 0..bytes.len() * 8 {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert!(matches!(decode(&flipped), Err(Error::Manifest { .. })), "{bit}");
+            assert!(
+                matches!(decode(&flipped), Err(Error::Manifest { .. })),
+                "{bit}"
+            );
         }
     }
 
@@ -298,7 +304,17 @@ mod tests {
         let crc = crc32c(&bytes[..body]);
         bytes[body..].copy_from_slice(&crc.to_be_bytes());
         let error = Manifest::decode(&bytes, Path::new("manifest")).unwrap_err();
-        assert!(matches!(error, Error::NewerVersion { found: 2, supported: 1, .. }), "{error}");
+        assert!(
+            matches!(
+                error,
+                Error::NewerVersion {
+                    found: 2,
+                    supported: 1,
+                    ..
+                }
+            ),
+            "{error}"
+        );
     }
 
     #[test]

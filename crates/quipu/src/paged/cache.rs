@@ -77,7 +77,11 @@ impl PageCache {
     #[inline]
     pub(crate) fn get(&self, stream: u64, page: u64) -> Option<Bytes> {
         let found = self.inner.pages.get(&(stream, page));
-        let counter = if found.is_some() { &self.inner.hits } else { &self.inner.misses };
+        let counter = if found.is_some() {
+            &self.inner.hits
+        } else {
+            &self.inner.misses
+        };
         counter.fetch_add(1, Ordering::Relaxed);
         found
     }

@@ -54,7 +54,10 @@ mod tests {
         let last = encode_pages(&stream, 10, None, &mut out).unwrap();
         assert_eq!(out.len(), 3 * 22);
         let states: Vec<_> = out.chunks(22).map(PageState::of).collect();
-        let valid = |len| PageState::Valid { len, slot: Slot::First };
+        let valid = |len| PageState::Valid {
+            len,
+            slot: Slot::First,
+        };
         assert_eq!(states, [valid(10), valid(10), valid(5)]);
         assert_eq!(out[49..54], [0; 5]);
         assert_eq!((last.len, last.slot), (5, Slot::First));
@@ -71,7 +74,13 @@ mod tests {
             committed = encode_pages(&stream, 10, committed, &mut out);
             page[at..].copy_from_slice(&out);
             assert_eq!(page[..at], before[..at]);
-            assert_eq!(PageState::of(&page), PageState::Valid { len: len.into(), slot });
+            assert_eq!(
+                PageState::of(&page),
+                PageState::Valid {
+                    len: len.into(),
+                    slot
+                }
+            );
             let old_slot = if slot == Slot::First { 16..22 } else { 10..16 };
             assert_eq!(page[old_slot.clone()], before[old_slot]);
         }

@@ -56,7 +56,13 @@ impl PagedFile {
     pub(crate) fn create(file: BlobFile, page_size: u16, cache: PageCache) -> Result<Self> {
         let blob = file.create()?;
         let header_size = blob.layout().header_size();
-        Ok(Self::with(file, page_size, cache, header_size, Tail::default()))
+        Ok(Self::with(
+            file,
+            page_size,
+            cache,
+            header_size,
+            Tail::default(),
+        ))
     }
 
     /// Opens a blob. `durable` bytes of the stream are known to be durable: what lies below is
@@ -77,7 +83,13 @@ impl PagedFile {
         Ok((opened, cut))
     }
 
-    fn with(file: BlobFile, page_size: u16, cache: PageCache, header_size: u64, tail: Tail) -> Self {
+    fn with(
+        file: BlobFile,
+        page_size: u16,
+        cache: PageCache,
+        header_size: u64,
+        tail: Tail,
+    ) -> Self {
         Self {
             file,
             page_size: page_size.max(1).into(),
@@ -107,7 +119,8 @@ impl PagedFile {
     /// Bytes of the blob, header included.
     pub(crate) fn disk_len(&self) -> u64 {
         let pages = self.tail.read().disk_end().div_ceil(self.page_size as u64);
-        self.header_size.saturating_add(pages.saturating_mul(self.physical() as u64))
+        self.header_size
+            .saturating_add(pages.saturating_mul(self.physical() as u64))
     }
 
     pub(crate) fn memory(&self) -> usize {
@@ -147,7 +160,8 @@ impl PagedFile {
 
     /// Where a page stands in the blob.
     pub(super) fn page_offset(&self, page: u64) -> Result<u64> {
-        page.checked_mul(self.physical() as u64).ok_or_else(|| self.out_of_bounds(page, 0))
+        page.checked_mul(self.physical() as u64)
+            .ok_or_else(|| self.out_of_bounds(page, 0))
     }
 
     fn out_of_bounds(&self, offset: u64, wanted: usize) -> Error {
@@ -165,7 +179,9 @@ impl PagedFile {
     /// Fills `out` from `offset` of the stream on.
     #[inline]
     pub(crate) fn read(&self, offset: u64, out: &mut [u8]) -> Result<()> {
-        let end = offset.checked_add(out.len() as u64).ok_or_else(|| self.out_of_bounds(offset, out.len()))?;
+        let end = offset
+            .checked_add(out.len() as u64)
+            .ok_or_else(|| self.out_of_bounds(offset, out.len()))?;
         if end <= self.settled.load(Ordering::Acquire) {
             return self.read_pages(offset, out);
         }
@@ -214,18 +230,27 @@ impl PagedFile {
     }
 
     /// Reads and checks all pages that `out` spans with one call.
-    fn read_from_disk(&self, stream: u64, first: u64, mut within: usize, mut out: &mut [u8]) -> Result<()> {
+    fn read_from_disk(
+        &self,
+        stream: u64,
+        first: u64,
+        mut within: usize,
+        mut out: &mut [u8],
+    ) -> Result<()> {
         let pages = (within + out.len()).div_ceil(self.page_size);
         let mut raw = Vec::new();
         let len = pages.saturating_mul(self.physical());
-        self.file.get()?.read_into(&mut raw, self.page_offset(first)?, len)?;
+        self.file
+            .get()?
+            .read_into(&mut raw, self.page_offset(first)?, len)?;
         for (page, raw) in (first..).zip(raw.chunks_exact(self.physical())) {
             let wanted = out.len().min(self.page_size - within);
             let valid = self.check(page, raw, within + wanted)?;
             let (now, rest) = out.split_at_mut(wanted);
             now.copy_from_slice(&raw[within..within + wanted]);
             if valid == self.page_size && self.page_size >= MIN_CACHED_PAGE {
-                self.cache.insert(stream, page, Bytes::copy_from_slice(&raw[..self.page_size]));
+                self.cache
+                    .insert(stream, page, Bytes::copy_from_slice(&raw[..self.page_size]));
             }
             out = rest;
             within = 0;
@@ -264,7 +289,9 @@ impl PagedFile {
         let mut out = Vec::new();
         let committed = encode_pages(&tail.bytes, self.page_size, tail.committed, &mut out);
         let page = tail.start / self.page_size as u64;
-        let at = self.page_offset(page)?.saturating_add(tail.committed_len() as u64);
+        let at = self
+            .page_offset(page)?
+            .saturating_add(tail.committed_len() as u64);
         let blob = self.file.get()?;
         *self.unflushed.lock() = Some(Arc::clone(&blob));
         blob.write_at(&[IoSlice::new(&out)], at)?;
@@ -283,7 +310,8 @@ impl PagedFile {
         }
         let stream = self.stream.load(Ordering::Acquire);
         for (page, bytes) in (first..).zip(bytes.chunks_exact(self.page_size)) {
-            self.cache.insert(stream, page, Bytes::copy_from_slice(bytes));
+            self.cache
+                .insert(stream, page, Bytes::copy_from_slice(bytes));
         }
     }
 
@@ -331,7 +359,10 @@ impl PagedFile {
     /// A cut gives the stream a new identity in the cache.
     fn replace_tail(&self, new: Tail) {
         let mut tail = self.tail.write();
-        self.stream.store(NEXT_STREAM.fetch_add(1, Ordering::Relaxed), Ordering::Release);
+        self.stream.store(
+            NEXT_STREAM.fetch_add(1, Ordering::Relaxed),
+            Ordering::Release,
+        );
         self.settled.store(new.start, Ordering::Release);
         *tail = new;
     }
@@ -339,13 +370,21 @@ impl PagedFile {
     /// Makes a page hold its first `len` bytes only. First the slot that does not speak gets the
     /// new length, durably; then the one that speaks is erased with the bytes behind. Whatever of
     /// the second write survives a crash, one of the two slots is whole.
-    fn shorten_page(&self, blob: &DataBlob, page: u64, len: usize) -> Result<(Vec<u8>, Option<Committed>)> {
+    fn shorten_page(
+        &self,
+        blob: &DataBlob,
+        page: u64,
+        len: usize,
+    ) -> Result<(Vec<u8>, Option<Committed>)> {
         let at = self.page_offset(page)?;
         let mut raw = vec![0; self.physical()];
         blob.read_at(&mut raw, at)?;
         self.check(page, &raw, len)?;
         let slot = match PageState::of(&raw) {
-            PageState::Valid { slot, len: speaking } if usize::from(speaking) == len => slot,
+            PageState::Valid {
+                slot,
+                len: speaking,
+            } if usize::from(speaking) == len => slot,
             PageState::Valid { slot, .. } => slot.other(),
             PageState::Invalid { .. } => Slot::First,
         };
@@ -355,7 +394,10 @@ impl PagedFile {
             slot,
         };
         slot.write(&mut raw[self.page_size..], committed.len, committed.crc);
-        blob.write_at(&[IoSlice::new(&raw[self.page_size..])], at + self.page_size as u64)?;
+        blob.write_at(
+            &[IoSlice::new(&raw[self.page_size..])],
+            at + self.page_size as u64,
+        )?;
         blob.sync()?;
         raw[len..].fill(0);
         slot.write(&mut raw[self.page_size..], committed.len, committed.crc);
@@ -409,7 +451,9 @@ impl PagedFile {
             false => pages,
         };
         let last = self.last_valid_page(blob, whole)?;
-        let end = last.as_ref().map_or(0, |last| last.number * page_size + u64::from(last.committed.len));
+        let end = last.as_ref().map_or(0, |last| {
+            last.number * page_size + u64::from(last.committed.len)
+        });
         let mut tail = Tail::default();
         match last {
             // Damage below the mark: the stream goes on behind it, with a page of its own.
@@ -438,7 +482,11 @@ impl PagedFile {
         while page < pages {
             let count = (SCAN_BYTES / physical).max(1).min(pages - page);
             let mut raw = Vec::new();
-            blob.read_into(&mut raw, self.page_offset(page)?, (count * physical) as usize)?;
+            blob.read_into(
+                &mut raw,
+                self.page_offset(page)?,
+                (count * physical) as usize,
+            )?;
             for raw in raw.chunks_exact(self.physical()) {
                 match PageState::of(raw) {
                     PageState::Valid { len, .. } if usize::from(len) == self.page_size => page += 1,
@@ -458,13 +506,21 @@ impl PagedFile {
         while pages > 0 {
             let first = pages.saturating_sub(at_a_time);
             let mut raw = Vec::new();
-            blob.read_into(&mut raw, first * physical, ((pages - first) * physical) as usize)?;
+            blob.read_into(
+                &mut raw,
+                first * physical,
+                ((pages - first) * physical) as usize,
+            )?;
             for (number, raw) in (first..pages).rev().zip(raw.rchunks_exact(self.physical())) {
                 if let PageState::Valid { len, slot } = PageState::of(raw) {
                     let bytes = raw[..usize::from(len)].to_vec();
                     let crc = crc32c(&bytes);
                     let committed = Committed { len, crc, slot };
-                    return Ok(Some(LastPage { number, bytes, committed }));
+                    return Ok(Some(LastPage {
+                        number,
+                        bytes,
+                        committed,
+                    }));
                 }
             }
             pages = first;
@@ -476,6 +532,8 @@ impl PagedFile {
 
 impl std::fmt::Debug for PagedFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PagedFile").field("path", &self.file.path()).finish_non_exhaustive()
+        f.debug_struct("PagedFile")
+            .field("path", &self.file.path())
+            .finish_non_exhaustive()
     }
 }

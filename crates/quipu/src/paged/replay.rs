@@ -27,9 +27,18 @@ struct Window {
 impl PagedFile {
     /// Hands over the records of `size` bytes from number `from` on, to the end that the stream
     /// has now. Records that overlap a page that does not check are handed over as errors.
-    pub(crate) fn replay(&self, size: usize, from: u64, read_ahead: usize, on: OnRecord<'_>) -> Result<()> {
+    pub(crate) fn replay(
+        &self,
+        size: usize,
+        from: u64,
+        read_ahead: usize,
+        on: OnRecord<'_>,
+    ) -> Result<()> {
         let (tail_start, tail) = self.tail_copy();
-        let Some(offset) = from.checked_mul(size as u64).filter(|&at| at < tail_start + tail.len() as u64) else {
+        let Some(offset) = from
+            .checked_mul(size as u64)
+            .filter(|&at| at < tail_start + tail.len() as u64)
+        else {
             return Ok(());
         };
         let page_size = self.page_size() as u64;
@@ -60,7 +69,10 @@ impl PagedFile {
         let blob = self.file().get()?;
         let at = self.page_offset(first)?;
         // A file that is shorter than it was misses its last pages; they are holes.
-        let there = blob.len()?.saturating_sub(at).min(pages.saturating_mul(self.physical() as u64));
+        let there = blob
+            .len()?
+            .saturating_sub(at)
+            .min(pages.saturating_mul(self.physical() as u64));
         blob.read_into(&mut raw, at, there as usize)?;
         raw.resize(pages as usize * self.physical(), 0);
         for (page, raw) in (first..).zip(raw.chunks_exact(self.physical())) {
@@ -81,11 +93,20 @@ impl PagedFile {
     }
 
     /// Hands over the whole records in the window and drops their bytes.
-    fn hand_over(&self, size: usize, next: &mut u64, window: &mut Window, on: OnRecord<'_>) -> Result<ControlFlow<()>> {
+    fn hand_over(
+        &self,
+        size: usize,
+        next: &mut u64,
+        window: &mut Window,
+        on: OnRecord<'_>,
+    ) -> Result<ControlFlow<()>> {
         let mut at = (*next * size as u64 - window.start) as usize;
         while let Some(record) = window.bytes.get(at..at.saturating_add(size)) {
             let (start, end) = (window.start + at as u64, window.start + (at + size) as u64);
-            let hole = window.holes.iter().find(|hole| hole.start < end && start < hole.end);
+            let hole = window
+                .holes
+                .iter()
+                .find(|hole| hole.start < end && start < hole.end);
             let record = match hole {
                 None => Ok(record),
                 Some(hole) => Err(self.error_of(hole, start, end)),

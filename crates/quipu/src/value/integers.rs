@@ -57,8 +57,14 @@ mod tests {
 
     #[test]
     fn other_lengths_are_errors() {
-        assert!(matches!(u64::decode(Bytes::from_static(b"1234567")), Err(Error::Codec(_))));
+        assert!(matches!(
+            u64::decode(Bytes::from_static(b"1234567")),
+            Err(Error::Codec(_))
+        ));
         assert!(matches!(u8::decode(Bytes::new()), Err(Error::Codec(_))));
-        assert!(matches!(bool::decode(Bytes::from_static(&[2])), Err(Error::Codec(_))));
+        assert!(matches!(
+            bool::decode(Bytes::from_static(&[2])),
+            Err(Error::Codec(_))
+        ));
     }
 }

@@ -103,7 +103,11 @@ impl Value for () {
     }
 
     fn decode(bytes: Bytes) -> Result<Self> {
-        if bytes.is_empty() { Ok(()) } else { Err(wrong_length(0, bytes.len())) }
+        if bytes.is_empty() {
+            Ok(())
+        } else {
+            Err(wrong_length(0, bytes.len()))
+        }
     }
 }
 
@@ -137,8 +141,14 @@ mod tests {
     #[test]
     fn what_is_not_of_the_type_is_an_error() {
         let bytes = Bytes::from_static(&[0xff, 0xfe]);
-        assert!(matches!(String::decode(bytes.clone()), Err(Error::Codec(_))));
-        assert!(matches!(<[u8; 3]>::decode(bytes.clone()), Err(Error::Codec(_))));
+        assert!(matches!(
+            String::decode(bytes.clone()),
+            Err(Error::Codec(_))
+        ));
+        assert!(matches!(
+            <[u8; 3]>::decode(bytes.clone()),
+            Err(Error::Codec(_))
+        ));
         assert!(matches!(<()>::decode(bytes), Err(Error::Codec(_))));
     }
 }

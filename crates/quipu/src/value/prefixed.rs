@@ -40,7 +40,9 @@ impl Value for Prefixed {
                 return of_length(bytes, len);
             }
         }
-        Err(Error::Codec("its length is no unsigned LEB128 number".to_owned()))
+        Err(Error::Codec(
+            "its length is no unsigned LEB128 number".to_owned(),
+        ))
     }
 }
 
@@ -49,7 +51,9 @@ fn of_length(bytes: Bytes, len: u64) -> Result<Prefixed> {
         return Ok(Prefixed(bytes));
     }
     let found = bytes.len();
-    Err(Error::Codec(format!("it says that {len} bytes follow, {found} do")))
+    Err(Error::Codec(format!(
+        "it says that {len} bytes follow, {found} do"
+    )))
 }
 
 impl Deref for Prefixed {
@@ -73,7 +77,13 @@ mod tests {
 
     #[test]
     fn lengths_of_one_two_and_three_bytes() {
-        for (len, prefix) in [(0, &[0][..]), (1, &[1]), (127, &[127]), (128, &[0x80, 1]), (20_000, &[0xa0, 0x9c, 1])] {
+        for (len, prefix) in [
+            (0, &[0][..]),
+            (1, &[1]),
+            (127, &[127]),
+            (128, &[0x80, 1]),
+            (20_000, &[0xa0, 0x9c, 1]),
+        ] {
             let value = vec![7; len];
             there_and_back(Prefixed::from(value.clone()), &[prefix, &value].concat());
         }

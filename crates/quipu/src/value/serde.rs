@@ -27,15 +27,20 @@ pub struct Serde<T>(pub T);
 impl<T: Serialize + DeserializeOwned + Send + 'static> Value for Serde<T> {
     fn encode(&self, out: &mut Vec<u8>) -> Result<()> {
         let start = std::mem::take(out);
-        *out = postcard::to_extend(&self.0, start).map_err(|error| Error::Codec(error.to_string()))?;
+        *out =
+            postcard::to_extend(&self.0, start).map_err(|error| Error::Codec(error.to_string()))?;
         Ok(())
     }
 
     fn decode(bytes: Bytes) -> Result<Self> {
-        let value = postcard::take_from_bytes(&bytes).map_err(|error| Error::Codec(error.to_string()))?;
+        let value =
+            postcard::take_from_bytes(&bytes).map_err(|error| Error::Codec(error.to_string()))?;
         match value {
             (value, []) => Ok(Self(value)),
-            (_, rest) => Err(Error::Codec(format!("{} bytes follow the value", rest.len()))),
+            (_, rest) => Err(Error::Codec(format!(
+                "{} bytes follow the value",
+                rest.len()
+            ))),
         }
     }
 }

@@ -21,13 +21,21 @@ impl Bench {
     }
 
     pub fn memory(options: Options, check: impl Fn(&Self)) {
-        check(&Self { options, storage: Arc::new(Memory::new()), folder: None });
+        check(&Self {
+            options,
+            storage: Arc::new(Memory::new()),
+            folder: None,
+        });
     }
 
     pub fn disk(options: Options, check: impl Fn(&Self)) {
         let folder = tempfile::tempdir().unwrap();
         let storage = Arc::new(Disk::open(folder.path()).unwrap());
-        check(&Self { options, storage, folder: Some(folder) });
+        check(&Self {
+            options,
+            storage,
+            folder: Some(folder),
+        });
     }
 
     pub fn storage(&self) -> Arc<dyn Storage> {
@@ -44,15 +52,22 @@ impl Bench {
 
     /// All bytes of a blob.
     pub fn read(&self, partition: &str, name: &str) -> Vec<u8> {
-        let blob = self.storage.open(partition, name, quipu::storage::OpenMode::Read).unwrap();
+        let blob = self
+            .storage
+            .open(partition, name, quipu::storage::OpenMode::Read)
+            .unwrap();
         let mut bytes = Vec::new();
-        blob.read_into(&mut bytes, 0, blob.len().unwrap() as usize).unwrap();
+        blob.read_into(&mut bytes, 0, blob.len().unwrap() as usize)
+            .unwrap();
         bytes
     }
 
     /// Puts other bytes in a blob's place.
     pub fn write(&self, partition: &str, name: &str, bytes: &[u8]) {
-        let blob = self.storage.open(partition, name, quipu::storage::OpenMode::Create).unwrap();
+        let blob = self
+            .storage
+            .open(partition, name, quipu::storage::OpenMode::Create)
+            .unwrap();
         blob.resize(0).unwrap();
         blob.write_at(&[std::io::IoSlice::new(bytes)], 0).unwrap();
         blob.sync().unwrap();
@@ -77,7 +92,9 @@ pub fn key<const N: usize>(number: u64) -> [u8; N] {
 
 /// A value of a length that is the same for the same number.
 pub fn value(number: u64, len: usize) -> Vec<u8> {
-    (0..len as u64).map(|at| (mix(number.wrapping_add(at / 8)) >> (at % 8 * 8)) as u8).collect()
+    (0..len as u64)
+        .map(|at| (mix(number.wrapping_add(at / 8)) >> (at % 8 * 8)) as u8)
+        .collect()
 }
 
 /// A bijection that scatters its input (the finalizer of SplitMix64).
@@ -89,5 +106,10 @@ pub fn mix(number: u64) -> u64 {
 }
 
 pub fn values_at<const N: usize>(archive: &Archive<[u8; N]>, index: u64) -> Vec<Vec<u8>> {
-    archive.get_all(index).unwrap().into_iter().map(|value| value.to_vec()).collect()
+    archive
+        .get_all(index)
+        .unwrap()
+        .into_iter()
+        .map(|value| value.to_vec())
+        .collect()
 }

@@ -40,10 +40,21 @@ impl RecordFile {
     /// Opens a file of which `durable` records are known durable: below, nothing is ever cut, and
     /// pages that do not check are damage. What is torn behind is cut; with `strict`, from the
     /// first page on that does not check, otherwise only at the very end.
-    pub(crate) fn open(file: BlobFile, config: &RecordConfig, durable: u64, strict: bool) -> Result<(Self, RecordCut)> {
+    pub(crate) fn open(
+        file: BlobFile,
+        config: &RecordConfig,
+        durable: u64,
+        strict: bool,
+    ) -> Result<(Self, RecordCut)> {
         let record_size = config.record_size.max(1);
         let durable_bytes = durable.saturating_mul(record_size as u64);
-        let (pages, cut) = PagedFile::open(file, config.page_size, config.cache.clone(), durable_bytes, strict)?;
+        let (pages, cut) = PagedFile::open(
+            file,
+            config.page_size,
+            config.cache.clone(),
+            durable_bytes,
+            strict,
+        )?;
         let opened = Self { pages, record_size };
         let cut = opened.settle_on_grid(cut)?;
         Ok((opened, cut))
@@ -100,7 +111,9 @@ impl RecordFile {
             _ => return Err(self.no_such_item(position)),
         };
         match read {
-            Err(Error::OutOfBounds { .. }) if position >= self.len() => Err(self.no_such_item(position)),
+            Err(Error::OutOfBounds { .. }) if position >= self.len() => {
+                Err(self.no_such_item(position))
+            }
             other => other,
         }
     }
@@ -114,8 +127,14 @@ impl RecordFile {
     }
 
     /// Hands over the records from a position on, in large pieces; damaged ones as errors.
-    pub(crate) fn replay(&self, from: u64, read_ahead_bytes: usize, on: OnRecord<'_>) -> Result<()> {
-        self.pages.replay(self.record_size, from, read_ahead_bytes, on)
+    pub(crate) fn replay(
+        &self,
+        from: u64,
+        read_ahead_bytes: usize,
+        on: OnRecord<'_>,
+    ) -> Result<()> {
+        self.pages
+            .replay(self.record_size, from, read_ahead_bytes, on)
     }
 
     /// Writes what waits, without flushing it.
@@ -130,7 +149,8 @@ impl RecordFile {
 
     /// Keeps the first `records` records; durable when it returns.
     pub(crate) fn truncate(&self, records: u64) -> Result<()> {
-        self.pages.truncate(records.saturating_mul(self.record_size as u64))
+        self.pages
+            .truncate(records.saturating_mul(self.record_size as u64))
     }
 
     /// Looks at the end of the file again, which another process writes.

@@ -140,7 +140,9 @@ impl<R: Record> Fixed<R> {
     /// The last record of a section; none when it is empty.
     pub fn last(&self, section: u64) -> Result<Option<R>> {
         let len = self.section_len(section)?;
-        len.checked_sub(1).map(|position| self.get(section, position)).transpose()
+        len.checked_sub(1)
+            .map(|position| self.get(section, position))
+            .transpose()
     }
 
     /// Hands over every record from a place on, in the order of sections and positions, until
@@ -152,7 +154,11 @@ impl<R: Record> Fixed<R> {
         mut on: impl FnMut(u64, u64, Result<R>) -> ControlFlow<()>,
     ) -> Result<()> {
         for (&section, file) in self.sections.map.range(from_section..) {
-            let from = if section == from_section { from_position } else { 0 };
+            let from = if section == from_section {
+                from_position
+            } else {
+                0
+            };
             let mut broken = false;
             file.replay(from, READ_AHEAD_BYTES, &mut |position, record| {
                 let flow = on(section, position, record.and_then(R::decode));
@@ -169,7 +175,11 @@ impl<R: Record> Fixed<R> {
     /// Makes a section durable. Nothing to do is no error.
     pub fn sync(&mut self, section: u64) -> Result<()> {
         self.sections.check_usable()?;
-        let synced = self.sections.map.get(&section).map_or(Ok(()), RecordFile::sync);
+        let synced = self
+            .sections
+            .map
+            .get(&section)
+            .map_or(Ok(()), RecordFile::sync);
         let synced = synced.and_then(|()| self.sections.sync_names());
         self.sections.poison_on_error(synced)
     }

@@ -222,7 +222,9 @@ impl ValueFile {
         let end = end.ok_or_else(|| self.out_of_bounds(offset, len))?;
         let mut bytes = Vec::new();
         if end <= self.settled.load(Ordering::Acquire) {
-            self.file.get()?.read_into(&mut bytes, offset, len as usize)?;
+            self.file
+                .get()?
+                .read_into(&mut bytes, offset, len as usize)?;
         } else {
             self.read_end(offset, end, &mut bytes)?;
         }
@@ -245,7 +247,9 @@ impl ValueFile {
             *out = waiting;
             return Ok(());
         }
-        self.file.get()?.read_into(out, offset, (from - offset) as usize)?;
+        self.file
+            .get()?
+            .read_into(out, offset, (from - offset) as usize)?;
         out.extend_from_slice(&waiting);
         Ok(())
     }
@@ -263,7 +267,9 @@ impl ValueFile {
     pub(crate) fn checked(&self, mut stored: Bytes, offset: u64) -> Result<Bytes> {
         let value_len = stored.len().saturating_sub(VALUE_CHECKSUM_SIZE as usize);
         let expected = stored.split_off(value_len);
-        let expected = expected.iter().fold(0, |crc, &byte| crc << 8 | u32::from(byte));
+        let expected = expected
+            .iter()
+            .fold(0, |crc, &byte| crc << 8 | u32::from(byte));
         let found = crc32c(&stored);
         if expected != found {
             return Err(Error::Checksum {
@@ -279,6 +285,8 @@ impl ValueFile {
 
 impl std::fmt::Debug for ValueFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ValueFile").field("path", &self.file.path()).finish_non_exhaustive()
+        f.debug_struct("ValueFile")
+            .field("path", &self.file.path())
+            .finish_non_exhaustive()
     }
 }

@@ -102,7 +102,11 @@ impl Glob {
     /// Makes a section durable. Nothing to do is no error.
     pub fn sync(&mut self, section: u64) -> Result<()> {
         self.sections.check_usable()?;
-        let synced = self.sections.map.get(&section).map_or(Ok(()), ValueFile::sync);
+        let synced = self
+            .sections
+            .map
+            .get(&section)
+            .map_or(Ok(()), ValueFile::sync);
         let synced = synced.and_then(|()| self.sections.sync_names());
         self.sections.poison_on_error(synced)
     }
@@ -135,7 +139,11 @@ impl Glob {
     /// Keeps the first `size` bytes of a section; durable when it returns.
     pub fn rewind_section(&mut self, section: u64, size: u64) -> Result<()> {
         self.sections.check_writable(section)?;
-        let cut = self.sections.map.get(&section).map_or(Ok(()), |file| file.truncate(size));
+        let cut = self
+            .sections
+            .map
+            .get(&section)
+            .map_or(Ok(()), |file| file.truncate(size));
         self.sections.poison_on_error(cut)
     }
 

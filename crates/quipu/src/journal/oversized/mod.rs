@@ -152,9 +152,17 @@ impl<R: Located> Oversized<R> {
                 records: true,
                 values: values.binary_search(&section).is_ok(),
             };
-            let (record_file, value_file) = (self.sections.file(section), self.values.file(section));
+            let (record_file, value_file) =
+                (self.sections.file(section), self.values.file(section));
             let (durable, trust) = (Durable::default(), Trust::Unordered);
-            let (pair, report) = Pair::open(record_file, value_file, present, &self.config, durable, trust)?;
+            let (pair, report) = Pair::open(
+                record_file,
+                value_file,
+                present,
+                &self.config,
+                durable,
+                trust,
+            )?;
             self.sections.map.insert(section, pair);
             if !report.is_clean() {
                 self.reports.push(report);
@@ -209,14 +217,19 @@ impl<R: Located> Oversized<R> {
     /// [`Error::Checksum`] where its page is damaged.
     pub fn get(&self, section: u64, position: u64) -> Result<R> {
         let mut bytes = vec![0; R::SIZE];
-        self.sections.get(section)?.records.read(position, &mut bytes)?;
+        self.sections
+            .get(section)?
+            .records
+            .read(position, &mut bytes)?;
         R::decode(&bytes)
     }
 
     /// The last record of a section; none when it is empty.
     pub fn last(&self, section: u64) -> Result<Option<R>> {
         let len = self.sections.get(section)?.records.len();
-        len.checked_sub(1).map(|position| self.get(section, position)).transpose()
+        len.checked_sub(1)
+            .map(|position| self.get(section, position))
+            .transpose()
     }
 
     /// The value at an offset, by its size with the checksum.
@@ -238,13 +251,18 @@ impl<R: Located> Oversized<R> {
         mut on: impl FnMut(u64, u64, Result<R>) -> ControlFlow<()>,
     ) -> Result<()> {
         for (&section, pair) in self.sections.map.range(from_section..) {
-            let from = if section == from_section { from_position } else { 0 };
+            let from = if section == from_section {
+                from_position
+            } else {
+                0
+            };
             let mut broken = false;
-            pair.records.replay(from, READ_AHEAD_BYTES, &mut |position, record| {
-                let flow = on(section, position, record.and_then(R::decode));
-                broken = flow.is_break();
-                flow
-            })?;
+            pair.records
+                .replay(from, READ_AHEAD_BYTES, &mut |position, record| {
+                    let flow = on(section, position, record.and_then(R::decode));
+                    broken = flow.is_break();
+                    flow
+                })?;
             if broken {
                 break;
             }
@@ -280,7 +298,9 @@ impl<R: Located> Oversized<R> {
             pair.records.file().forget();
             pair.values.file().forget();
         }
-        self.sections.poison_on_error(removed).map(|()| !sections.is_empty())
+        self.sections
+            .poison_on_error(removed)
+            .map(|()| !sections.is_empty())
     }
 
     fn remove_files(&mut self, sections: &[(u64, Pair)]) -> Result<()> {

@@ -149,7 +149,9 @@ impl Pair {
 
     /// Why a value is not whole; none when it is.
     fn check_value(&self, (offset, size): (u64, u32), trust: Trust) -> Result<Option<Reason>> {
-        let in_bounds = offset.checked_add(size.into()).is_some_and(|end| end <= self.values.len());
+        let in_bounds = offset
+            .checked_add(size.into())
+            .is_some_and(|end| end <= self.values.len());
         if !in_bounds || size < VALUE_CHECKSUM_SIZE {
             return Ok(Some(Reason::ValueBeyondEnd));
         }
@@ -173,8 +175,12 @@ impl Pair {
         match self.records.read(last, &mut record) {
             Ok(()) => {
                 let (offset, size) = (config.location)(&record);
-                let end = offset.checked_add(size.into()).filter(|&end| end <= self.values.len());
-                Ok(end.unwrap_or_else(|| self.values.len()).max(durable.value_bytes))
+                let end = offset
+                    .checked_add(size.into())
+                    .filter(|&end| end <= self.values.len());
+                Ok(end
+                    .unwrap_or_else(|| self.values.len())
+                    .max(durable.value_bytes))
             }
             Err(error) if error.is_corruption() => Ok(self.values.len()),
             Err(error) => Err(error),
