@@ -1,8 +1,9 @@
 //! Taking over a store of commonware-storage's prunable archive, in place.
 //!
 //! The section files are the same; what is missing is the manifest. Before anything is changed the
-//! first value of each section is read with the settings given: where none of them checks, the
-//! settings are wrong and the store is left as it is. Then the ends of the sections are recovered,
+//! entries are read with the settings given, and the first value of some sections: where an entry is
+//! not of its section, or none of the values checks, the settings are wrong and the store is left as
+//! it is. Then the ends of the sections are recovered,
 //! values included (that program does not order its writes as D3 asks), the marks that 2026.10.0
 //! keeps of its own are set aside, and the manifest makes it an archive.
 
@@ -56,12 +57,13 @@ pub(super) fn adopt(storage: Arc<dyn Storage>, options: Options) -> Result<Recov
 #[derive(Default)]
 struct Samples {
     layout: Option<crate::format::Layout>,
+    taken: usize,
     right: usize,
     frames: usize,
     wrong: Option<Error>,
 }
 
-/// Reads the first value of some sections, and changes nothing.
+/// Reads the entries of all sections and the first value of some; changes nothing.
 fn check_fit(
     storage: &Arc<dyn Storage>,
     options: &Options,
@@ -77,9 +79,6 @@ fn check_fit(
     }
     let mut samples = Samples::default();
     for &number in listing.index.iter().rev() {
-        if samples.right + usize::from(samples.wrong.is_some()) >= SAMPLES {
-            break;
-        }
         sample(&shared, number, &listing, &mut samples)?;
     }
     let Samples { right, frames, .. } = samples;
@@ -136,12 +135,17 @@ fn sample(shared: &Shared, number: u64, listing: &Listing, samples: &mut Samples
         };
         return note(samples, Err(error));
     }
+    // Pages that check hold what was written: an index of another section is no damage.
+    load::refuse_foreign(shared, &section)?;
+    if samples.taken >= SAMPLES {
+        return Ok(());
+    }
+    samples.taken += 1;
     let checked = first_value(shared, &section, samples);
     note(samples, checked)
 }
 
 fn first_value(shared: &Shared, section: &Section, samples: &mut Samples) -> Result<()> {
-    load::refuse_foreign(shared, section)?;
     let mut entry = EntryBuf::new(shared.entry);
     section.entry(0, None, &mut entry)?;
     let (offset, size) = entry.location();
