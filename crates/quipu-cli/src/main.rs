@@ -1,1 +1,70 @@
-fn main() {}
+//! The program `quipu`: archives from the command line.
+
+mod archive;
+mod commands;
+mod failure;
+mod output;
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use commands::{adopt, gaps, get, import, info, prune, put, range, verify};
+
+const EXAMPLES: &str = "\
+Examples:
+  quipu import git . history           every commit of this repository
+  quipu get history 0                  the first one
+  quipu get history --key $(git rev-parse HEAD)
+  quipu range history 10..20 --json    some of them, one JSON object a line
+  quipu info history                   what the archive holds
+  quipu verify history                 reads and checks everything
+
+Exit codes:
+  0  done
+  1  what was asked for is not there, or the index to put at is taken
+  2  the command line is wrong
+  3  bytes on disk are damaged
+  4  anything else: a file that cannot be read or written, a second writer, settings that differ
+
+An item in JSON is {\"index\": 7, \"key\": \"hex\", \"value\": \"hex\"}.";
+
+/// Archives of ordered, write-once items: put by index and key, get back by either.
+#[derive(Parser)]
+#[command(name = "quipu", version, about, after_help = EXAMPLES, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Import(import::Args),
+    Get(get::Args),
+    Put(put::Args),
+    Info(info::Args),
+    Gaps(gaps::Args),
+    Range(range::Args),
+    Prune(prune::Args),
+    Verify(verify::Args),
+    Adopt(adopt::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Import(args) => import::run(args),
+        Command::Get(args) => get::run(args),
+        Command::Put(args) => put::run(args),
+        Command::Info(args) => info::run(args),
+        Command::Gaps(args) => gaps::run(args),
+        Command::Range(args) => range::run(args),
+        Command::Prune(args) => prune::run(args),
+        Command::Verify(args) => verify::run(args),
+        Command::Adopt(args) => adopt::run(args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

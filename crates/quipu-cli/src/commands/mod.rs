@@ -1,0 +1,14 @@
+//! One file a subcommand.
+
+pub(crate) mod adopt;
+pub(crate) mod gaps;
+pub(crate) mod get;
+mod git;
+pub(crate) mod import;
+mod import_git;
+mod import_lines;
+pub(crate) mod info;
+pub(crate) mod prune;
+pub(crate) mod put;
+pub(crate) mod range;
+pub(crate) mod verify;
