@@ -277,3 +277,134 @@ impl fmt::Debug for KeyIndex {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+
+    fn filled(count: u64) -> KeyIndex {
+        let index = KeyIndex::new();
+        for key in 0..count {
+            index.insert(key, key * 3, &|_| false).unwrap();
+        }
+        index
+    }
+
+    fn found(index: &KeyIndex, key: u64) -> Vec<u64> {
+        let mut out = Candidates::new();
+        index.lookup(key, &mut out);
+        out.to_vec()
+    }
+
+    #[test]
+    fn finds_every_key_while_it_grows() {
+        let index = filled(100_000);
+        assert_eq!(index.len(), 100_000);
+        for key in 0..100_000 {
+            assert!(found(&index, key).contains(&(key * 3)), "{key}");
+        }
+        assert!(found(&index, u64::MAX).is_empty());
+        assert_eq!(index.conflicts(), 0);
+    }
+
+    #[test]
+    fn ten_thousand_keys_in_one_conflict() {
+        let index = KeyIndex::new();
+        for location in 0..10_000 {
+            index.insert(5, location, &|_| false).unwrap();
+            index
+                .insert(1_000 + location, location, &|_| false)
+                .unwrap();
+        }
+        assert!(found(&index, 5).into_iter().eq(0..10_000));
+        assert_eq!(index.conflicts(), 9_999);
+        assert!(index.remove(5, 4_000));
+        assert_eq!(index.conflicts(), 9_998);
+        assert_eq!(index.retain(&|location| location >= 5_000), 9_999);
+        assert!(found(&index, 5).into_iter().eq(5_000..10_000));
+        assert_eq!(index.conflicts(), 4_999);
+    }
+
+    #[test]
+    fn removed_keys_give_their_memory_back() {
+        let empty = KeyIndex::new().memory();
+        let index = filled(50_000);
+        let full = index.memory() - empty;
+        assert_eq!(index.retain(&|location| location >= 75_000), 25_000);
+        assert_eq!(index.len(), 25_000);
+        assert!(index.memory() - empty < full * 6 / 10);
+        (25_000..50_000).for_each(|key| assert!(index.remove(key, key * 3)));
+        assert_eq!((index.len(), index.memory()), (0, empty));
+    }
+
+    #[test]
+    fn shard_by_shard_is_all_of_them() {
+        let index = filled(10_000);
+        let keep = |location: u64| location % 2 == 0;
+        let removed: usize = (0..index.shards() + 5)
+            .map(|shard| index.retain_shard(shard, &keep))
+            .sum();
+        assert_eq!((removed, index.len()), (5_000, 5_000));
+        assert_eq!(index.retain(&keep), 0);
+    }
+
+    #[test]
+    fn locations_up_to_the_greatest() {
+        let index = KeyIndex::new();
+        index.insert(1, MAX_LOCATION, &|_| false).unwrap();
+        assert_eq!(found(&index, 1), [MAX_LOCATION]);
+        let full = index.insert(1, MAX_LOCATION + 1, &|_| false);
+        assert!(matches!(full, Err(Error::IndexFull { max }) if max == (1 << 36) - 1));
+        assert!(!index.remove(1, 0) && !index.remove(2, MAX_LOCATION));
+    }
+
+    #[test]
+    fn the_dead_make_way_for_the_living() {
+        let index = KeyIndex::new();
+        for location in 0..10 {
+            index.insert(7, location, &|_| false).unwrap();
+        }
+        assert_eq!(index.insert(7, 10, &|location| location < 8).unwrap(), 8);
+        assert_eq!(found(&index, 7), [8, 9, 10]);
+        assert_eq!((index.len(), index.conflicts()), (3, 2));
+    }
+
+    #[test]
+    fn the_mix_is_one_to_one_and_spreads_small_keys() {
+        let mut shards: Vec<_> = (0..1 << 16).map(|key| mix(key << 48) >> 52).collect();
+        shards.sort_unstable();
+        shards.dedup();
+        assert_eq!(shards.len(), 4_096);
+        let fullest = |keys: &dyn Fn(u64) -> u64| {
+            let mut counts = vec![0; 4_096];
+            (0..100_000).for_each(|n| counts[(mix(keys(n)) >> 52) as usize] += 1);
+            counts.into_iter().max()
+        };
+        assert!(fullest(&|n| n) < Some(60) && fullest(&|n| n << 32) < Some(60));
+    }
+
+    /// Readers find every key whose insert has returned, while shards grow and shrink.
+    #[test]
+    fn readers_beside_the_writer() {
+        let (index, done) = (KeyIndex::new(), AtomicBool::new(false));
+        let written = AtomicIsize::new(0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Relaxed) {
+                    let key = written.load(std::sync::atomic::Ordering::Acquire) as u64;
+                    assert!(key < 2 || found(&index, key - 1).contains(&(key - 1)));
+                }
+            });
+            for key in 0..200_000 {
+                index.insert(key, key, &|_| false).unwrap();
+                written.store(key as isize + 1, std::sync::atomic::Ordering::Release);
+                if key % 50_000 == 0 {
+                    index.retain(&|location| location + 1_000 > key);
+                }
+            }
+            done.store(true, Relaxed);
+        });
+    }
+}

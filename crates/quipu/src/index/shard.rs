@@ -157,7 +157,12 @@ impl Shard {
 
     /// Whether so much is empty that [`Shard::fitted`] gives memory back.
     pub(super) fn is_sparse(&self) -> bool {
-        self.capacity > 2 * self.len.max(STEP_MIN)
+        let needed = if self.len == 0 {
+            0
+        } else {
+            self.len.max(STEP_MIN)
+        };
+        self.capacity > 2 * needed
     }
 
     /// A copy with about an eighth more capacity, or, when only the end is crowded, with more room.
@@ -309,7 +314,143 @@ fn conflicts(mut entries: impl Iterator<Item = u64>) -> usize {
         Some(slot) => slot >> LOCATION_BITS,
         None => return 0,
     };
-    entries
-        .filter(|slot| tag == std::mem::replace(&mut tag, slot >> LOCATION_BITS))
-        .count()
+    let same = |slot: &u64| {
+        let next = slot >> LOCATION_BITS;
+        std::mem::replace(&mut tag, next) == next
+    };
+    entries.filter(same).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn nothing_dead(_: u64) -> bool {
+        false
+    }
+
+    fn insert(shard: &mut Shard, tag: u64, location: u64) {
+        while !shard.insert(tag, location, &nothing_dead).stored {
+            *shard = shard.grown();
+        }
+    }
+
+    fn found(shard: &Shard, tag: u64) -> Vec<u64> {
+        let mut out = Candidates::new();
+        shard.lookup(tag, &mut out);
+        out.to_vec()
+    }
+
+    /// What the head of this module says about the array.
+    fn check_invariants(shard: &Shard) {
+        let mut last = 0;
+        for at in 0..shard.slots.len() {
+            let slot = shard.at(at);
+            if slot != EMPTY {
+                assert!(last >> LOCATION_BITS <= slot >> LOCATION_BITS, "sorted");
+                let home = shard.home(slot);
+                assert!(home <= at, "at home or behind it");
+                assert!((home..at).all(|i| shard.at(i) != EMPTY), "no gap");
+                last = slot;
+            }
+        }
+        assert_eq!(shard.entries().count(), shard.len());
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Insert(u64),
+        Remove(u64),
+        Prune(u64),
+    }
+
+    /// Tags at both ends and few others, so that they conflict and crowd the end of the array.
+    fn tag() -> impl Strategy<Value = u64> {
+        const END: u64 = (1 << TAG_BITS) - 1;
+        prop_oneof![0..3_u64, END - 3..=END, 0..=END, Just(END / 2)]
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            20 => tag().prop_map(Step::Insert),
+            6 => any::<u64>().prop_map(Step::Remove),
+            1 => (0..100_u64).prop_map(Step::Prune),
+        ]
+    }
+
+    proptest! {
+        /// Against a plain list of (tag, location) in the order of inserts.
+        #[test]
+        fn does_what_a_list_does(steps in prop::collection::vec(step(), 0..600)) {
+            let (mut shard, mut model, mut next) = (Shard::default(), Vec::new(), 0_u64);
+            for step in steps {
+                match step {
+                    Step::Insert(tag) => {
+                        insert(&mut shard, tag, next);
+                        model.push((tag, next));
+                        next += 1;
+                    }
+                    Step::Remove(nth) if !model.is_empty() => {
+                        let (tag, location) = model.remove(nth as usize % model.len());
+                        prop_assert!(shard.remove(tag, location).0);
+                        prop_assert!(!shard.remove(tag, location).0);
+                    }
+                    Step::Remove(_) => {}
+                    Step::Prune(share) => {
+                        let min = next * share / 100;
+                        model.retain(|(_, location)| *location >= min);
+                        shard = shard.retained(&|l| l >= min).unwrap_or(shard);
+                    }
+                }
+            }
+            check_invariants(&shard);
+            for (tag, _) in &model {
+                let same = model.iter().filter(|(t, _)| t == tag);
+                let expected: Vec<u64> = same.map(|(_, location)| *location).collect();
+                prop_assert_eq!(found(&shard, *tag), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn the_extreme_slots_are_told_from_an_empty_one() {
+        let mut shard = Shard::default();
+        let (tag, location) = ((1 << TAG_BITS) - 1, LOCATION_MASK - 1);
+        assert_eq!(found(&shard, tag), []);
+        insert(&mut shard, tag, location);
+        insert(&mut shard, 0, 0);
+        assert_eq!(found(&shard, tag), [location]);
+        assert_eq!(found(&shard, 0), [0]);
+        assert_eq!(found(&shard, 1), []);
+    }
+
+    #[test]
+    fn an_insert_removes_the_dead_of_its_tag_only() {
+        let mut shard = Shard::default();
+        for location in 0..10 {
+            insert(&mut shard, location % 2, location);
+        }
+        let inserted = shard.insert(1, 10, &|location| location < 6);
+        assert_eq!((inserted.removed, inserted.conflicts), (3, -2));
+        assert_eq!(found(&shard, 1), [7, 9, 10]);
+        assert_eq!(found(&shard, 0), [0, 2, 4, 6, 8]);
+        check_invariants(&shard);
+    }
+
+    #[test]
+    fn load_and_size_stay_in_their_bounds() {
+        let mut shard = Shard::default();
+        for n in 0..5_000_u64 {
+            let scattered = n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - TAG_BITS);
+            insert(&mut shard, scattered, n);
+            if n > 200 {
+                let bytes = shard.memory() as f64 / shard.len() as f64;
+                assert!((9.0..11.5).contains(&bytes), "{bytes} at {n}");
+            }
+        }
+        check_invariants(&shard);
+        assert_eq!(shard.conflicts(), 0);
+    }
 }
