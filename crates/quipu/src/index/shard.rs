@@ -24,21 +24,19 @@ pub(super) const LOCATION_BITS: u32 = 36;
 /// Bits of a slot that hold the tag.
 pub(super) const TAG_BITS: u32 = 28;
 
-const LOCATION_MASK: u64 = (1 << LOCATION_BITS) - 1;
-const EMPTY: u64 = u64::MAX;
+pub(super) const LOCATION_MASK: u64 = (1 << LOCATION_BITS) - 1;
+pub(super) const EMPTY: u64 = u64::MAX;
 /// Slots that a search compares one by one before it goes on in doubling steps.
 const NEAR: usize = 16;
 /// How many slots of its tag an insert asks about, so that keys in one conflict do not make inserts
 /// quadratic. Those stored first are dead first, so the dead ones are found all the same.
 const DEAD_CHECKS: usize = 64;
-/// Slots that a growth step adds at least.
-const STEP_MIN: u32 = 4;
 /// A shard holds no more: its lengths are `u32`, and one growth step has to fit.
 const LEN_MAX: u32 = u32::MAX / 4 * 3;
 
 /// What an insert came to.
 pub(super) struct Inserted {
-    /// Whether the location is in now. If not the shard is to be replaced by [`Shard::grown`].
+    /// Whether the location is in now. If not, the shard is to be replaced by [`Shard::grown`].
     pub(super) stored: bool,
     /// Dead slots removed.
     pub(super) removed: usize,
@@ -49,10 +47,10 @@ pub(super) struct Inserted {
 /// The slots of the keys whose mix begins with the same bits.
 #[derive(Default)]
 pub(super) struct Shard {
-    slots: Box<[u64]>,
+    pub(super) slots: Box<[u64]>,
     /// How many homes there are; the slots behind are room.
-    capacity: u32,
-    len: u32,
+    pub(super) capacity: u32,
+    pub(super) len: u32,
 }
 
 impl Shard {
@@ -155,82 +153,8 @@ impl Shard {
         (true, (low..high).contains(&self.at(start)))
     }
 
-    /// Whether so much is empty that [`Shard::fitted`] gives memory back.
-    pub(super) fn is_sparse(&self) -> bool {
-        let needed = if self.len == 0 {
-            0
-        } else {
-            self.len.max(STEP_MIN)
-        };
-        self.capacity > 2 * needed
-    }
-
-    /// A copy with about an eighth more capacity, or, when only the end is crowded, with more room.
-    pub(super) fn grown(&self) -> Self {
-        if self.len < max_len(self.capacity) {
-            let tail = self.slots.iter().rev();
-            let crowded = tail.take_while(|slot| **slot != EMPTY).count();
-            let room = room(self.capacity).max(crowded / 8);
-            return Self::filled(self.entries(), self.len, self.capacity, room);
-        }
-        let step = (self.capacity / 8).max(STEP_MIN);
-        let capacity = self.capacity.saturating_add(step);
-        Self::filled(self.entries(), self.len, capacity, room(capacity))
-    }
-
-    /// A copy with the capacity that its number of slots needs.
-    pub(super) fn fitted(&self) -> Self {
-        Self::fitting(self.entries(), self.len)
-    }
-
-    /// A copy of the slots that `keep` wants, none when it wants all of them.
-    pub(super) fn retained(&self, keep: &dyn Fn(u64) -> bool) -> Option<Self> {
-        let mut kept = Vec::with_capacity(self.len());
-        kept.extend(self.entries().filter(|slot| keep(slot & LOCATION_MASK)));
-        let len = kept.len() as u32; // no more than self.len
-        if len == self.len {
-            return None;
-        }
-        Some(Self::fitting(kept.iter().copied(), len))
-    }
-
-    fn fitting(entries: impl Iterator<Item = u64> + Clone, len: u32) -> Self {
-        if len == 0 {
-            return Self::default();
-        }
-        let capacity = len.saturating_add(len / 4).max(STEP_MIN);
-        Self::filled(entries, len, capacity, room(capacity))
-    }
-
-    /// Places sorted entries in a new array, with `room` empty slots behind the last.
-    fn filled(
-        entries: impl Iterator<Item = u64> + Clone,
-        len: u32,
-        capacity: u32,
-        room: usize,
-    ) -> Self {
-        let place = |next: usize, slot: u64| next.max(home(slot, capacity));
-        let end = entries
-            .clone()
-            .fold(0, |next, slot| place(next, slot) + 1)
-            .max(capacity as usize);
-        let mut slots = vec![EMPTY; end + room].into_boxed_slice();
-        let mut next = 0;
-        for slot in entries {
-            let at = place(next, slot);
-            if let Some(target) = slots.get_mut(at) {
-                *target = slot;
-            }
-            next = at + 1;
-        }
-        Self {
-            slots,
-            capacity,
-            len,
-        }
-    }
-
-    fn entries(&self) -> impl Iterator<Item = u64> + Clone + '_ {
+    /// The slots that are not empty.
+    pub(super) fn entries(&self) -> impl Iterator<Item = u64> + Clone + '_ {
         self.slots.iter().copied().filter(|slot| *slot != EMPTY)
     }
 
@@ -294,19 +218,15 @@ fn bounds(tag: u64) -> (u64, u64) {
     (low, low | LOCATION_MASK)
 }
 
+/// The home of a slot's tag.
 #[inline]
-fn home(slot: u64, capacity: u32) -> usize {
+pub(super) fn home(slot: u64, capacity: u32) -> usize {
     (((slot >> LOCATION_BITS) * u64::from(capacity)) >> TAG_BITS) as usize
 }
 
 /// How many slots a capacity takes before it grows: 7 of 8.
-fn max_len(capacity: u32) -> u32 {
+pub(super) fn max_len(capacity: u32) -> u32 {
     (capacity - capacity / 8).min(LEN_MAX)
-}
-
-/// Empty slots behind the last one of a new array.
-fn room(capacity: u32) -> usize {
-    2 + (capacity as usize / 32).min(14)
 }
 
 fn conflicts(mut entries: impl Iterator<Item = u64>) -> usize {
@@ -437,20 +357,5 @@ mod tests {
         assert_eq!(found(&shard, 1), [7, 9, 10]);
         assert_eq!(found(&shard, 0), [0, 2, 4, 6, 8]);
         check_invariants(&shard);
-    }
-
-    #[test]
-    fn load_and_size_stay_in_their_bounds() {
-        let mut shard = Shard::default();
-        for n in 0..5_000_u64 {
-            let scattered = n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - TAG_BITS);
-            insert(&mut shard, scattered, n);
-            if n > 200 {
-                let bytes = shard.memory() as f64 / shard.len() as f64;
-                assert!((9.0..11.5).contains(&bytes), "{bytes} at {n}");
-            }
-        }
-        check_invariants(&shard);
-        assert_eq!(shard.conflicts(), 0);
     }
 }
