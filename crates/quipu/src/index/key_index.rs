@@ -27,24 +27,6 @@
 //!
 //! What a prune frees goes back to the allocator. Where that keeps it for the next growth, as glibc's
 //! does, the process seems no smaller from outside.
-//!
-//! ```
-//! use quipu::index::{Candidates, EightCap, KeyIndex, Translator};
-//!
-//! let index = KeyIndex::new();
-//! let key = EightCap.translate(b"some key");
-//! index.insert(key, 7, &|_location| false)?; // nothing is dead yet
-//! index.insert(key, 9, &|_location| false)?; // the same short form: a conflict
-//!
-//! let mut found = Candidates::new();
-//! index.lookup(key, &mut found);
-//! assert_eq!(*found, [7, 9]); // the caller compares the whole keys at these locations
-//!
-//! assert_eq!(index.retain(&|location| location > 7), 1); // a prune
-//! index.lookup(key, &mut found);
-//! assert_eq!(*found, [9]);
-//! # Ok::<(), quipu::Error>(())
-//! ```
 
 use std::fmt;
 use std::sync::atomic::{AtomicIsize, Ordering::Relaxed};
@@ -61,9 +43,29 @@ pub const MAX_LOCATION: u64 = (1 << LOCATION_BITS) - 2;
 
 type Group = [Shard; GROUP_SIZE];
 
-/// Translated keys and the locations of their items. See the [module](self) for how it is made.
+/// Translated keys and the locations of their items.
 ///
-/// Every call takes `&self`, from any thread.
+/// Takes 9 to 11 bytes of memory a key, and 100 KiB when empty. It grows in small steps, gives memory
+/// back when keys are pruned, and finds keys that conflict in the order in which they were inserted. Every
+/// call takes `&self`, from any thread; lookups wait some tens of nanoseconds at most for an insert.
+///
+/// ```
+/// use quipu::index::{Candidates, EightCap, KeyIndex, Translator};
+///
+/// let index = KeyIndex::new();
+/// let key = EightCap.translate(b"some key");
+/// index.insert(key, 7, &|_location| false)?; // nothing is dead yet
+/// index.insert(key, 9, &|_location| false)?; // the same short form: a conflict
+///
+/// let mut found = Candidates::new();
+/// index.lookup(key, &mut found);
+/// assert_eq!(*found, [7, 9]); // the caller compares the whole keys at these locations
+///
+/// assert_eq!(index.retain(&|location| location > 7), 1); // a prune
+/// index.lookup(key, &mut found);
+/// assert_eq!(*found, [9]);
+/// # Ok::<(), quipu::Error>(())
+/// ```
 pub struct KeyIndex {
     groups: Box<[RwLock<Group>]>,
     len: AtomicIsize,

@@ -297,10 +297,8 @@ mod tests {
     #[test]
     fn released_is_dead_and_used_again_after_a_reclaim() {
         let locations = Locations::new();
-        let old: Vec<u64> = [0, 1024, 2048]
-            .map(|position| locations.locate(1, position).unwrap())
-            .to_vec();
         let kept = locations.locate(2, 0).unwrap();
+        let old = [2048, 1024, 0].map(|position| locations.locate(1, position).unwrap());
         locations.release(1);
         assert!(old.iter().all(|l| locations.resolve(*l).is_none()));
         let other = locations.locate(1, 0).unwrap();
@@ -319,6 +317,7 @@ mod tests {
         let mark = locations.released();
         locations.release(2);
         locations.reclaim_to(mark);
+        locations.reclaim_to(mark); // changes nothing
         locations.locate(3, 0).unwrap();
         assert!(locations.locate(4, 0).is_err());
         locations.reclaim_to(locations.released());
@@ -352,7 +351,7 @@ mod tests {
         std::thread::scope(|scope| {
             let reader = scope.spawn(|| {
                 let mut seen = 0;
-                while seen < 10_000 {
+                while seen < 100_000 {
                     if let Some((section, position)) = locations.resolve(5) {
                         assert_eq!(section << OFFSET_BITS | 5, position);
                         seen += 1;

@@ -139,7 +139,7 @@ impl Positions {
             let wanted = end
                 .checked_sub(first)
                 .map_or(0, |last| last.saturating_add(1));
-            let wanted = wanted.min(segment.len).max(skipped);
+            let wanted = wanted.min(segment.len);
             (skipped..wanted).map(move |ahead| (first + ahead, position + ahead))
         })
     }
