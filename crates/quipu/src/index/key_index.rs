@@ -25,23 +25,8 @@
 //! together are 40 bits of the mix. Nothing is stored on disk; an archive fills the index when it is
 //! opened.
 //!
-//! ```
-//! use quipu::index::{Candidates, EightCap, KeyIndex, Translator};
-//!
-//! let index = KeyIndex::new();
-//! let key = EightCap.translate(b"some key");
-//! index.insert(key, 7, &|_location| false)?; // nothing is dead yet
-//! index.insert(key, 9, &|_location| false)?; // the same short form: a conflict
-//!
-//! let mut found = Candidates::new();
-//! index.lookup(key, &mut found);
-//! assert_eq!(*found, [7, 9]); // the caller compares the whole keys at these locations
-//!
-//! assert_eq!(index.retain(&|location| location > 7), 1); // a prune
-//! index.lookup(key, &mut found);
-//! assert_eq!(*found, [9]);
-//! # Ok::<(), quipu::Error>(())
-//! ```
+//! What a prune frees goes back to the allocator. Where that keeps it for the next growth, as glibc's
+//! does, the process seems no smaller from outside.
 
 use std::fmt;
 use std::sync::atomic::{AtomicIsize, Ordering::Relaxed};
@@ -49,22 +34,38 @@ use std::sync::atomic::{AtomicIsize, Ordering::Relaxed};
 use parking_lot::{RwLock, RwLockUpgradableReadGuard};
 
 use super::candidates::Candidates;
-use super::shard::{LOCATION_BITS, Shard, TAG_BITS};
+use super::place::{GROUP_SIZE, GROUPS, Place};
+use super::shard::{LOCATION_BITS, Shard};
 use crate::error::{Error, Result};
 
 /// The greatest location that the index holds.
 pub const MAX_LOCATION: u64 = (1 << LOCATION_BITS) - 2;
 
-const SHARD_BITS: u32 = 12;
-const GROUP_BITS: u32 = 9;
-/// Shards that share a lock: a lock for each would be a quarter of an empty index.
-const GROUP_SIZE: usize = 1 << (SHARD_BITS - GROUP_BITS);
-
 type Group = [Shard; GROUP_SIZE];
 
-/// Translated keys and the locations of their items. See the [module](self) for how it is made.
+/// Translated keys and the locations of their items.
 ///
-/// Every call takes `&self`, from any thread.
+/// Takes 9 to 11 bytes of memory a key, and 100 KiB when empty. It grows in small steps, gives memory
+/// back when keys are pruned, and finds keys that conflict in the order in which they were inserted. Every
+/// call takes `&self`, from any thread; lookups wait some tens of nanoseconds at most for an insert.
+///
+/// ```
+/// use quipu::index::{Candidates, EightCap, KeyIndex, Translator};
+///
+/// let index = KeyIndex::new();
+/// let key = EightCap.translate(b"some key");
+/// index.insert(key, 7, &|_location| false)?; // nothing is dead yet
+/// index.insert(key, 9, &|_location| false)?; // the same short form: a conflict
+///
+/// let mut found = Candidates::new();
+/// index.lookup(key, &mut found);
+/// assert_eq!(*found, [7, 9]); // the caller compares the whole keys at these locations
+///
+/// assert_eq!(index.retain(&|location| location > 7), 1); // a prune
+/// index.lookup(key, &mut found);
+/// assert_eq!(*found, [9]);
+/// # Ok::<(), quipu::Error>(())
+/// ```
 pub struct KeyIndex {
     groups: Box<[RwLock<Group>]>,
     len: AtomicIsize,
@@ -72,31 +73,10 @@ pub struct KeyIndex {
     bytes: AtomicIsize,
 }
 
-/// Where a key belongs.
-#[derive(Clone, Copy)]
-struct Place {
-    group: usize,
-    shard: usize,
-    tag: u64,
-}
-
-impl Place {
-    #[inline]
-    fn of(key: u64) -> Self {
-        let mixed = mix(key);
-        let shard = (mixed >> (64 - SHARD_BITS)) as usize;
-        Self {
-            group: shard / GROUP_SIZE,
-            shard: shard % GROUP_SIZE,
-            tag: mixed << SHARD_BITS >> (64 - TAG_BITS),
-        }
-    }
-}
-
 impl KeyIndex {
     /// An empty index. Allocates 100 KiB.
     pub fn new() -> Self {
-        let groups: Box<[_]> = (0..1 << GROUP_BITS).map(|_| RwLock::default()).collect();
+        let groups: Box<[_]> = (0..GROUPS).map(|_| RwLock::default()).collect();
         let bytes = size_of::<Self>() + size_of_val::<[_]>(&groups);
         Self {
             groups,
@@ -253,15 +233,6 @@ fn add(counter: &AtomicIsize, change: isize) {
     }
 }
 
-/// Spreads the keys over all 64 bits, each to one of its own: two keys that differ still differ, so
-/// a short form of few bits has no conflicts but those of its own.
-#[inline]
-fn mix(key: u64) -> u64 {
-    let key = (key ^ key >> 32).wrapping_mul(0x9E6C_63D0_876A_9A47);
-    let key = (key ^ key >> 29).wrapping_mul(0xD1B5_4A32_D192_ED03);
-    key ^ key >> 32
-}
-
 impl Default for KeyIndex {
     fn default() -> Self {
         Self::new()
@@ -275,5 +246,128 @@ impl fmt::Debug for KeyIndex {
             .field("conflicts", &self.conflicts())
             .field("memory", &self.memory())
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{
+        AtomicBool,
+        Ordering::{Acquire, Release},
+    };
+
+    use super::*;
+
+    fn filled(count: u64) -> KeyIndex {
+        let index = KeyIndex::new();
+        for key in 0..count {
+            index.insert(key, key * 3, &|_| false).unwrap();
+        }
+        index
+    }
+
+    fn found(index: &KeyIndex, key: u64) -> Vec<u64> {
+        let mut out = Candidates::new();
+        index.lookup(key, &mut out);
+        out.to_vec()
+    }
+
+    #[test]
+    fn finds_every_key_while_it_grows() {
+        let index = filled(100_000);
+        assert_eq!(index.len(), 100_000);
+        for key in 0..100_000 {
+            assert!(found(&index, key).contains(&(key * 3)), "{key}");
+        }
+        assert!(found(&index, u64::MAX).is_empty());
+        assert_eq!(index.conflicts(), 0);
+    }
+
+    #[test]
+    fn ten_thousand_keys_in_one_conflict() {
+        let index = KeyIndex::new();
+        for location in 0..10_000 {
+            index.insert(5, location, &|_| false).unwrap();
+            index
+                .insert(1_000 + location, location, &|_| false)
+                .unwrap();
+        }
+        assert!(found(&index, 5).into_iter().eq(0..10_000));
+        assert_eq!(index.conflicts(), 9_999);
+        assert!(index.remove(5, 4_000));
+        assert_eq!(index.conflicts(), 9_998);
+        assert_eq!(index.retain(&|location| location >= 5_000), 9_999);
+        assert!(found(&index, 5).into_iter().eq(5_000..10_000));
+        assert_eq!(index.conflicts(), 4_999);
+    }
+
+    #[test]
+    fn removed_keys_give_their_memory_back() {
+        let empty = KeyIndex::new().memory();
+        let index = filled(50_000);
+        let full = index.memory() - empty;
+        assert_eq!(index.retain(&|location| location >= 75_000), 25_000);
+        assert_eq!(index.len(), 25_000);
+        assert!(index.memory() - empty < full * 6 / 10);
+        (25_000..50_000).for_each(|key| assert!(index.remove(key, key * 3)));
+        assert_eq!((index.len(), index.memory()), (0, empty));
+    }
+
+    #[test]
+    fn shard_by_shard_is_all_of_them() {
+        let index = filled(10_000);
+        let keep = |location: u64| location.is_multiple_of(2);
+        let removed: usize = (0..index.shards() + 5)
+            .map(|shard| index.retain_shard(shard, &keep))
+            .sum();
+        assert_eq!((removed, index.len()), (5_000, 5_000));
+        assert_eq!(index.retain(&keep), 0);
+    }
+
+    #[test]
+    fn locations_up_to_the_greatest() {
+        let index = KeyIndex::new();
+        index.insert(1, MAX_LOCATION, &|_| false).unwrap();
+        assert_eq!(found(&index, 1), [MAX_LOCATION]);
+        let full = index.insert(1, MAX_LOCATION + 1, &|_| false);
+        assert!(matches!(full, Err(Error::IndexFull { max }) if max == (1 << 36) - 1));
+        assert!(!index.remove(1, 0) && !index.remove(2, MAX_LOCATION));
+    }
+
+    #[test]
+    fn the_dead_make_way_for_the_living() {
+        let index = KeyIndex::new();
+        for location in 0..10 {
+            index.insert(7, location, &|_| false).unwrap();
+        }
+        assert_eq!(index.insert(7, 10, &|location| location < 8).unwrap(), 8);
+        assert_eq!(found(&index, 7), [8, 9, 10]);
+        assert_eq!((index.len(), index.conflicts()), (3, 2));
+    }
+
+    /// Readers find every even key whose insert has returned, while shards grow, and shrink as the
+    /// odd ones are pruned.
+    #[test]
+    fn readers_beside_the_writer() {
+        let (index, written, done) = (KeyIndex::new(), AtomicIsize::new(0), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut any = 1_u64;
+                while !done.load(Relaxed) {
+                    any = any.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(7) | 1;
+                    let evens = written.load(Acquire) as u64 / 2;
+                    let key = any.checked_rem(evens).unwrap_or(0) * 2;
+                    assert!(evens == 0 || found(&index, key).contains(&key), "{key}");
+                }
+            });
+            for key in 0..200_000 {
+                index.insert(key, key, &|_| false).unwrap();
+                written.store(key as isize + 1, Release);
+                if key % 20_000 == 0 {
+                    index.retain(&|location| location.is_multiple_of(2));
+                }
+            }
+            done.store(true, Relaxed);
+        });
     }
 }

@@ -267,3 +267,104 @@ fn unowned() -> Leaf {
     };
     (0..1 << LEAF_BITS).map(extent).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_location_leads_back() {
+        let locations = Locations::new();
+        let places = [
+            (0, 0),
+            (0, 1),
+            (0, 1023),
+            (0, 1024),
+            (u64::MAX, 0),
+            (u64::MAX, u64::MAX),
+            (7, 5_000_000_000),
+        ];
+        for (section, position) in places {
+            let location = locations.locate(section, position).unwrap();
+            assert_eq!(locations.resolve(location), Some((section, position)));
+            assert_eq!(locations.locate(section, position).unwrap(), location);
+        }
+        assert_eq!(locations.resolve(0), Some((0, 0)));
+        assert_eq!(locations.resolve(100 << OFFSET_BITS), None);
+        assert_eq!(locations.resolve(u64::MAX), None);
+    }
+
+    #[test]
+    fn released_is_dead_and_used_again_after_a_reclaim() {
+        let locations = Locations::new();
+        let kept = locations.locate(2, 0).unwrap();
+        let old = [2048, 1024, 0].map(|position| locations.locate(1, position).unwrap());
+        locations.release(1);
+        assert!(old.iter().all(|l| locations.resolve(*l).is_none()));
+        let other = locations.locate(1, 0).unwrap();
+        assert!(!old.contains(&other), "not before the index was purged");
+        locations.reclaim();
+        assert!(old.contains(&locations.locate(3, 0).unwrap()));
+        assert_eq!(locations.resolve(kept), Some((2, 0)));
+    }
+
+    #[test]
+    fn what_was_released_behind_the_mark_stays_dead() {
+        let locations = Locations::with_limit(2);
+        locations.locate(1, 0).unwrap();
+        locations.locate(2, 0).unwrap();
+        locations.release(1);
+        let mark = locations.released();
+        locations.release(2);
+        locations.reclaim_to(mark);
+        locations.reclaim_to(mark); // changes nothing
+        locations.locate(3, 0).unwrap();
+        assert!(locations.locate(4, 0).is_err());
+        locations.reclaim_to(locations.released());
+        locations.locate(4, 0).unwrap();
+    }
+
+    #[test]
+    fn full_is_an_error() {
+        let locations = Locations::with_limit(2);
+        locations.locate(1, 1023).unwrap();
+        locations.locate(1, 1024).unwrap();
+        let full = locations.locate(2, 0);
+        assert!(matches!(full, Err(Error::IndexFull { max: 2048 })));
+        locations.locate(1, 5).unwrap(); // what is there goes on
+    }
+
+    #[test]
+    fn small_for_many_sections_and_for_one_large() {
+        let many = Locations::new();
+        (0..100_000).for_each(|section| _ = many.locate(section, 0).unwrap());
+        assert!(many.memory() < 100_000 * 64);
+        let large = Locations::new();
+        (0..10_000_000).for_each(|position| _ = large.locate(1, position).unwrap());
+        assert!(large.memory() < 1_000_000);
+        assert_eq!(large.resolve(9_999_999), Some((1, 9_999_999)));
+    }
+
+    #[test]
+    fn readers_never_see_a_mixed_owner() {
+        let locations = Locations::with_limit(1);
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                let mut seen = 0;
+                while seen < 100_000 {
+                    if let Some((section, position)) = locations.resolve(5) {
+                        assert_eq!(section << OFFSET_BITS | 5, position);
+                        seen += 1;
+                    }
+                }
+            });
+            let mut section = 0;
+            while !reader.is_finished() {
+                section += 1;
+                locations.locate(section, section << OFFSET_BITS).unwrap();
+                locations.release(section);
+                locations.reclaim();
+            }
+        });
+    }
+}

@@ -11,8 +11,10 @@ mod candidates;
 mod key_index;
 #[allow(dead_code)]
 mod locations;
+mod place;
 #[allow(dead_code)]
 mod positions;
+mod resize;
 #[allow(dead_code)]
 mod runs;
 mod shard;

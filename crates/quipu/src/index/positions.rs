@@ -139,7 +139,7 @@ impl Positions {
             let wanted = end
                 .checked_sub(first)
                 .map_or(0, |last| last.saturating_add(1));
-            let wanted = wanted.min(segment.len).max(skipped);
+            let wanted = wanted.min(segment.len);
             (skipped..wanted).map(move |ahead| (first + ahead, position + ahead))
         })
     }
@@ -154,4 +154,98 @@ impl Positions {
 fn cut(first: u64, len: &mut u64, position: u64) -> bool {
     *len = (*len).min(position.saturating_sub(first));
     *len > 0
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn filled(indices: &[u64]) -> Positions {
+        let mut positions = Positions::new();
+        for (position, index) in indices.iter().enumerate() {
+            positions.insert(*index, position as u64);
+        }
+        positions
+    }
+
+    fn all(positions: &Positions, index: u64) -> Vec<u64> {
+        let mut out = Vec::new();
+        positions.all(index, &mut out);
+        out
+    }
+
+    #[test]
+    fn the_picture_of_the_documentation() {
+        let positions = filled(&[7, 8, 9, 9, 9, 12, 13]);
+        assert_eq!((positions.segments.len(), positions.more.len()), (2, 1));
+        assert_eq!(all(&positions, 9), [2, 3, 4]);
+        assert_eq!(positions.first(13), Some(6));
+        assert_eq!(positions.first(10), None);
+    }
+
+    #[test]
+    fn filled_in_order_it_takes_one_segment() {
+        let mut positions = Positions::new();
+        let first = u64::MAX - 99_999;
+        (0..100_000).for_each(|n| positions.insert(first + n, n));
+        assert!(positions.memory() < 200);
+        assert_eq!(positions.first(u64::MAX), Some(99_999));
+        assert_eq!(positions.first(first - 1), None);
+        assert_eq!(positions.iter().next_back(), Some((u64::MAX, 99_999)));
+    }
+
+    #[test]
+    fn both_ends_of_u64() {
+        let mut positions = Positions::new();
+        positions.insert(u64::MAX, 3);
+        positions.insert(0, 4);
+        positions.insert(u64::MAX, u64::MAX);
+        assert_eq!(all(&positions, u64::MAX), [3, u64::MAX]);
+        assert_eq!(positions.iter().count(), 3);
+        positions.remove_from(0);
+        assert!(positions.is_empty() && positions.iter().next().is_none());
+    }
+
+    #[test]
+    #[allow(clippy::reversed_empty_ranges)]
+    fn a_reversed_range_is_empty() {
+        let positions = filled(&[1, 2, 3, 5]);
+        assert_eq!(positions.range(5..=1).count(), 0);
+        assert_eq!(positions.range(3..=2).count(), 0);
+        assert_eq!(positions.range(4..=4).count(), 0);
+    }
+
+    proptest! {
+        /// Against the plain list of indices; `skip` leaves positions out, as damage does.
+        #[test]
+        fn does_what_a_list_does(
+            indices in prop::collection::vec(prop_oneof![0..12_u64, 0..200_u64], 0..80),
+            skip in 0..20_u64,
+            cut in 0..100_u64,
+            (start, end) in (0..14_u64, 0..14_u64),
+        ) {
+            let mut positions = Positions::new();
+            let mut model = Vec::new();
+            for (position, index) in (0..).zip(indices).filter(|(p, _)| p % 20 != skip) {
+                positions.insert(index, position);
+                model.push((index, position));
+            }
+            prop_assert_eq!(positions.len(), model.len() as u64);
+            positions.remove_from(cut);
+            model.retain(|(_, position)| *position < cut);
+            model.sort();
+            prop_assert_eq!(positions.len(), model.len() as u64);
+            prop_assert!(positions.iter().eq(model.iter().copied()));
+            prop_assert!(positions.iter().rev().eq(model.iter().rev().copied()));
+            let within = model.iter().copied().filter(|(i, _)| (start..=end).contains(i));
+            prop_assert!(positions.range(start..=end).eq(within));
+            for index in 0..14 {
+                let at: Vec<u64> = model.iter().filter(|(i, _)| *i == index).map(|(_, p)| *p).collect();
+                prop_assert_eq!(positions.first(index), at.first().copied());
+                prop_assert_eq!(all(&positions, index), at);
+            }
+        }
+    }
 }

@@ -212,3 +212,161 @@ fn total(runs: &BTreeMap<u64, u64>) -> u128 {
         .map(|(first, last)| size(&(*first..=*last)))
         .sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn runs(ranges: &[RangeInclusive<u64>]) -> Runs {
+        let mut runs = Runs::new();
+        for index in ranges.iter().cloned().flatten() {
+            runs.insert(index);
+        }
+        runs
+    }
+
+    fn ranges(runs: &Runs) -> Vec<RangeInclusive<u64>> {
+        runs.ranges().collect()
+    }
+
+    #[test]
+    fn gaps_as_the_documentation_works_them() {
+        let runs = runs(&[1..=10, 21..=30]);
+        assert_eq!(runs.next_gap(5), (Some(10), Some(21)));
+        assert_eq!(runs.next_gap(11), (None, Some(21)));
+        assert_eq!(runs.next_gap(25), (Some(30), None));
+        assert_eq!(runs.next_gap(40), (None, None));
+        assert_eq!(runs.missing_items(5, 3), [11, 12, 13]);
+        assert_eq!(runs.missing_items(25, 9), []);
+        assert_eq!(runs.missing_items(0, 0), []);
+        assert_eq!(runs.missing_items(5, usize::MAX).len(), 10);
+    }
+
+    #[test]
+    fn missing_in_several_gaps() {
+        let runs = runs(&[1..=2, 5..=6, 10..=10]);
+        assert_eq!(runs.missing_items(0, 5), [0, 3, 4, 7, 8]);
+        assert_eq!(runs.missing_items(3, 3), [3, 4, 7]);
+        assert_eq!(runs.missing_items(7, 10), [7, 8, 9]);
+        assert_eq!(runs.missing_items(11, 5), []);
+    }
+
+    #[test]
+    fn both_ends_of_u64() {
+        let mut runs = runs(&[0..=0, u64::MAX..=u64::MAX]);
+        assert_eq!(ranges(&runs), [0..=0, u64::MAX..=u64::MAX]);
+        assert_eq!(runs.next_gap(u64::MAX), (Some(u64::MAX), None));
+        assert_eq!(runs.next_gap(0), (Some(0), Some(u64::MAX)));
+        assert_eq!(runs.missing_items(0, 2), [1, 2]);
+        assert_eq!(
+            runs.missing_items(u64::MAX - 2, 9),
+            [u64::MAX - 2, u64::MAX - 1]
+        );
+        assert!(!runs.insert(0) && !runs.insert(u64::MAX));
+        assert_eq!(runs.remove_below(u64::MAX), 1);
+        assert!(runs.remove(u64::MAX) && !runs.remove(u64::MAX));
+        assert_eq!((runs.first(), runs.last(), runs.count()), (None, None, 0));
+    }
+
+    #[test]
+    fn all_of_u64() {
+        let mut runs = Runs::new();
+        runs.runs.insert(0, u64::MAX);
+        runs.count = 1 << 64;
+        assert_eq!(runs.missing_items(0, 5), []);
+        assert_eq!(runs.remove_above(u64::MAX), 0);
+        assert!(runs.remove(7) && runs.insert(7));
+        assert_eq!(runs.remove_above(99), (1 << 64) - 100);
+        assert_eq!(runs.remove_below(90), 90);
+        assert_eq!(ranges(&runs), [90..=99]);
+    }
+
+    #[test]
+    fn a_huge_max_allocates_what_it_returns() {
+        let runs = runs(&[0..=0, 4..=4]);
+        assert_eq!(runs.missing_items(0, usize::MAX).capacity(), 3);
+        assert_eq!(runs.missing_items(5, usize::MAX).capacity(), 0);
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Insert(u64),
+        Remove(u64),
+        Below(u64),
+        Above(u64),
+    }
+
+    /// Near both ends of u64, so that runs form, join and split there.
+    fn index() -> impl Strategy<Value = u64> {
+        prop_oneof![0..24_u64, (0..24_u64).prop_map(|n| u64::MAX - n)]
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            12 => index().prop_map(Step::Insert),
+            4 => index().prop_map(Step::Remove),
+            1 => index().prop_map(Step::Below),
+            1 => index().prop_map(Step::Above),
+        ]
+    }
+
+    fn apply(step: Step, runs: &mut Runs, model: &mut BTreeSet<u64>) {
+        let before = model.len();
+        match step {
+            Step::Insert(i) => assert_eq!(runs.insert(i), model.insert(i)),
+            Step::Remove(i) => assert_eq!(runs.remove(i), model.remove(&i)),
+            Step::Below(min) => {
+                model.retain(|i| *i >= min);
+                assert_eq!(runs.remove_below(min), (before - model.len()) as u128);
+            }
+            Step::Above(max) => {
+                model.retain(|i| *i <= max);
+                assert_eq!(runs.remove_above(max), (before - model.len()) as u128);
+            }
+        }
+    }
+
+    /// The questions about one index, answered from the set.
+    fn check_at(runs: &Runs, model: &BTreeSet<u64>, index: u64) {
+        assert_eq!(runs.contains(index), model.contains(&index));
+        let end = (index..=u64::MAX).take_while(|i| model.contains(i)).last();
+        let after = model.range(index..).filter(|i| {
+            **i != index && !model.contains(&(**i - 1)) // a run begins
+        });
+        assert_eq!(
+            runs.next_gap(index),
+            (end, after.copied().next()),
+            "at {index}"
+        );
+        let last = model.last().copied().unwrap_or(0);
+        let missing = (index..last).filter(|i| !model.contains(i)).take(7);
+        assert_eq!(runs.missing_items(index, 7), missing.collect::<Vec<_>>());
+        let from = runs.ranges_from(index).next();
+        let held = model.range(index..).next().copied();
+        assert_eq!(from.as_ref().map(|run| index.max(*run.start())), held);
+    }
+
+    proptest! {
+        #[test]
+        fn does_what_a_set_does(steps in prop::collection::vec(step(), 0..120)) {
+            let (mut runs, mut model) = (Runs::new(), BTreeSet::new());
+            for step in steps {
+                apply(step, &mut runs, &mut model);
+            }
+            prop_assert_eq!(runs.count(), model.len() as u128);
+            prop_assert_eq!(runs.first(), model.first().copied());
+            prop_assert_eq!(runs.last(), model.last().copied());
+            prop_assert!(runs.ranges().flatten().eq(model.iter().copied()));
+            let apart = ranges(&runs).windows(2).all(|w| w[0].end() + 1 < *w[1].start());
+            prop_assert!(apart, "runs that touch are one");
+            for n in 0..26 {
+                check_at(&runs, &model, n);
+                check_at(&runs, &model, u64::MAX - n);
+            }
+        }
+    }
+}

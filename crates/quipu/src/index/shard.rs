@@ -24,21 +24,19 @@ pub(super) const LOCATION_BITS: u32 = 36;
 /// Bits of a slot that hold the tag.
 pub(super) const TAG_BITS: u32 = 28;
 
-const LOCATION_MASK: u64 = (1 << LOCATION_BITS) - 1;
-const EMPTY: u64 = u64::MAX;
+pub(super) const LOCATION_MASK: u64 = (1 << LOCATION_BITS) - 1;
+pub(super) const EMPTY: u64 = u64::MAX;
 /// Slots that a search compares one by one before it goes on in doubling steps.
 const NEAR: usize = 16;
 /// How many slots of its tag an insert asks about, so that keys in one conflict do not make inserts
 /// quadratic. Those stored first are dead first, so the dead ones are found all the same.
 const DEAD_CHECKS: usize = 64;
-/// Slots that a growth step adds at least.
-const STEP_MIN: u32 = 4;
 /// A shard holds no more: its lengths are `u32`, and one growth step has to fit.
 const LEN_MAX: u32 = u32::MAX / 4 * 3;
 
 /// What an insert came to.
 pub(super) struct Inserted {
-    /// Whether the location is in now. If not the shard is to be replaced by [`Shard::grown`].
+    /// Whether the location is in now. If not, the shard is to be replaced by [`Shard::grown`].
     pub(super) stored: bool,
     /// Dead slots removed.
     pub(super) removed: usize,
@@ -49,10 +47,10 @@ pub(super) struct Inserted {
 /// The slots of the keys whose mix begins with the same bits.
 #[derive(Default)]
 pub(super) struct Shard {
-    slots: Box<[u64]>,
+    pub(super) slots: Box<[u64]>,
     /// How many homes there are; the slots behind are room.
-    capacity: u32,
-    len: u32,
+    pub(super) capacity: u32,
+    pub(super) len: u32,
 }
 
 impl Shard {
@@ -155,77 +153,8 @@ impl Shard {
         (true, (low..high).contains(&self.at(start)))
     }
 
-    /// Whether so much is empty that [`Shard::fitted`] gives memory back.
-    pub(super) fn is_sparse(&self) -> bool {
-        self.capacity > 2 * self.len.max(STEP_MIN)
-    }
-
-    /// A copy with about an eighth more capacity, or, when only the end is crowded, with more room.
-    pub(super) fn grown(&self) -> Self {
-        if self.len < max_len(self.capacity) {
-            let tail = self.slots.iter().rev();
-            let crowded = tail.take_while(|slot| **slot != EMPTY).count();
-            let room = room(self.capacity).max(crowded / 8);
-            return Self::filled(self.entries(), self.len, self.capacity, room);
-        }
-        let step = (self.capacity / 8).max(STEP_MIN);
-        let capacity = self.capacity.saturating_add(step);
-        Self::filled(self.entries(), self.len, capacity, room(capacity))
-    }
-
-    /// A copy with the capacity that its number of slots needs.
-    pub(super) fn fitted(&self) -> Self {
-        Self::fitting(self.entries(), self.len)
-    }
-
-    /// A copy of the slots that `keep` wants, none when it wants all of them.
-    pub(super) fn retained(&self, keep: &dyn Fn(u64) -> bool) -> Option<Self> {
-        let mut kept = Vec::with_capacity(self.len());
-        kept.extend(self.entries().filter(|slot| keep(slot & LOCATION_MASK)));
-        let len = kept.len() as u32; // no more than self.len
-        if len == self.len {
-            return None;
-        }
-        Some(Self::fitting(kept.iter().copied(), len))
-    }
-
-    fn fitting(entries: impl Iterator<Item = u64> + Clone, len: u32) -> Self {
-        if len == 0 {
-            return Self::default();
-        }
-        let capacity = len.saturating_add(len / 4).max(STEP_MIN);
-        Self::filled(entries, len, capacity, room(capacity))
-    }
-
-    /// Places sorted entries in a new array, with `room` empty slots behind the last.
-    fn filled(
-        entries: impl Iterator<Item = u64> + Clone,
-        len: u32,
-        capacity: u32,
-        room: usize,
-    ) -> Self {
-        let place = |next: usize, slot: u64| next.max(home(slot, capacity));
-        let end = entries
-            .clone()
-            .fold(0, |next, slot| place(next, slot) + 1)
-            .max(capacity as usize);
-        let mut slots = vec![EMPTY; end + room].into_boxed_slice();
-        let mut next = 0;
-        for slot in entries {
-            let at = place(next, slot);
-            if let Some(target) = slots.get_mut(at) {
-                *target = slot;
-            }
-            next = at + 1;
-        }
-        Self {
-            slots,
-            capacity,
-            len,
-        }
-    }
-
-    fn entries(&self) -> impl Iterator<Item = u64> + Clone + '_ {
+    /// The slots that are not empty.
+    pub(super) fn entries(&self) -> impl Iterator<Item = u64> + Clone + '_ {
         self.slots.iter().copied().filter(|slot| *slot != EMPTY)
     }
 
@@ -289,19 +218,15 @@ fn bounds(tag: u64) -> (u64, u64) {
     (low, low | LOCATION_MASK)
 }
 
+/// The home of a slot's tag.
 #[inline]
-fn home(slot: u64, capacity: u32) -> usize {
+pub(super) fn home(slot: u64, capacity: u32) -> usize {
     (((slot >> LOCATION_BITS) * u64::from(capacity)) >> TAG_BITS) as usize
 }
 
 /// How many slots a capacity takes before it grows: 7 of 8.
-fn max_len(capacity: u32) -> u32 {
+pub(super) fn max_len(capacity: u32) -> u32 {
     (capacity - capacity / 8).min(LEN_MAX)
-}
-
-/// Empty slots behind the last one of a new array.
-fn room(capacity: u32) -> usize {
-    2 + (capacity as usize / 32).min(14)
 }
 
 fn conflicts(mut entries: impl Iterator<Item = u64>) -> usize {
@@ -309,7 +234,128 @@ fn conflicts(mut entries: impl Iterator<Item = u64>) -> usize {
         Some(slot) => slot >> LOCATION_BITS,
         None => return 0,
     };
-    entries
-        .filter(|slot| tag == std::mem::replace(&mut tag, slot >> LOCATION_BITS))
-        .count()
+    let same = |slot: &u64| {
+        let next = slot >> LOCATION_BITS;
+        std::mem::replace(&mut tag, next) == next
+    };
+    entries.filter(same).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn nothing_dead(_: u64) -> bool {
+        false
+    }
+
+    fn insert(shard: &mut Shard, tag: u64, location: u64) {
+        while !shard.insert(tag, location, &nothing_dead).stored {
+            *shard = shard.grown();
+        }
+    }
+
+    fn found(shard: &Shard, tag: u64) -> Vec<u64> {
+        let mut out = Candidates::new();
+        shard.lookup(tag, &mut out);
+        out.to_vec()
+    }
+
+    /// What the head of this module says about the array.
+    fn check_invariants(shard: &Shard) {
+        let mut last = 0;
+        for at in 0..shard.slots.len() {
+            let slot = shard.at(at);
+            if slot != EMPTY {
+                assert!(last >> LOCATION_BITS <= slot >> LOCATION_BITS, "sorted");
+                let home = shard.home(slot);
+                assert!(home <= at, "at home or behind it");
+                assert!((home..at).all(|i| shard.at(i) != EMPTY), "no gap");
+                last = slot;
+            }
+        }
+        assert_eq!(shard.entries().count(), shard.len());
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Insert(u64),
+        Remove(u64),
+        Prune(u64),
+    }
+
+    /// Tags at both ends and few others, so that they conflict and crowd the end of the array.
+    fn tag() -> impl Strategy<Value = u64> {
+        const END: u64 = (1 << TAG_BITS) - 1;
+        prop_oneof![0..3_u64, END - 3..=END, 0..=END, Just(END / 2)]
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            20 => tag().prop_map(Step::Insert),
+            6 => any::<u64>().prop_map(Step::Remove),
+            1 => (0..100_u64).prop_map(Step::Prune),
+        ]
+    }
+
+    proptest! {
+        /// Against a plain list of (tag, location) in the order of inserts.
+        #[test]
+        fn does_what_a_list_does(steps in prop::collection::vec(step(), 0..600)) {
+            let (mut shard, mut model, mut next) = (Shard::default(), Vec::new(), 0_u64);
+            for step in steps {
+                match step {
+                    Step::Insert(tag) => {
+                        insert(&mut shard, tag, next);
+                        model.push((tag, next));
+                        next += 1;
+                    }
+                    Step::Remove(nth) if !model.is_empty() => {
+                        let (tag, location) = model.remove(nth as usize % model.len());
+                        prop_assert!(shard.remove(tag, location).0);
+                        prop_assert!(!shard.remove(tag, location).0);
+                    }
+                    Step::Remove(_) => {}
+                    Step::Prune(share) => {
+                        let min = next * share / 100;
+                        model.retain(|(_, location)| *location >= min);
+                        shard = shard.retained(&|l| l >= min).unwrap_or(shard);
+                    }
+                }
+            }
+            check_invariants(&shard);
+            for (tag, _) in &model {
+                let same = model.iter().filter(|(t, _)| t == tag);
+                let expected: Vec<u64> = same.map(|(_, location)| *location).collect();
+                prop_assert_eq!(found(&shard, *tag), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn the_extreme_slots_are_told_from_an_empty_one() {
+        let mut shard = Shard::default();
+        let (tag, location) = ((1 << TAG_BITS) - 1, LOCATION_MASK - 1);
+        assert_eq!(found(&shard, tag), []);
+        insert(&mut shard, tag, location);
+        insert(&mut shard, 0, 0);
+        assert_eq!(found(&shard, tag), [location]);
+        assert_eq!(found(&shard, 0), [0]);
+        assert_eq!(found(&shard, 1), []);
+    }
+
+    #[test]
+    fn an_insert_removes_the_dead_of_its_tag_only() {
+        let mut shard = Shard::default();
+        for location in 0..10 {
+            insert(&mut shard, location % 2, location);
+        }
+        let inserted = shard.insert(1, 10, &|location| location < 6);
+        assert_eq!((inserted.removed, inserted.conflicts), (3, -2));
+        assert_eq!(found(&shard, 1), [7, 9, 10]);
+        assert_eq!(found(&shard, 0), [0, 2, 4, 6, 8]);
+        check_invariants(&shard);
+    }
 }

@@ -5,14 +5,6 @@
 //! [`FourCap`], [`EightCap`] and [`Cap`] take the first bytes of the key, which is right for keys that
 //! are hashes already. [`Hashed`] hashes the key first, under a seed that nobody else knows: without
 //! the seed nobody can make keys that conflict on purpose.
-//!
-//! ```
-//! use quipu::index::{FourCap, Translator};
-//!
-//! assert_eq!(FourCap.translate(b"keys1"), FourCap.translate(b"keys2")); // a conflict
-//! assert_ne!(FourCap.translate(b"key-1"), FourCap.translate(b"hey-1"));
-//! assert_eq!(FourCap.translate(b"ab"), 0x6162_0000); // zero-filled when the key is shorter
-//! ```
 
 use std::fmt;
 
@@ -24,6 +16,14 @@ use crate::error::{Error, Result};
 pub const SEED_SIZE: usize = 16;
 
 /// Makes the short form of a key.
+///
+/// ```
+/// use quipu::index::{FourCap, Translator};
+///
+/// assert_eq!(FourCap.translate(b"keys1"), FourCap.translate(b"keys2")); // a conflict
+/// assert_ne!(FourCap.translate(b"key-1"), FourCap.translate(b"hey-1"));
+/// assert_eq!(FourCap.translate(b"ab"), 0x6162_0000); // zero-filled when the key is shorter
+/// ```
 pub trait Translator {
     /// The short form of `key`; equal keys have equal ones. Takes nanoseconds.
     fn translate(&self, key: &[u8]) -> u64;

@@ -1,0 +1,146 @@
+//! Other sizes of a shard: every change of size is a new array that one sweep fills, so that the old
+//! one goes on being read meanwhile.
+//!
+//! A shard grows by an eighth when 7 of 8 homes' worth of slots is taken, and is made anew with 4 of 5
+//! taken when a prune removed slots.
+
+use super::shard::{EMPTY, LOCATION_MASK, Shard, home, max_len};
+
+/// Slots that a growth step adds at least.
+const STEP_MIN: u32 = 4;
+impl Shard {
+    /// Whether so much is empty that [`Shard::fitted`] gives memory back.
+    pub(super) fn is_sparse(&self) -> bool {
+        let needed = if self.len == 0 {
+            0
+        } else {
+            self.len.max(STEP_MIN)
+        };
+        self.capacity > 2 * needed
+    }
+
+    /// A copy with about an eighth more capacity, or, when only the end is crowded, with more room.
+    pub(super) fn grown(&self) -> Self {
+        if self.len < max_len(self.capacity) {
+            let tail = self.slots.iter().rev();
+            let crowded = tail.take_while(|slot| **slot != EMPTY).count();
+            let room = room(self.capacity).max(crowded / 8);
+            return Self::filled(self.entries(), self.len, self.capacity, room);
+        }
+        let step = (self.capacity / 8).max(STEP_MIN);
+        let capacity = self.capacity.saturating_add(step);
+        Self::filled(self.entries(), self.len, capacity, room(capacity))
+    }
+
+    /// A copy with the capacity that its number of slots needs.
+    pub(super) fn fitted(&self) -> Self {
+        Self::fitting(self.entries(), self.len)
+    }
+
+    /// A copy of the slots that `keep` wants, none when it wants all of them.
+    pub(super) fn retained(&self, keep: &dyn Fn(u64) -> bool) -> Option<Self> {
+        let mut kept = Vec::with_capacity(self.len());
+        kept.extend(self.entries().filter(|slot| keep(slot & LOCATION_MASK)));
+        let len = kept.len() as u32; // no more than self.len
+        if len == self.len {
+            return None;
+        }
+        Some(Self::fitting(kept.iter().copied(), len))
+    }
+
+    fn fitting(entries: impl Iterator<Item = u64> + Clone, len: u32) -> Self {
+        if len == 0 {
+            return Self::default();
+        }
+        let capacity = len.saturating_add(len / 4).max(STEP_MIN);
+        Self::filled(entries, len, capacity, room(capacity))
+    }
+
+    /// Places sorted entries in a new array, with `room` empty slots behind the last.
+    fn filled(
+        entries: impl Iterator<Item = u64> + Clone,
+        len: u32,
+        capacity: u32,
+        room: usize,
+    ) -> Self {
+        let place = |next: usize, slot: u64| next.max(home(slot, capacity));
+        let end = entries
+            .clone()
+            .fold(0, |next, slot| place(next, slot) + 1)
+            .max(capacity as usize);
+        let mut slots = vec![EMPTY; end + room].into_boxed_slice();
+        let mut next = 0;
+        for slot in entries {
+            let at = place(next, slot);
+            if let Some(target) = slots.get_mut(at) {
+                *target = slot;
+            }
+            next = at + 1;
+        }
+        Self {
+            slots,
+            capacity,
+            len,
+        }
+    }
+}
+
+/// Empty slots behind the last one of a new array.
+fn room(capacity: u32) -> usize {
+    2 + (capacity as usize / 32).min(14)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::shard::TAG_BITS;
+    use super::*;
+
+    fn scattered(n: u64) -> u64 {
+        n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - TAG_BITS)
+    }
+
+    fn filled(count: u64) -> Shard {
+        let mut shard = Shard::default();
+        for n in 0..count {
+            while !shard.insert(scattered(n), n, &|_| false).stored {
+                shard = shard.grown();
+            }
+        }
+        shard
+    }
+
+    #[test]
+    fn load_stays_in_its_bounds() {
+        for count in [200, 1_000, 2_441, 2_700, 3_000, 20_000] {
+            let shard = filled(count);
+            let bytes = shard.memory() as f64 / count as f64;
+            assert!((9.0..11.5).contains(&bytes), "{bytes} at {count}");
+            assert_eq!(shard.conflicts(), 0);
+        }
+    }
+
+    #[test]
+    fn a_retained_shard_is_as_small_as_a_new_one() {
+        let shard = filled(3_000).retained(&|location| location >= 2_000);
+        let shard = shard.unwrap();
+        assert_eq!(shard.len(), 1_000);
+        assert!(shard.memory() <= 1_000 * 11 && !shard.is_sparse());
+        assert!(shard.retained(&|_| true).is_none());
+        let none = shard.retained(&|_| false).unwrap();
+        assert_eq!((none.len(), none.memory()), (0, 0));
+    }
+
+    #[test]
+    fn a_crowded_end_gets_more_room_not_more_homes() {
+        let mut shard = Shard::default();
+        let mut steps = 0;
+        for n in 0..10_000 {
+            while !shard.insert((1 << TAG_BITS) - 1, n, &|_| false).stored {
+                shard = shard.grown();
+                steps += 1;
+            }
+        }
+        assert!(shard.memory() < 10_000 * 8 * 3, "{}", shard.memory());
+        assert!(steps < 300, "{steps}");
+    }
+}
