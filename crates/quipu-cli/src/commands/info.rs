@@ -78,6 +78,7 @@ fn summary(archive: &Reader<KeyBytes>) -> Table {
         .add_row(["disk, other", &human(stats.disk_other)])
         .add_row(["memory, keys", &human(stats.memory_keys)])
         .add_row(["memory, sections", &human(stats.memory_sections)])
+        .add_row(["memory, runs", &human(stats.memory_runs)])
         .add_row(["memory, page cache", &human(stats.memory_page_cache)]);
     table
 }
@@ -149,7 +150,8 @@ fn as_json(archive: &Reader<KeyBytes>) -> serde_json::Value {
         "key_conflicts": stats.key_conflicts,
         "disk": {"index": stats.disk_index, "values": stats.disk_values, "other": stats.disk_other},
         "memory": {
-            "keys": stats.memory_keys, "sections": stats.memory_sections, "page_cache": stats.memory_page_cache,
+            "keys": stats.memory_keys, "sections": stats.memory_sections,
+            "runs": stats.memory_runs, "page_cache": stats.memory_page_cache,
         },
         "open_files": stats.open_files,
         "sections": archive.sections().into_iter().map(section).collect::<Vec<_>>(),

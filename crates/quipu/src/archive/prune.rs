@@ -64,7 +64,6 @@ impl Writer {
             return Ok(());
         }
         let shared = Arc::clone(&self.shared);
-        self.sweep.finish(&shared);
         self.forget_current();
         for section in sections {
             shared.sections.write().remove(&section.number);

@@ -253,10 +253,8 @@ impl<'a> Opening<'a> {
         let unfinished = std::mem::take(&mut listing.unfinished);
         let mut gone: Vec<(bool, String)> = unfinished;
         let orphan = |&&number: &&u64| {
-            let unknown = !marks
-                .sections
-                .get(&number)
-                .is_some_and(|mark| mark.records > 0);
+            let mark = marks.sections.get(&number);
+            let unknown = mark.is_none_or(|mark| mark.records == 0);
             number < floor || (unknown && !listing.index.contains(&number))
         };
         gone.extend(

@@ -60,6 +60,8 @@ pub struct Stats {
     pub memory_keys: u64,
     /// Bytes of memory of the sections: buffers, positions.
     pub memory_sections: u64,
+    /// Bytes of memory of the stored runs.
+    pub memory_runs: u64,
     /// Bytes of memory of the page cache, which other archives may share.
     pub memory_page_cache: u64,
     /// Section files that are open.
@@ -164,6 +166,7 @@ impl Shared {
             disk_other: crate::manifest::disk_len(&*self.storage),
             memory_keys: (self.keys.memory() + self.locations.memory()) as u64,
             memory_sections: sections.iter().map(|section| section.memory() as u64).sum(),
+            memory_runs: runs.memory() as u64,
             memory_page_cache: self.cache.bytes() as u64,
             open_files: self.files.open_count() as u64,
             damaged: u64::try_from(damage.indices.count()).unwrap_or(u64::MAX),

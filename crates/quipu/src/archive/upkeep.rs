@@ -102,46 +102,61 @@ impl Writer {
 /// are given out again only when no key points to them any more.
 #[derive(Debug, Default)]
 pub(super) struct Sweep {
-    next_shard: Option<usize>,
+    under_way: Option<Pass>,
+}
+
+/// One pass over all shards.
+#[derive(Clone, Copy, Debug)]
+struct Pass {
+    next_shard: usize,
+    /// What was released before it began is not pointed to when it ends.
+    released: u64,
 }
 
 impl Sweep {
-    /// To be called before sections are released: what an earlier sweep left is finished first.
-    pub(super) fn finish(&mut self, shared: &Shared) {
-        while self.next_shard.is_some() {
-            self.step(shared);
-        }
-    }
-
     /// Sections were released: their keys are to go.
     pub(super) fn start(&mut self, shared: &Shared) {
-        self.next_shard = Some(0);
-        if shared.keys.len() <= SMALL_INDEX {
-            self.finish(shared);
+        self.under_way.get_or_insert(Pass {
+            next_shard: 0,
+            released: shared.locations.released(),
+        });
+        while shared.keys.len() <= SMALL_INDEX && self.under_way.is_some() {
+            self.step(shared);
         }
     }
 
     /// Cleans a few shards, if a sweep is under way.
     #[inline]
     pub(super) fn step(&mut self, shared: &Shared) {
-        if let Some(shard) = self.next_shard {
-            self.clean(shared, shard);
+        if let Some(pass) = self.under_way {
+            self.clean(shared, pass);
         }
     }
 
-    fn clean(&mut self, shared: &Shared, shard: usize) {
-        let end = shared.keys.shards().min(shard + SHARDS_PER_PUT);
+    fn clean(&mut self, shared: &Shared, mut pass: Pass) {
+        let end = shared.keys.shards().min(pass.next_shard + SHARDS_PER_PUT);
         let is_live = |location| shared.locations.resolve(location).is_some();
-        for shard in shard..end {
+        for shard in pass.next_shard..end {
             let removed = shared.keys.retain_shard(shard, &is_live);
             shared
                 .counters
                 .pruned
                 .fetch_add(removed as u64, Ordering::Relaxed);
         }
-        self.next_shard = Some(end).filter(|&end| end < shared.keys.shards());
-        if self.next_shard.is_none() {
-            shared.locations.reclaim();
+        pass.next_shard = end;
+        self.under_way = Some(pass);
+        if end == shared.keys.shards() {
+            self.end(shared, pass.released);
         }
+    }
+
+    /// What was released while the pass was under way needs another.
+    fn end(&mut self, shared: &Shared, released: u64) {
+        shared.locations.reclaim_to(released);
+        let since = shared.locations.released();
+        self.under_way = (since != released).then_some(Pass {
+            next_shard: 0,
+            released: since,
+        });
     }
 }

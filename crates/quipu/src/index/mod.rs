@@ -9,13 +9,10 @@
 
 mod candidates;
 mod key_index;
-#[allow(dead_code)]
 mod locations;
 mod place;
-#[allow(dead_code)]
 mod positions;
 mod resize;
-#[allow(dead_code)]
 mod runs;
 mod shard;
 mod translator;
@@ -23,11 +20,8 @@ mod translator_spec;
 
 pub use candidates::Candidates;
 pub use key_index::{KeyIndex, MAX_LOCATION};
-#[allow(unused_imports)]
 pub(crate) use locations::Locations;
-#[allow(unused_imports)]
 pub(crate) use positions::Positions;
-#[allow(unused_imports)]
 pub(crate) use runs::Runs;
 pub use translator::{
     Cap, EightCap, FourCap, Hashed, OneCap, Prefix, SEED_SIZE, Translator, TwoCap,

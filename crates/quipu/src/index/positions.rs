@@ -16,6 +16,7 @@
 //! Positions are inserted in ascending order, which is the order in which items are stored.
 
 use std::collections::BTreeMap;
+#[cfg(test)]
 use std::ops::RangeInclusive;
 
 /// The positions of one section's items, by index.
@@ -36,6 +37,7 @@ struct Segment {
 
 impl Positions {
     /// No items.
+    #[cfg(test)]
     pub(crate) fn new() -> Self {
         Self::default()
     }
@@ -93,11 +95,13 @@ impl Positions {
     }
 
     /// How many items there are.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> u64 {
         self.len
     }
 
     /// Whether there are none.
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -108,11 +112,13 @@ impl Positions {
     }
 
     /// Every (index, position) in the order of indices, those of one index in the order stored.
+    #[cfg(test)]
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = (u64, u64)> + '_ {
         self.range(0..=u64::MAX)
     }
 
     /// [`Self::iter`] for the indices of a range.
+    #[cfg(test)]
     pub(crate) fn range(
         &self,
         indices: RangeInclusive<u64>,
@@ -124,6 +130,7 @@ impl Positions {
     }
 
     /// The first item of each index of a range.
+    #[cfg(test)]
     fn firsts(
         &self,
         indices: RangeInclusive<u64>,

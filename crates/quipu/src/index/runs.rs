@@ -20,6 +20,7 @@ pub(crate) struct Runs {
 
 impl Runs {
     /// Nothing is stored.
+    #[cfg(test)]
     pub(crate) fn new() -> Self {
         Self::default()
     }
@@ -107,6 +108,7 @@ impl Runs {
     }
 
     /// Whether none is.
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.runs.is_empty()
     }
@@ -174,6 +176,7 @@ impl Runs {
     }
 
     /// The stored runs, ascending.
+    #[cfg(test)]
     pub(crate) fn ranges(&self) -> impl DoubleEndedIterator<Item = RangeInclusive<u64>> + '_ {
         self.ranges_from(0)
     }
@@ -188,6 +191,7 @@ impl Runs {
     }
 
     /// How many runs there are.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.runs.len()
     }

@@ -1,5 +1,5 @@
 //! What the tests of the archive share: a place to open it again and again, keys and values.
-#![allow(dead_code)]
+#![allow(dead_code, unreachable_pub)]
 
 use std::sync::Arc;
 

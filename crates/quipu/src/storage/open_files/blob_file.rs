@@ -19,7 +19,7 @@ pub(crate) struct BlobFile {
     files: Arc<OpenFiles>,
     partition: Arc<str>,
     section: u64,
-    id: u64,
+    pub(super) id: u64,
     /// The slot that this file was last seen in; the slot's id tells whether it still is.
     place: AtomicU32,
     /// Counts creations and forgets. A file that was opened before the last of them is stale.
@@ -37,11 +37,6 @@ impl BlobFile {
             place: AtomicU32::new(0),
             era: AtomicU32::new(0),
         }
-    }
-
-    /// A number that no other file of this process has or will have.
-    pub(crate) fn id(&self) -> u64 {
-        self.id
     }
 
     /// The open file; opened if it is not.
