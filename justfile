@@ -1,0 +1,30 @@
+# What one does here; `just` lists it.
+
+default:
+    @just --list
+
+# Every test
+test:
+    cargo test --workspace --all-features
+
+# What a change must pass
+ci:
+    bash .ci/run
+
+# Formatting, lints, docs
+lint:
+    cargo fmt --check
+    cargo clippy --workspace --all-targets --all-features -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features
+
+# Archives exchanged with commonware-storage, both ways
+compat:
+    bash compat/run.sh
+
+# Memory and speed of the key index
+bench-index:
+    cargo bench -p quipu --bench index
+
+# A quick look at puts and gets
+bench-archive:
+    cargo bench -p quipu --bench archive
