@@ -1,4 +1,4 @@
-//! A node that lacks some items asks which, and fetches them from a peer, a few at a time.
+// A node that lacks some items asks which, and fetches them from a peer, a few at a time.
 
 use quipu::{Archive, Put, Reader};
 

@@ -1,4 +1,4 @@
-//! A node that keeps the last items only: append and prune in step, and the disk stays flat.
+// A node that keeps the last items only: append and prune in step, and the disk stays flat.
 
 use quipu::{Archive, Error, Options};
 

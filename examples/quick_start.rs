@@ -1,4 +1,4 @@
-//! Put, sync, read by index and by key, ask for gaps, prune.
+// Put, sync, read by index and by key, ask for gaps, prune.
 
 use quipu::Archive;
 
@@ -18,13 +18,13 @@ fn main() -> quipu::Result<()> {
         println!("{} {:02x?} {:?}", item.index, &item.key[..4], item.value);
     }
 
-    blocks.prune(21)?; // drops whole sections below 21: their files are deleted
+    blocks.prune(21)?; // deletes the files of whole sections below 21 (65,536 items each, or as set)
     blocks.close()
 }
 
 /// Stands in for a hash of the block.
 fn hash(height: u64) -> [u8; 32] {
     let mut hash = [0; 32];
-    hash[..8].copy_from_slice(&height.to_be_bytes());
+    hash[..8].copy_from_slice(&height.to_le_bytes());
     hash
 }

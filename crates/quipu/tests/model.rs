@@ -12,6 +12,8 @@ use quipu::{Archive, Compression, Error, Options, Put, Status};
 
 const SPAN: u64 = 60;
 
+type KeyValue = ([u8; 8], Vec<u8>);
+
 #[derive(Clone, Debug)]
 enum Op {
     Put(u64),
@@ -42,7 +44,7 @@ fn op() -> impl Strategy<Value = Op> {
 /// What an archive should hold: at each index its items in order.
 #[derive(Clone, Default)]
 struct Model {
-    items: BTreeMap<u64, Vec<([u8; 8], Vec<u8>)>>,
+    items: BTreeMap<u64, Vec<KeyValue>>,
     floor: u64,
     items_per_section: u64,
     puts: u64,
@@ -50,7 +52,7 @@ struct Model {
 
 impl Model {
     /// A fresh key and value; each put has its own.
-    fn next(&mut self) -> ([u8; 8], Vec<u8>) {
+    fn next(&mut self) -> KeyValue {
         self.puts += 1;
         (
             key(self.puts),

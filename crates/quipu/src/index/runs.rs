@@ -107,12 +107,6 @@ impl Runs {
         self.count
     }
 
-    /// Whether none is.
-    #[cfg(test)]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.runs.is_empty()
-    }
-
     /// The least stored index.
     pub(crate) fn first(&self) -> Option<u64> {
         self.runs.first_key_value().map(|(first, _)| *first)
@@ -188,12 +182,6 @@ impl Runs {
     ) -> impl DoubleEndedIterator<Item = RangeInclusive<u64>> + '_ {
         let first = self.run_at(index).map_or(index, |(first, _)| first);
         self.runs.range(first..).map(|(first, last)| *first..=*last)
-    }
-
-    /// How many runs there are.
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.runs.len()
     }
 
     /// Bytes of memory, about.

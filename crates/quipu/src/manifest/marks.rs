@@ -24,8 +24,8 @@ use crate::error::Result;
 use crate::format::crc32c;
 use crate::storage::{Blob, OpenMode, Storage};
 
-const MAGIC: &[u8; 8] = b"QUIPUMRK";
-const VERSION: u32 = 1;
+pub(crate) const MAGIC: &[u8; 8] = b"QUIPUMRK";
+pub(crate) const VERSION: u32 = 1;
 /// Bytes that the file may have beyond twice what is needed before it is written anew.
 const SLACK: usize = 64 * 1024;
 /// A mark names at most so many runs; a section with more names none.

@@ -18,6 +18,11 @@ use std::sync::Arc;
 
 pub(crate) use marks::{Mark, Marks, MarksLog};
 pub(crate) use record::{CompressionMap, Manifest, State};
+#[cfg(test)]
+pub(crate) use {
+    marks::{MAGIC as MARKS_MAGIC, VERSION as MARKS_VERSION},
+    record::{MAGIC, VERSION},
+};
 
 use crate::error::{Error, Result};
 use crate::storage::{OpenMode, Storage};

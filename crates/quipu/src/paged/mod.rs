@@ -28,9 +28,11 @@
 
 mod cache;
 mod encode;
+mod end;
 mod file;
 mod replay;
 mod tail;
+mod write;
 
 pub use cache::PageCache;
 pub(crate) use encode::encode_pages;

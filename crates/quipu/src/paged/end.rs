@@ -1,0 +1,141 @@
+//! Finding the end of a stream: at open, and again beside a writer in another process.
+
+use std::sync::atomic::Ordering;
+
+use super::encode::Committed;
+use super::file::{Cut, PagedFile};
+use super::tail::Tail;
+use crate::error::Result;
+use crate::format::{PageState, crc32c};
+use crate::storage::{Access, DataBlob};
+
+/// Bytes that are read at a time in search of the last valid page.
+const SCAN_BYTES: u64 = 256 << 10;
+
+/// The last valid page of a blob.
+struct LastPage {
+    number: u64,
+    bytes: Vec<u8>,
+    committed: Committed,
+}
+
+impl PagedFile {
+    /// Looks at the blob's end again: another process writes it.
+    pub(crate) fn refresh(&self) -> Result<()> {
+        let blob = self.file.get()?;
+        let known = self.len();
+        let found = self.end_of(&blob, 0, false)?.0;
+        // An end that is shorter is one that is just being written.
+        if found.end() > known {
+            self.settled.store(found.start, Ordering::Release);
+            *self.tail.write() = found;
+        }
+        Ok(())
+    }
+
+    fn find_end(&self, blob: &DataBlob, durable: u64, strict: bool) -> Result<Cut> {
+        let (tail, pages) = self.end_of(blob, durable, strict)?;
+        let len = blob.len()?;
+        let end = self.page_offset(pages)?;
+        let cut = Cut {
+            bytes: len.saturating_sub(end),
+            torn: len > end,
+        };
+        if cut.torn && self.file.files().access() == Access::Write {
+            blob.resize(end)?;
+            // Before anything is written behind the new end.
+            blob.sync()?;
+        }
+        self.settled.store(tail.start, Ordering::Release);
+        *self.tail.write() = tail;
+        Ok(cut)
+    }
+
+    /// The end of the stream and how many pages the blob keeps.
+    fn end_of(&self, blob: &DataBlob, durable: u64, strict: bool) -> Result<(Tail, u64)> {
+        let page_size = self.page_size as u64;
+        let durable_pages = durable.div_ceil(page_size);
+        let pages = blob.len()? / self.physical() as u64;
+        let whole = match strict {
+            true => self.first_torn_page(blob, durable / page_size, pages)?,
+            false => pages,
+        };
+        let last = self.last_valid_page(blob, whole)?;
+        let end = last.as_ref().map_or(0, |last| {
+            last.number * page_size + u64::from(last.committed.len)
+        });
+        let mut tail = Tail::default();
+        match last {
+            // Damage below the mark: the stream goes on behind it, with a page of its own.
+            _ if end < durable => {
+                tail.start = durable_pages.saturating_mul(page_size);
+                tail.damaged = true;
+                Ok((tail, durable_pages))
+            }
+            None => Ok((tail, 0)),
+            Some(last) => {
+                let full = usize::from(last.committed.len) == self.page_size;
+                tail.start = (last.number + u64::from(full)) * page_size;
+                if !full {
+                    tail.bytes = last.bytes;
+                    tail.committed = Some(last.committed);
+                }
+                Ok((tail, last.number + 1))
+            }
+        }
+    }
+
+    /// The end of the pages from `first` on that are full, and one more that is valid.
+    fn first_torn_page(&self, blob: &DataBlob, first: u64, pages: u64) -> Result<u64> {
+        let physical = self.physical() as u64;
+        let mut page = first;
+        while page < pages {
+            let count = (SCAN_BYTES / physical).max(1).min(pages - page);
+            let mut raw = Vec::new();
+            blob.read_into(
+                &mut raw,
+                self.page_offset(page)?,
+                (count * physical) as usize,
+            )?;
+            for raw in raw.chunks_exact(self.physical()) {
+                match PageState::of(raw) {
+                    PageState::Valid { len, .. } if usize::from(len) == self.page_size => page += 1,
+                    PageState::Valid { .. } => return Ok(page + 1),
+                    PageState::Invalid { .. } => return Ok(page),
+                }
+            }
+        }
+        Ok(pages.max(first))
+    }
+
+    /// Searches from the end on backwards, many pages at a time.
+    fn last_valid_page(&self, blob: &DataBlob, mut pages: u64) -> Result<Option<LastPage>> {
+        let physical = self.physical() as u64;
+        // Mostly it is the very last; only behind a crash there is more to read.
+        let mut at_a_time = 1;
+        while pages > 0 {
+            let first = pages.saturating_sub(at_a_time);
+            let mut raw = Vec::new();
+            blob.read_into(
+                &mut raw,
+                first * physical,
+                ((pages - first) * physical) as usize,
+            )?;
+            for (number, raw) in (first..pages).rev().zip(raw.rchunks_exact(self.physical())) {
+                if let PageState::Valid { len, slot } = PageState::of(raw) {
+                    let bytes = raw[..usize::from(len)].to_vec();
+                    let crc = crc32c(&bytes);
+                    let committed = Committed { len, crc, slot };
+                    return Ok(Some(LastPage {
+                        number,
+                        bytes,
+                        committed,
+                    }));
+                }
+            }
+            pages = first;
+            at_a_time = (SCAN_BYTES / physical).max(1);
+        }
+        Ok(None)
+    }
+}

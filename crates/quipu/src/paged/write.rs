@@ -1,0 +1,141 @@
+//! Writing what waits, and cutting a stream.
+
+use std::io::IoSlice;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+
+use super::encode::{Committed, encode_pages};
+use super::file::{MIN_CACHED_PAGE, PagedFile, next_stream};
+use super::tail::Tail;
+use crate::error::Result;
+use crate::format::{PageState, Slot, crc32c};
+use crate::storage::DataBlob;
+
+/// Never called by two at a time.
+impl PagedFile {
+    /// Writes what waits, without flushing it. Readers go on beside it.
+    pub(crate) fn write_out(&self) -> Result<()> {
+        let tail = self.tail.read();
+        if tail.waiting() == 0 {
+            return Ok(());
+        }
+        let mut out = Vec::new();
+        let committed = encode_pages(&tail.bytes, self.page_size, tail.committed, &mut out);
+        let page = tail.start / self.page_size as u64;
+        let at = self
+            .page_offset(page)?
+            .saturating_add(tail.committed_len() as u64);
+        let blob = self.file.get()?;
+        *self.unflushed.lock() = Some(Arc::clone(&blob));
+        blob.write_at(&[IoSlice::new(&out)], at)?;
+        self.cache_full_pages(page, &tail.bytes);
+        drop(tail);
+        let mut tail = self.tail.write();
+        tail.settle(self.page_size, committed);
+        self.settled.store(tail.start, Ordering::Release);
+        Ok(())
+    }
+
+    /// What was just written is likely to be read.
+    fn cache_full_pages(&self, first: u64, bytes: &[u8]) {
+        if self.page_size < MIN_CACHED_PAGE {
+            return;
+        }
+        let stream = self.stream.load(Ordering::Acquire);
+        for (page, bytes) in (first..).zip(bytes.chunks_exact(self.page_size)) {
+            self.cache
+                .insert(stream, page, Bytes::copy_from_slice(bytes));
+        }
+    }
+
+    /// Writes what waits and flushes it.
+    pub(crate) fn sync(&self) -> Result<()> {
+        self.write_out()?;
+        let unflushed = self.unflushed.lock().clone();
+        if let Some(blob) = unflushed {
+            blob.sync()?;
+            *self.unflushed.lock() = None;
+        }
+        Ok(())
+    }
+
+    /// Cuts the stream to `len` bytes; durable when it returns. In each crash in between the
+    /// stream ends at the old end, the new one, or a page between them.
+    pub(crate) fn truncate(&self, len: u64) -> Result<()> {
+        let mut tail = self.tail.write();
+        if len >= tail.end() {
+            return Ok(());
+        }
+        if len >= tail.disk_end() {
+            let kept = (len - tail.start) as usize;
+            tail.bytes.truncate(kept);
+            return Ok(());
+        }
+        drop(tail);
+        let blob = self.file.get()?;
+        let page = len / self.page_size as u64;
+        let kept = (len % self.page_size as u64) as usize;
+        let whole = page + u64::from(kept > 0);
+        blob.resize(self.page_offset(whole)?)?;
+        blob.sync()?;
+        let mut new = Tail {
+            start: page * self.page_size as u64,
+            ..Tail::default()
+        };
+        if kept > 0 {
+            (new.bytes, new.committed) = self.shorten_page(&blob, page, kept)?;
+        }
+        self.replace_tail(new);
+        Ok(())
+    }
+
+    /// A cut gives the stream a new identity in the cache.
+    fn replace_tail(&self, new: Tail) {
+        let mut tail = self.tail.write();
+        self.stream.store(next_stream(), Ordering::Release);
+        self.settled.store(new.start, Ordering::Release);
+        *tail = new;
+    }
+
+    /// Makes a page hold its first `len` bytes only. First the slot that does not speak gets the
+    /// new length, durably; then the one that speaks is erased with the bytes behind. Whatever of
+    /// the second write survives a crash, one of the two slots is whole.
+    fn shorten_page(
+        &self,
+        blob: &DataBlob,
+        page: u64,
+        len: usize,
+    ) -> Result<(Vec<u8>, Option<Committed>)> {
+        let at = self.page_offset(page)?;
+        let mut raw = vec![0; self.physical()];
+        blob.read_at(&mut raw, at)?;
+        self.check(page, &raw, len)?;
+        let slot = match PageState::of(&raw) {
+            PageState::Valid {
+                slot,
+                len: speaking,
+            } if usize::from(speaking) == len => slot,
+            PageState::Valid { slot, .. } => slot.other(),
+            PageState::Invalid { .. } => Slot::First,
+        };
+        let committed = Committed {
+            len: len as u16,
+            crc: crc32c(&raw[..len]),
+            slot,
+        };
+        slot.write(&mut raw[self.page_size..], committed.len, committed.crc);
+        blob.write_at(
+            &[IoSlice::new(&raw[self.page_size..])],
+            at + self.page_size as u64,
+        )?;
+        blob.sync()?;
+        raw[len..].fill(0);
+        slot.write(&mut raw[self.page_size..], committed.len, committed.crc);
+        blob.write_at(&[IoSlice::new(&raw[len..])], at + len as u64)?;
+        blob.sync()?;
+        raw.truncate(len);
+        Ok((raw, Some(committed)))
+    }
+}
