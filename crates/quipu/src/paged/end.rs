@@ -33,7 +33,7 @@ impl PagedFile {
         Ok(())
     }
 
-    fn find_end(&self, blob: &DataBlob, durable: u64, strict: bool) -> Result<Cut> {
+    pub(super) fn find_end(&self, blob: &DataBlob, durable: u64, strict: bool) -> Result<Cut> {
         let (tail, pages) = self.end_of(blob, durable, strict)?;
         let len = blob.len()?;
         let end = self.page_offset(pages)?;
