@@ -54,8 +54,7 @@ pub fn main(reference: &dyn Engine, layout: Layout) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("{error:#}");
-            println!("0 passed, 1 failed");
+            eprintln!("FAILED: {error:#}");
             ExitCode::FAILURE
         }
     }

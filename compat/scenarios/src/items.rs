@@ -59,7 +59,7 @@ impl Maker {
             return self.rng.pick(&self.keys);
         }
         let mut key = random_key(&mut self.rng);
-        if !self.prefixes.is_empty() && self.rng.percent(70) {
+        if !self.prefixes.is_empty() && self.rng.percent(50) {
             let prefix = self.rng.pick(&self.prefixes);
             key[..SHARED_PREFIX].copy_from_slice(&prefix[..SHARED_PREFIX]);
         }

@@ -44,7 +44,7 @@ fn maker(seed: u64) -> Maker {
     let mut rng = Rng::new(!seed);
     let mut maker = Maker::new(seed, VALUE_BYTES);
     if rng.percent(30) {
-        maker.collide(rng.between(1, 4) as usize);
+        maker.collide(rng.between(2, 10) as usize);
     }
     if rng.percent(20) {
         maker.repeat_keys(5);
