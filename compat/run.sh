@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds both compatibility programs and runs them, one after the other; arguments go to both.
 #
-#   GOLDEN      a folder with a folder of golden archives for each version (../tests/golden)
+#   GOLDEN      a folder with a folder of golden archives for each version (../crates/quipu/tests/golden)
 #   READ_STORE  a Python program that reads a store from the format's text alone (none)
 #   PYTHON      what runs it; compressed stores need its package zstandard (python3)
 set -euo pipefail
@@ -9,7 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 # One folder for both: most of what they depend on is the same.
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}"
-golden="${GOLDEN:-$PWD/../tests/golden}"
+golden="${GOLDEN:-$PWD/../crates/quipu/tests/golden}"
 
 options=()
 if [[ -n "${READ_STORE:-}" ]]; then
