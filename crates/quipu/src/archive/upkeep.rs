@@ -1,12 +1,14 @@
 //! What the writer does beside puts: marks of what is durable, and the removal of pruned keys.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::sync::atomic::Ordering;
 
 use super::section::Section;
 use super::shared::Shared;
 use super::writer::Writer;
 use crate::error::Result;
+use crate::index::Runs;
 use crate::manifest::Mark;
 
 /// So many syncs may pass before what they made durable is marked.
@@ -78,23 +80,28 @@ impl Writer {
         self.mark_synced()
     }
 
-    /// The mark of a section whose every byte is durable.
+    /// The mark of a section whose every byte is durable. What is damaged was durable too.
     pub(super) fn mark_of(&self, section: &Section) -> Mark {
-        let last = section
-            .number
-            .saturating_add(self.shared.items_per_section - 1);
-        let runs = self.shared.runs.read();
-        let in_section = runs
-            .ranges_from(section.number)
-            .map(|run| (*run.start(), *run.end()));
+        let mut runs = Vec::new();
+        self.add_runs(&self.shared.runs.read(), section.number, &mut runs);
+        self.add_runs(
+            &self.shared.damage.read().indices,
+            section.number,
+            &mut runs,
+        );
         Mark {
             records: section.pair.records.len(),
             value_bytes: section.pair.values.len(),
-            runs: in_section
-                .take_while(|&(first, _)| first <= last)
-                .map(|(first, end)| (first.max(section.number), end.min(last)))
-                .collect(),
+            runs,
         }
+    }
+
+    /// Adds the runs of a section's indices.
+    fn add_runs(&self, from: &Runs, section: u64, to: &mut Vec<(u64, u64)>) {
+        let last = section.saturating_add(self.shared.items_per_section - 1);
+        let runs = from.ranges_from(section).map(RangeInclusive::into_inner);
+        let runs = runs.take_while(|&(first, _)| first <= last);
+        to.extend(runs.map(|(first, end)| (first.max(section), end.min(last))));
     }
 }
 

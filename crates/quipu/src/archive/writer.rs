@@ -91,7 +91,7 @@ impl Writer {
         let location = self
             .shared
             .locations
-            .locate(section.number, section.pair.records.len())?;
+            .locate(section.number, section.pair.records.next_position())?;
         let stored = self.append(&section, index, key, value);
         let position = self.poison_on_error(stored)?;
         self.publish(&section, index, key, position, location)?;

@@ -57,7 +57,7 @@ impl PagedFile {
         let durable_pages = durable.div_ceil(page_size);
         let pages = blob.len()? / self.physical() as u64;
         let whole = match strict {
-            true => self.first_torn_page(blob, durable / page_size, pages)?,
+            true => self.first_torn_page(blob, durable, pages)?,
             false => pages,
         };
         let last = self.last_valid_page(blob, whole)?;
@@ -85,27 +85,31 @@ impl PagedFile {
         }
     }
 
-    /// The end of the pages from `first` on that are full, and one more that is valid.
-    fn first_torn_page(&self, blob: &DataBlob, first: u64, pages: u64) -> Result<u64> {
+    /// Behind what is durable: the end of the pages that are full, and one more that is valid.
+    fn first_torn_page(&self, blob: &DataBlob, durable: u64, pages: u64) -> Result<u64> {
+        let mut page = durable / self.page_size as u64;
+        let durable_within = (durable % self.page_size as u64) as usize;
+        // A page that lacks durable bytes is damaged, not torn: what follows it is looked at.
+        let is_damaged =
+            |of: u64, len: usize| of == durable / self.page_size as u64 && len < durable_within;
         let physical = self.physical() as u64;
-        let mut page = first;
         while page < pages {
             let count = (SCAN_BYTES / physical).max(1).min(pages - page);
             let mut raw = Vec::new();
-            blob.read_into(
-                &mut raw,
-                self.page_offset(page)?,
-                (count * physical) as usize,
-            )?;
+            let at = self.page_offset(page)?;
+            blob.read_into(&mut raw, at, (count * physical) as usize)?;
             for raw in raw.chunks_exact(self.physical()) {
-                match PageState::of(raw) {
-                    PageState::Valid { len, .. } if usize::from(len) == self.page_size => page += 1,
-                    PageState::Valid { .. } => return Ok(page + 1),
-                    PageState::Invalid { .. } => return Ok(page),
+                let len = match PageState::of(raw) {
+                    PageState::Valid { len, .. } => usize::from(len),
+                    PageState::Invalid { .. } => 0,
+                };
+                if len < self.page_size && !is_damaged(page, len) {
+                    return Ok(page + u64::from(len > 0));
                 }
+                page += 1;
             }
         }
-        Ok(pages.max(first))
+        Ok(pages)
     }
 
     /// Searches from the end on backwards, many pages at a time.

@@ -42,5 +42,6 @@ impl Tail {
         self.bytes.truncate(kept);
         self.start += full as u64;
         self.committed = committed;
+        self.damaged = false;
     }
 }

@@ -85,7 +85,15 @@ impl PagedFile {
             ..Tail::default()
         };
         if kept > 0 {
-            (new.bytes, new.committed) = self.shorten_page(&blob, page, kept)?;
+            match self.shorten_page(&blob, page, kept) {
+                Ok((bytes, committed)) => (new.bytes, new.committed) = (bytes, committed),
+                // A damaged page stays as it is; the stream goes on behind it.
+                Err(error) if error.is_corruption() => {
+                    new.start += self.page_size as u64;
+                    new.damaged = true;
+                }
+                Err(error) => return Err(error),
+            }
         }
         self.replace_tail(new);
         Ok(())

@@ -60,14 +60,17 @@ impl RecordFile {
         Ok((opened, cut))
     }
 
-    /// The stream ends with a whole record: what is torn is cut, and behind a damaged page, where
-    /// it ends nowhere in particular, the next record begins on the grid.
+    /// The stream ends with a whole record, unless it ends with a damaged page: what is torn is cut.
     fn settle_on_grid(&self, cut: Cut) -> Result<RecordCut> {
         let torn = self.pages.len() % self.record_size as u64;
-        if torn > 0 && self.pages.ends_damaged() {
-            let filler = vec![0; self.record_size - torn as usize];
-            self.pages.append(&filler);
-        } else if torn > 0 && self.pages.file().files().access() == Access::Write {
+        if self.pages.ends_damaged() {
+            return Ok(RecordCut {
+                bytes: cut.bytes,
+                torn_pages: cut.torn,
+                torn_record: false,
+            });
+        }
+        if torn > 0 && self.pages.file().files().access() == Access::Write {
             self.pages.truncate(self.pages.len() - torn)?;
         }
         Ok(RecordCut {
@@ -83,6 +86,15 @@ impl RecordFile {
         self.pages.len() / self.record_size as u64
     }
 
+    /// The position that the next record gets: behind a damaged end one is left out.
+    #[inline]
+    pub(crate) fn next_position(&self) -> u64 {
+        match self.pages.ends_damaged() {
+            true => self.pages.len().div_ceil(self.record_size as u64),
+            false => self.len(),
+        }
+    }
+
     /// Appends a record in memory; its position.
     #[inline]
     pub(crate) fn append(&self, record: &[u8]) -> Result<u64> {
@@ -93,7 +105,20 @@ impl RecordFile {
                 self.record_size
             )));
         }
+        if self.pages.ends_damaged() {
+            self.go_on_behind_damage();
+        }
         Ok(self.pages.append(record) / self.record_size as u64)
+    }
+
+    /// Behind a damaged page the next record begins on the grid; the one that overlaps the page
+    /// and what is filled up counts as damaged.
+    #[cold]
+    fn go_on_behind_damage(&self) {
+        let torn = (self.pages.len() % self.record_size as u64) as usize;
+        if torn > 0 {
+            self.pages.append(&vec![0; self.record_size - torn]);
+        }
     }
 
     /// Bytes that wait to be written.

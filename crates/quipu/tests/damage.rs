@@ -1,0 +1,278 @@
+//! Damage of what was durable: told, never hidden, never spread, filled by a put.
+
+mod common;
+
+use std::collections::BTreeSet;
+
+use common::{Bench, key, value};
+use quipu::{Archive, Compression, Error, Options, Status, VerifyEvent};
+
+const ITEMS: u64 = 40;
+const ITEMS_PER_SECTION: u64 = 8;
+/// Bytes of a header in the layout of new files.
+const HEADER: usize = 4096;
+
+type Store = Archive<[u8; 8]>;
+
+fn options() -> Options {
+    // Entries of 28 bytes straddle pages of 60.
+    Options::new()
+        .items_per_section(ITEMS_PER_SECTION)
+        .page_size(60)
+}
+
+fn fill(bench: &Bench) {
+    let mut archive: Store = bench.open();
+    for index in 0..ITEMS {
+        let _ = archive.put(index, &key(index), &value(index, 30)).unwrap();
+    }
+    archive.close().unwrap();
+}
+
+/// Fills an archive, has it damaged, and checks that the items in `lost` and no others are lost,
+/// before and after a restart, and that puts mend it.
+fn damaged(options: &Options, damage: impl Fn(&Bench), lost: impl Fn(u64) -> bool) {
+    Bench::memory(options.clone(), |bench| {
+        fill(bench);
+        damage(bench);
+        for _ in 0..2 {
+            let archive: Store = bench.open();
+            check(&archive, &lost);
+            archive.close().unwrap();
+        }
+        mend(bench, &lost);
+    });
+}
+
+fn check(archive: &Store, lost: &impl Fn(u64) -> bool) {
+    let mut found = BTreeSet::new();
+    for index in 0..ITEMS {
+        let read = archive.get(index);
+        match lost(index) {
+            true => assert!(
+                read.as_ref().is_err_and(Error::is_corruption),
+                "{index}: {read:?}"
+            ),
+            false => assert_eq!(read.unwrap().unwrap(), value(index, 30), "{index}"),
+        }
+        match archive.get(&key::<8>(index)) {
+            Ok(Some(read)) => assert_eq!(read, value(index, 30)),
+            Ok(None) | Err(_) => assert!(lost(index), "{index}"),
+        }
+        let status = archive.status(index).unwrap();
+        assert_eq!(
+            status,
+            if lost(index) {
+                Status::Damaged
+            } else {
+                Status::Present
+            },
+            "{index}"
+        );
+        if status == Status::Damaged {
+            found.insert(index);
+        }
+    }
+    assert_eq!(
+        archive.missing_items(0, 1000),
+        found.iter().copied().collect::<Vec<_>>()
+    );
+    let whole: Vec<u64> = archive
+        .range(..)
+        .filter_map(|item| Some(item.ok()?.index))
+        .collect();
+    assert_eq!(
+        whole,
+        (0..ITEMS).filter(|&index| !lost(index)).collect::<Vec<_>>()
+    );
+}
+
+fn mend(bench: &Bench, lost: &impl Fn(u64) -> bool) {
+    let mut archive: Store = bench.open();
+    for index in (0..ITEMS).filter(|&index| lost(index)) {
+        let _ = archive.put(index, &key(index), &value(index, 30)).unwrap();
+    }
+    check(&archive, &|_| false);
+    archive.close().unwrap();
+    check(&bench.open(), &|_| false);
+}
+
+/// What `verify` tells of, in words.
+fn told(bench: &Bench) -> Vec<String> {
+    let mut told = Vec::new();
+    let report = bench.open::<8>().verify(&mut |event| {
+        if let VerifyEvent::Damage(damage) = event {
+            told.push(damage.error.to_string());
+        }
+    });
+    assert!(!report.unwrap().is_clean());
+    told
+}
+
+#[test]
+fn every_flipped_byte_of_a_value_loses_that_item_alone() {
+    let item = 34;
+    for at in 0..3 * item {
+        let damage = |bench: &Bench| bench.flip("values", "0000000000000008", HEADER + at);
+        damaged(&options(), damage, |index| index == 8 + (at / item) as u64);
+    }
+}
+
+#[test]
+fn every_flipped_byte_of_a_page_loses_the_entries_that_overlap_it() {
+    let (page, entry) = (72, 28);
+    for at in (page..2 * page).step_by(5) {
+        let damage = |bench: &Bench| bench.flip("index", "0000000000000008", HEADER + at);
+        let overlaps = |index: u64| {
+            let start = (index.wrapping_sub(8)).wrapping_mul(entry);
+            (8..16).contains(&index) && start < 120 && start + entry > 60
+        };
+        // The second slot of a full page is not in use.
+        let unused = (page + 66..2 * page).contains(&at);
+        damaged(&options(), damage, |index| !unused && overlaps(index));
+    }
+}
+
+#[test]
+fn a_value_file_cut_short_loses_what_was_cut_and_nothing_later() {
+    for kept in [0, 1, 33, 34, 35, 100, 271] {
+        let damage = |bench: &Bench| {
+            let whole = bench.read("values", "0000000000000010");
+            bench.write("values", "0000000000000010", &whole[..HEADER + kept]);
+        };
+        let cut = |index: u64| (16..24).contains(&index) && (index as usize - 15) * 34 > kept;
+        damaged(&options(), damage, cut);
+    }
+}
+
+#[test]
+fn an_index_file_cut_short_loses_the_entries_that_were_cut() {
+    for kept in [0, 1, 71, 72, 100, 144, 215] {
+        let damage = |bench: &Bench| {
+            let whole = bench.read("index", "0000000000000010");
+            bench.write("index", "0000000000000010", &whole[..HEADER + kept]);
+        };
+        let pages = kept / 72;
+        let cut = |index: u64| (16..24).contains(&index) && (index as usize - 15) * 28 > pages * 60;
+        damaged(&options(), damage, cut);
+    }
+}
+
+#[test]
+fn a_removed_file_loses_its_section_and_no_other() {
+    for partition in ["index", "values"] {
+        for section in [0u64, 16, 32] {
+            let name = format!("{section:016x}");
+            let damage = |bench: &Bench| bench.storage().remove(partition, &name).unwrap();
+            damaged(&options(), damage, |index| {
+                (section..section + 8).contains(&index)
+            });
+        }
+    }
+}
+
+#[test]
+fn both_files_of_a_section_removed() {
+    let damage = |bench: &Bench| {
+        for partition in ["index", "values"] {
+            bench
+                .storage()
+                .remove(partition, "0000000000000010")
+                .unwrap();
+        }
+    };
+    damaged(&options(), damage, |index| (16..24).contains(&index));
+}
+
+#[test]
+fn a_compressed_value_that_is_damaged() {
+    let options = options().compression(Compression::Zstd(3));
+    let damage = |bench: &Bench| bench.flip("values", "0000000000000000", HEADER + 20);
+    damaged(&options, damage, |index| index == 0);
+}
+
+#[test]
+fn zeroed_blocks_lose_what_they_held() {
+    let damage = |bench: &Bench| {
+        let mut bytes = bench.read("values", "0000000000000018");
+        bytes[HEADER + 40..HEADER + 90].fill(0);
+        bench.write("values", "0000000000000018", &bytes);
+    };
+    damaged(&options(), damage, |index| [25, 26].contains(&index));
+}
+
+#[test]
+fn verify_names_file_offset_expected_and_found() {
+    Bench::memory(options(), |bench| {
+        fill(bench);
+        bench.flip("values", "0000000000000008", HEADER + 40);
+        bench.flip("index", "0000000000000010", HEADER + 80);
+        let told = told(bench);
+        let all = told.join("\n");
+        assert!(
+            all.contains("values/0000000000000008 at offset 34: checksum mismatch, expected "),
+            "{all}"
+        );
+        assert!(
+            all.contains("index/0000000000000010 at offset 72: checksum mismatch, expected "),
+            "{all}"
+        );
+        assert!(all.contains(", found "), "{all}");
+    });
+}
+
+#[test]
+fn damage_changes_no_file() {
+    Bench::memory(options(), |bench| {
+        fill(bench);
+        bench.flip("index", "0000000000000010", HEADER + 80);
+        bench.flip("index", "0000000000000020", HEADER + 160);
+        bench.flip("values", "0000000000000008", HEADER + 40);
+        let files = ["0000000000000008", "0000000000000010", "0000000000000020"];
+        let read = || files.map(|name| (bench.read("index", name), bench.read("values", name)));
+        let before = read();
+        let archive: Store = bench.open();
+        let _ = archive.verify(&mut |_| {}).unwrap();
+        archive.close().unwrap();
+        assert_eq!(read(), before);
+    });
+}
+
+#[test]
+fn of_several_items_at_one_index_the_others_stay() {
+    Bench::memory(options(), |bench| {
+        let mut archive: Store = bench.open();
+        for n in 0..3u64 {
+            let _ = archive.put_multi(5, &key(n), &value(n, 30)).unwrap();
+        }
+        archive.close().unwrap();
+        bench.flip("values", "0000000000000000", HEADER);
+        let archive: Store = bench.open();
+        assert_eq!(archive.get(5).unwrap().unwrap(), value(1, 30));
+        assert!(archive.get(&key::<8>(0)).is_err());
+        assert_eq!(archive.get(&key::<8>(2)).unwrap().unwrap(), value(2, 30));
+        assert_eq!(archive.status(5).unwrap(), Status::Present);
+        assert_eq!(archive.missing_items(0, 10), [0, 1, 2, 3, 4]);
+    });
+}
+
+#[test]
+fn marks_that_are_lost_lose_no_item() {
+    for partition_file in ["marks"] {
+        Bench::memory(options(), |bench| {
+            fill(bench);
+            let len = bench.read("quipu", partition_file).len();
+            for at in 0..len {
+                let whole = bench.read("quipu", partition_file);
+                bench.flip("quipu", partition_file, at);
+                let archive: Store = bench.open();
+                assert!(archive.recovery().marks_incomplete);
+                check(&archive, &|_| false);
+                drop(archive);
+                bench.write("quipu", partition_file, &whole);
+            }
+            bench.storage().remove("quipu", partition_file).unwrap();
+            check(&bench.open(), &|_| false);
+        });
+    }
+}
