@@ -60,12 +60,12 @@ pub(super) fn open_writer(
 ) -> Result<(Writer, Recovery)> {
     options.check()?;
     let stored = Manifest::load(&*storage)?;
+    if stored.is_none() {
+        refuse_to_create(&*storage, options)?;
+    }
     let key_size = settings::key_size(key_size_of_type, options, stored.as_ref())?;
-    match &stored {
-        Some(manifest) => {
-            settings::check_against(options, key_size, manifest, storage.path("", ""))?
-        }
-        None => refuse_to_create(&*storage, options)?,
+    if let Some(manifest) = &stored {
+        settings::check_against(options, key_size, manifest, storage.path("", ""))?;
     }
     let lock = lock(&*storage)?;
     // Another writer may have changed it until the lock was ours.
