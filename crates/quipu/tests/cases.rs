@@ -4,7 +4,7 @@ mod common;
 
 use common::{Bench, key, values_at};
 use quipu::index::{FourCap, OneCap, TwoCap};
-use quipu::{Archive, Error, Options, Put, Status};
+use quipu::{Archive, Bytes, Compression, Error, Options, Put, Status};
 
 #[test]
 fn a_taken_index_keeps_its_item() {
@@ -292,5 +292,39 @@ fn a_destroyed_archive_leaves_nothing_but_strangers() {
         let archive = bench.open::<4>();
         assert_eq!(archive.ranges(), []);
         assert_eq!(archive.floor(), 0);
+    });
+}
+
+#[test]
+fn compression_changes_from_the_next_new_section_on() {
+    let setting = |compression| Options::new().items_per_section(4).compression(compression);
+    let put = |archive: &mut Archive<[u8; 4]>, indices: std::ops::Range<u64>| {
+        for index in indices {
+            let _ = archive.put(index, &key(index), &vec![7u8; 500]).unwrap();
+        }
+        archive.sync().unwrap();
+    };
+    Bench::each(setting(Compression::Zstd(3)), |bench| {
+        put(&mut bench.open(), 0..6);
+        let off = || {
+            setting(Compression::Off)
+                .open_on::<[u8; 4], Bytes>(bench.storage())
+                .unwrap()
+        };
+        // The second section was begun with compression, and goes on with it.
+        put(&mut off(), 6..10);
+        let mut archive = off();
+        archive.rewind(1).unwrap();
+        put(&mut archive, 2..10);
+        let compressed: Vec<bool> = archive
+            .sections()
+            .iter()
+            .map(|section| section.compressed)
+            .collect();
+        assert_eq!(compressed, [true, false, false]);
+        for index in 0..10 {
+            assert_eq!(archive.get(index).unwrap().unwrap(), [7; 500][..]);
+        }
+        assert!(archive.verify(&mut |_| {}).unwrap().is_clean());
     });
 }

@@ -5,6 +5,7 @@
 //! then do files go. Marks are lowered before the bytes they protect are cut, since what is
 //! missing below a mark is damage.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -24,6 +25,7 @@ impl Writer {
             return Ok(0);
         }
         self.manifest.floor = floor;
+        self.keep_compression(floor..=u64::MAX);
         let stored = self.manifest.store(&self.shared.storage);
         self.poison_on_error(stored)?;
         self.forget_below(floor);
@@ -37,6 +39,12 @@ impl Writer {
         let marks = self.marks.rewrite(|marks| marks.prune(floor));
         self.poison_on_error(marks)?;
         Ok(below.len() as u64)
+    }
+
+    /// Of sections that go, the compression is forgotten.
+    fn keep_compression(&mut self, sections: RangeInclusive<u64>) {
+        self.manifest.compression.keep(sections);
+        *self.shared.compression.write() = self.manifest.compression.clone();
     }
 
     /// Raises the floor for readers and forgets the indices below it.
@@ -113,6 +121,7 @@ impl Writer {
         if let Some(section) = self.shared.section(boundary) {
             self.rewind_section(&section, index)?;
         }
+        self.keep_compression(0..=boundary);
         self.manifest.state = State::Open;
         self.manifest.store(&self.shared.storage)
     }

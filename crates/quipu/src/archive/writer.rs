@@ -23,6 +23,9 @@ use crate::storage::Lock;
 /// Bytes of entries that wait for a sync before the writer makes one of its own.
 const MAX_WAITING_ENTRIES: usize = 4 << 20;
 
+/// The level that zstd itself takes for its default.
+const ZSTD_DEFAULT_LEVEL: i32 = 3;
+
 /// What a put did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a put does nothing where the index is taken, and says so here"]
@@ -59,10 +62,6 @@ impl Writer {
         lock: Box<dyn Lock>,
         max_open_files: usize,
     ) -> Result<Self> {
-        let compressor = match manifest.compression.current {
-            Compression::Off => None,
-            Compression::Zstd(level) => Some(Compressor::new(level)?),
-        };
         Ok(Self {
             entry: vec![0; shared.entry.size()],
             shared,
@@ -72,7 +71,7 @@ impl Writer {
             unmarked: Unmarked::default(),
             sweep: Sweep::default(),
             poisoned: None,
-            compressor,
+            compressor: None,
             current: None,
             // Two files a section; a dirty one keeps both open until it is synced.
             max_dirty: (max_open_files / 4).max(1),
@@ -150,17 +149,27 @@ impl Writer {
 
     /// Value, then entry, into the section's buffers; the entry's position.
     fn append(&mut self, section: &Section, index: u64, key: &[u8], value: &[u8]) -> Result<u64> {
-        let (offset, size) = match &mut self.compressor {
-            Some(compressor) if section.compressed => {
-                section.pair.values.append(&compressor.compress(value)?)?
-            }
-            _ if section.compressed => return Err(Error::Compression(NO_COMPRESSOR.to_owned())),
-            _ => section.pair.values.append(value)?,
+        let (offset, size) = match section.compressed {
+            true => section.pair.values.append(&self.compress(value)?)?,
+            false => section.pair.values.append(value)?,
         };
         self.shared
             .entry
             .encode(index, key, offset, size, &mut self.entry);
         section.pair.records.append(&self.entry)
+    }
+
+    /// One zstd frame of a value. A section that was begun with compression goes on with it, also
+    /// when the setting is off by now.
+    fn compress(&mut self, value: &[u8]) -> Result<Vec<u8>> {
+        let level = match self.manifest.compression.current {
+            Compression::Zstd(level) => level,
+            Compression::Off => ZSTD_DEFAULT_LEVEL,
+        };
+        match &mut self.compressor {
+            Some(compressor) => compressor.compress(value),
+            none => none.insert(Compressor::new(level)?).compress(value),
+        }
     }
 
     /// Makes an appended item visible to readers.
@@ -274,6 +283,3 @@ impl Drop for Writer {
         }
     }
 }
-
-const NO_COMPRESSOR: &str =
-    "this section holds compressed values; open the archive with compression to add to it";

@@ -72,6 +72,15 @@ impl CompressionMap {
         }
     }
 
+    /// Forgets sections that are gone: a new one of the same number follows today's setting.
+    pub(crate) fn keep(&mut self, sections: std::ops::RangeInclusive<u64>) {
+        for (first, last, _) in &mut self.earlier {
+            *first = (*first).max(*sections.start());
+            *last = (*last).min(*sections.end());
+        }
+        self.earlier.retain(|&(first, last, _)| first <= last);
+    }
+
     /// Changes the setting for sections that are created from now on; `existing` are the
     /// numbers of all others, ascending, `step` apart at the least.
     pub(crate) fn change(&mut self, to: Compression, existing: &[u64], step: u64) {
@@ -329,5 +338,7 @@ mod tests {
         map.change(Compression::Off, &[0, 10, 20, 30, 40], 10);
         let compressed = [0, 10, 20, 30, 40, 50].map(|section| map.is_compressed(section));
         assert_eq!(compressed, [false, false, true, false, true, false]);
+        map.keep(10..=20);
+        assert_eq!(map.earlier, [(20, 20, true)]);
     }
 }
