@@ -28,3 +28,7 @@ bench-index:
 # A quick look at puts and gets
 bench-archive:
     cargo bench -p quipu --bench archive
+
+# quipu and the reference program side by side
+bench *arguments:
+    bash bench/run.sh {{arguments}}

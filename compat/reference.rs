@@ -9,15 +9,18 @@ use commonware_storage::archive::prunable::{Archive, Config};
 use commonware_storage::archive::{Archive as _, Identifier, MultiArchive as _};
 use commonware_storage::translator::FourCap;
 use commonware_utils::sequence::FixedBytes;
-use quipu_compat_scenarios::{Answer, Engine, Item, KEY_SIZE, Key, Op, Question, Scenario};
+use quipu_compat_scenarios::{Answer, Engine, Item, KEY_SIZE, Op, Question, Scenario};
 use std::num::{NonZeroU16, NonZeroU64, NonZeroUsize};
 use std::path::Path;
 
 /// A value; the codec writes its length before it, as an unsigned LEB128.
 pub type Value = bytes::Bytes;
 
-/// The archive with this program's types of key and value.
-pub type Store = Archive<FourCap, Context, FixedBytes<KEY_SIZE>, Value>;
+/// A key.
+pub type Key = FixedBytes<KEY_SIZE>;
+
+/// The archive with these types of key and value.
+pub type Store = Archive<FourCap, Context, Key, Value>;
 
 /// How many pages of an index file are held in memory.
 const CACHED_PAGES: NonZeroUsize = NonZeroUsize::new(16).unwrap();
@@ -98,7 +101,7 @@ async fn put(store: Store, item: &Item, multi: bool) -> Result<Store> {
     Ok(api::put(store, item.index, key(&item.key), value, multi).await?)
 }
 
-fn key(key: &Key) -> FixedBytes<KEY_SIZE> {
+fn key(key: &[u8; KEY_SIZE]) -> Key {
     FixedBytes::new(*key)
 }
 

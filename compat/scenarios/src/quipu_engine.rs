@@ -71,7 +71,10 @@ impl Engine for Quipu {
 
     fn ask(&self, dir: &Path, scenario: &Scenario, questions: &[Question]) -> Result<Vec<Answer>> {
         let store = self.open(dir, scenario)?;
-        questions.iter().map(|question| answer(&store, question)).collect()
+        questions
+            .iter()
+            .map(|question| answer(&store, question))
+            .collect()
     }
 }
 
@@ -90,12 +93,20 @@ fn put(store: &mut Store, item: &Item, multi: bool) -> Result<()> {
 fn answer(store: &Reader<Key, Prefixed>, question: &Question) -> Result<Answer> {
     let value = |value: Option<Prefixed>| Answer::Value(value.map(|value| value.to_vec()));
     let runs = |runs: Vec<std::ops::RangeInclusive<u64>>| {
-        Answer::Runs(runs.into_iter().map(std::ops::RangeInclusive::into_inner).collect())
+        Answer::Runs(
+            runs.into_iter()
+                .map(std::ops::RangeInclusive::into_inner)
+                .collect(),
+        )
     };
     Ok(match question {
         Question::Get(index) => value(store.get(*index)?),
         Question::GetAll(index) => {
-            let values: Vec<_> = store.get_all(*index)?.iter().map(|value| value.to_vec()).collect();
+            let values: Vec<_> = store
+                .get_all(*index)?
+                .iter()
+                .map(|value| value.to_vec())
+                .collect();
             Answer::Values((!values.is_empty()).then_some(values))
         }
         Question::GetKey(key) => value(store.get(key)?),

@@ -1,19 +1,13 @@
 //! What this version calls otherwise than others.
 
-use crate::reference::{Store, Value};
+use crate::reference::{Key, Store, Value};
 use commonware_runtime::Supervisor as _;
 use commonware_runtime::buffer::paged::CacheRef;
 use commonware_runtime::tokio::Context;
 use commonware_storage::archive::{Archive as _, Error, MultiArchive as _};
-use commonware_utils::sequence::FixedBytes;
-use quipu_compat_scenarios::KEY_SIZE;
-use quipu_compat_scenarios::quipu_engine::Layout;
 use std::num::{NonZeroU16, NonZeroUsize};
 
 pub const NAME: &str = "commonware-storage 2026.10.0";
-
-/// The header of this version's files.
-pub const LAYOUT: Layout = Layout::V1;
 
 /// Metrics of one name cannot be registered twice, so each opening has an attribute of its own.
 pub fn context(parent: &Context, opening: u64) -> Context {
@@ -27,7 +21,7 @@ pub fn cache(_: &Context, page_size: NonZeroU16, pages: NonZeroUsize) -> CacheRe
 pub async fn put(
     store: Store,
     index: u64,
-    key: FixedBytes<KEY_SIZE>,
+    key: Key,
     value: Value,
     multi: bool,
 ) -> Result<Store, Error> {
@@ -45,10 +39,6 @@ pub async fn prune(store: Store, min: u64) -> Result<Store, Error> {
     store.prune(min).await
 }
 
-pub async fn has_at(
-    store: &Store,
-    index: u64,
-    key: &FixedBytes<KEY_SIZE>,
-) -> Result<Option<bool>, Error> {
+pub async fn has_at(store: &Store, index: u64, key: &Key) -> Result<Option<bool>, Error> {
     store.has_at(index, key).await.map(Some)
 }

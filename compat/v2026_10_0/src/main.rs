@@ -4,6 +4,13 @@ mod api;
 #[path = "../../reference.rs"]
 mod reference;
 
+use quipu_compat_scenarios::cli;
+use quipu_compat_scenarios::quipu_engine::Layout;
+use reference::Reference;
+
+/// The newest header that this version reads.
+const LAYOUT: Layout = Layout::V1;
+
 fn main() -> std::process::ExitCode {
-    quipu_compat_scenarios::cli::main(&reference::Reference, api::LAYOUT)
+    cli::main(&Reference, LAYOUT)
 }

@@ -1,19 +1,13 @@
 //! What this version calls otherwise than others.
 
-use crate::reference::{Store, Value};
+use crate::reference::{Key, Store, Value};
 use commonware_runtime::Metrics as _;
 use commonware_runtime::buffer::paged::CacheRef;
 use commonware_runtime::tokio::Context;
 use commonware_storage::archive::{Archive as _, Error, MultiArchive as _};
-use commonware_utils::sequence::FixedBytes;
-use quipu_compat_scenarios::KEY_SIZE;
-use quipu_compat_scenarios::quipu_engine::Layout;
 use std::num::{NonZeroU16, NonZeroUsize};
 
 pub const NAME: &str = "commonware-storage 2026.4.0";
-
-/// The header of this version's files.
-pub const LAYOUT: Layout = Layout::V0;
 
 /// Metrics of one name cannot be registered twice, so each opening has a name of its own.
 pub fn context(parent: &Context, opening: u64) -> Context {
@@ -27,7 +21,7 @@ pub fn cache(context: &Context, page_size: NonZeroU16, pages: NonZeroUsize) -> C
 pub async fn put(
     mut store: Store,
     index: u64,
-    key: FixedBytes<KEY_SIZE>,
+    key: Key,
     value: Value,
     multi: bool,
 ) -> Result<Store, Error> {
@@ -52,6 +46,6 @@ pub async fn prune(mut store: Store, min: u64) -> Result<Store, Error> {
 }
 
 /// This version has no such call.
-pub async fn has_at(_: &Store, _: u64, _: &FixedBytes<KEY_SIZE>) -> Result<Option<bool>, Error> {
+pub async fn has_at(_: &Store, _: u64, _: &Key) -> Result<Option<bool>, Error> {
     Ok(None)
 }

@@ -7,14 +7,15 @@
 //! ReadOnly (other process) ────────┘
 //! ```
 //!
-//! - `handle`, `reader`, `read_only`, `options`: what users hold. `writer`, `shared`: the state
-//!   behind it, without types.
+//! - `handle`, `reader`, `read_only`, `options`: what users hold. `writer` (with `current`),
+//!   `shared`: the state behind it, without types.
 //! - `recovery`, `load`, `adopt`: from files to state. `prune`, `rewrite`, `destroy`: taking away.
 //! - `lookup`, `presence`, `batch`, `range`, `verify`: reading.
 
 mod adopt;
 mod batch;
 mod compression;
+mod current;
 mod destroy;
 mod entry;
 mod handle;

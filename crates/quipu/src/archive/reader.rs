@@ -5,7 +5,6 @@ use std::marker::PhantomData;
 use std::ops::{RangeBounds, RangeInclusive};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -13,7 +12,7 @@ use super::lookup::{By, Found, Want};
 use super::range::Range;
 use super::settings::Settings;
 use super::shared::Shared;
-use super::stats::{SectionInfo, Stats};
+use super::stats::{Durations, SectionInfo, Stats};
 use super::verify::{VerifyEvent, VerifyReport};
 use crate::error::Result;
 use crate::key::Key;
@@ -141,9 +140,9 @@ impl<K: Key, V: Value> Reader<K, V> {
 
     /// All values at an index, in the order stored; none where it holds nothing or is pruned.
     pub fn get_all(&self, index: u64) -> Result<Vec<V>> {
-        let started = Instant::now();
+        let started = Durations::start();
         let found = self.shared.find_all(index);
-        self.shared.counters.gets.record(started);
+        self.shared.counters.gets.end(started);
         found?
             .into_iter()
             .map(|found| V::decode(found.value))
@@ -180,9 +179,9 @@ impl<K: Key, V: Value> Reader<K, V> {
     }
 
     fn find(&self, by: By<'_>) -> Result<Option<Found>> {
-        let started = Instant::now();
+        let started = Durations::start();
         let found = self.shared.find(by, Want::Value);
-        self.shared.counters.gets.record(started);
+        self.shared.counters.gets.end(started);
         found
     }
 }

@@ -12,8 +12,10 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::compression::{Compression, Compressor};
+use super::current::Current;
 use super::section::Section;
 use super::shared::Shared;
+use super::stats::Durations;
 use super::upkeep::{Sweep, Unmarked};
 use crate::error::{Error, Result};
 use crate::format::MAX_VALUE_SIZE;
@@ -47,8 +49,11 @@ pub(super) struct Writer {
     pub(super) sweep: Sweep,
     poisoned: Option<String>,
     compressor: Option<Compressor>,
-    /// The section of the last put: the next one mostly goes there too.
-    current: Option<Arc<Section>>,
+    /// The section of the last put: the next one mostly goes there too. None while a put has it,
+    /// and when sections have changed.
+    current: Option<Current>,
+    /// No index from here on is stored; `u128`, to be able to say so of none.
+    unused_from: u128,
     entry: Vec<u8>,
     max_dirty: usize,
     _lock: Box<dyn Lock>,
@@ -62,8 +67,10 @@ impl Writer {
         lock: Box<dyn Lock>,
         max_open_files: usize,
     ) -> Result<Self> {
+        let last = shared.runs.read().last();
         Ok(Self {
             entry: vec![0; shared.entry.size()],
+            unused_from: last.map_or(0, |last| u128::from(last) + 1),
             shared,
             manifest,
             marks,
@@ -81,22 +88,24 @@ impl Writer {
 
     /// Stores an item; `multi` also where the index is taken.
     pub(super) fn put(&mut self, index: u64, key: &[u8], value: &[u8], multi: bool) -> Result<Put> {
-        let started = Instant::now();
+        let started = Durations::start();
         self.check_put(index, key, value)?;
-        if !multi && self.shared.runs.read().contains(index) {
+        if !multi && self.is_taken(index) {
             return Ok(Put::Exists);
         }
-        let section = self.section_for(index)?;
-        let location = self
-            .shared
-            .locations
-            .locate(section.number, section.pair.records.next_position())?;
-        let stored = self.append(&section, index, key, value);
+        let mut current = self.current_for(index)?;
+        let location = current.location(&self.shared.locations)?;
+        let stored = self.append(&current.section, index, key, value);
         let position = self.poison_on_error(stored)?;
-        self.publish(&section, index, key, position, location)?;
-        self.shared.counters.puts.record(started);
-        self.after_put(&section)?;
+        current.advance(position, location, self.entry.len());
+        self.publish(&current.section, index, key, position, location)?;
+        self.shared.counters.puts.end(started);
+        self.after_put(current)?;
         Ok(Put::Stored)
+    }
+
+    fn is_taken(&self, index: u64) -> bool {
+        u128::from(index) < self.unused_from && self.shared.runs.read().contains(index)
     }
 
     fn check_put(&self, index: u64, key: &[u8], value: &[u8]) -> Result<()> {
@@ -122,14 +131,11 @@ impl Writer {
     }
 
     /// The section of an index, created where there is none.
-    fn section_for(&mut self, index: u64) -> Result<Arc<Section>> {
+    fn current_for(&mut self, index: u64) -> Result<Current> {
         let number = self.shared.number_of(index);
-        if let Some(section) = self
-            .current
-            .as_ref()
-            .filter(|section| section.number == number)
-        {
-            return Ok(Arc::clone(section));
+        let current = self.current.take();
+        if let Some(current) = current.filter(|current| current.section.number == number) {
+            return Ok(current);
         }
         if self.dirty.len() >= self.max_dirty && !self.dirty.contains(&number) {
             self.sync()?;
@@ -142,9 +148,8 @@ impl Writer {
                 self.poison_on_error(created)?
             }
         };
-        self.current = Some(Arc::clone(&section));
         self.dirty.insert(number);
-        Ok(section)
+        Ok(Current::new(section))
     }
 
     /// Value, then entry, into the section's buffers; the entry's position.
@@ -184,24 +189,26 @@ impl Writer {
         let shared = &self.shared;
         section.positions.write().insert(index, position);
         shared.runs.write().insert(index);
+        self.unused_from = self.unused_from.max(u128::from(index) + 1);
         if shared.has_damage.load(Ordering::Acquire) {
             shared.damage.write().indices.remove(index);
         }
         let is_dead = |location| shared.locations.resolve(location).is_none();
         let translated = shared.translator.translate(key);
         let removed = shared.keys.insert(translated, location, &is_dead)?;
-        shared
-            .counters
-            .pruned
-            .fetch_add(removed as u64, Ordering::Relaxed);
-        self.dirty.insert(section.number);
+        if removed > 0 {
+            let pruned = &shared.counters.pruned;
+            pruned.fetch_add(removed as u64, Ordering::Relaxed);
+        }
         Ok(())
     }
 
-    fn after_put(&mut self, section: &Arc<Section>) -> Result<()> {
+    fn after_put(&mut self, current: Current) -> Result<()> {
         self.sweep.step(&self.shared);
-        if section.pair.records.buffered() > MAX_WAITING_ENTRIES {
-            self.sync_section(section.number)?;
+        if current.waiting > MAX_WAITING_ENTRIES {
+            self.sync_section(current.section.number)?;
+        } else {
+            self.current = Some(current);
         }
         Ok(())
     }
@@ -213,7 +220,7 @@ impl Writer {
             return Ok(());
         }
         let started = Instant::now();
-        let current = self.current.as_ref().map(|section| section.number);
+        let current = self.current.as_ref().map(|current| current.section.number);
         while let Some(&number) = self.dirty.first() {
             let section = self.sync_section(number)?;
             if let Some(section) = section.filter(|_| Some(number) != current) {

@@ -121,6 +121,12 @@ impl Locations {
         Ok(u64::from(extent) << OFFSET_BITS | position & (EXTENT_SIZE - 1))
     }
 
+    /// The location of the next position, where that needs no [`Self::locate`].
+    pub(crate) fn behind(location: u64) -> Option<u64> {
+        let behind = location + 1;
+        (behind & (EXTENT_SIZE - 1) != 0).then_some(behind)
+    }
+
     /// Section and position of a location; none when the section was released, so the location is
     /// dead, or when it was never given out.
     #[inline]

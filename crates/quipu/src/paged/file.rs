@@ -120,10 +120,16 @@ impl PagedFile {
         size_of::<Self>() + self.tail.read().bytes.capacity()
     }
 
-    /// Appends bytes in memory; where in the stream they begin.
+    /// Appends a record in memory; where in the stream it begins. Behind a damaged page that is on
+    /// the grid of records of this size: the one that overlaps the page, and what is filled up,
+    /// counts as damaged.
     #[inline]
     pub(crate) fn append(&self, bytes: &[u8]) -> u64 {
         let mut tail = self.tail.write();
+        if tail.ends_damaged() {
+            let filler = tail.start.next_multiple_of(bytes.len() as u64) - tail.start;
+            tail.bytes.resize(filler as usize, 0);
+        }
         let at = tail.end();
         tail.bytes.extend_from_slice(bytes);
         at
@@ -132,8 +138,7 @@ impl PagedFile {
     /// Whether the stream ends with a damaged page that is not cut, so that it goes on with a page
     /// of its own.
     pub(crate) fn ends_damaged(&self) -> bool {
-        let tail = self.tail.read();
-        tail.bytes.is_empty() && tail.damaged
+        self.tail.read().ends_damaged()
     }
 
     /// Bytes of a page on disk.

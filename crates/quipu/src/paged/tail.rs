@@ -19,6 +19,12 @@ impl Tail {
         self.start + self.bytes.len() as u64
     }
 
+    /// Whether the stream ends with the damaged page.
+    #[inline]
+    pub(super) fn ends_damaged(&self) -> bool {
+        self.damaged && self.bytes.is_empty()
+    }
+
     /// How many of the bytes are on disk.
     pub(super) fn committed_len(&self) -> usize {
         self.committed.map_or(0, |committed| committed.len.into())

@@ -105,20 +105,7 @@ impl RecordFile {
                 self.record_size
             )));
         }
-        if self.pages.ends_damaged() {
-            self.go_on_behind_damage();
-        }
         Ok(self.pages.append(record) / self.record_size as u64)
-    }
-
-    /// Behind a damaged page the next record begins on the grid; the one that overlaps the page
-    /// and what is filled up counts as damaged.
-    #[cold]
-    fn go_on_behind_damage(&self) {
-        let torn = (self.pages.len() % self.record_size as u64) as usize;
-        if torn > 0 {
-            self.pages.append(&vec![0; self.record_size - torn]);
-        }
     }
 
     /// Bytes that wait to be written.

@@ -103,14 +103,15 @@ impl ValueFile {
             }
         };
         let crc = crc32c(value).to_be_bytes();
-        let waiting = self.tail.read().bytes.len();
-        if waiting + size as usize > self.write_buffer {
+        let mut tail = self.tail.write();
+        if tail.bytes.len() + size as usize > self.write_buffer {
+            drop(tail);
             self.write_out()?;
             if size as usize > self.write_buffer {
                 return self.write_through(value, &crc).map(|offset| (offset, size));
             }
+            tail = self.tail.write();
         }
-        let mut tail = self.tail.write();
         let offset = tail.end();
         tail.bytes.extend_from_slice(value);
         tail.bytes.extend_from_slice(&crc);

@@ -1,0 +1,46 @@
+//! The section that puts go to, and what a put in order needs to know of it.
+//!
+//! There is one writer, so what it remembers here needs no lock: the position that the next item
+//! gets, the location that the key index will name it by, the bytes of entries that wait.
+
+use std::sync::Arc;
+
+use super::section::Section;
+use crate::error::Result;
+use crate::index::Locations;
+
+/// A section, from one put to the next.
+pub(super) struct Current {
+    pub(super) section: Arc<Section>,
+    /// Bytes of entries that no sync has written.
+    pub(super) waiting: usize,
+    next_position: u64,
+    /// The location of the next position, once it is known.
+    next_location: Option<u64>,
+}
+
+impl Current {
+    pub(super) fn new(section: Arc<Section>) -> Self {
+        Self {
+            waiting: section.pair.records.buffered(),
+            next_position: section.pair.records.next_position(),
+            next_location: None,
+            section,
+        }
+    }
+
+    /// The location of the next position.
+    pub(super) fn location(&self, locations: &Locations) -> Result<u64> {
+        match self.next_location {
+            Some(location) => Ok(location),
+            None => locations.locate(self.section.number, self.next_position),
+        }
+    }
+
+    /// An entry of so many bytes went to `position`, which has the location.
+    pub(super) fn advance(&mut self, position: u64, location: u64, entry_size: usize) {
+        self.next_position = position + 1;
+        self.next_location = Locations::behind(location);
+        self.waiting += entry_size;
+    }
+}
