@@ -261,6 +261,14 @@ pub enum Error {
         reason: String,
     },
 
+    /// A reader beside the writer needs a file of an archive that was rewound, or made anew, since
+    /// the reader looked last.
+    #[error("{} was rewound or made anew since it was opened for reading; refresh the reader", path.display())]
+    Stale {
+        /// The archive.
+        path: PathBuf,
+    },
+
     /// The storage has no such operation, or was opened for reading only.
     #[error("{} is open for reading only", path.display())]
     ReadOnly {

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use common::{Bench, key};
 use quipu::index::FourCap;
-use quipu::{Archive, Bytes, Error, Layout, Options};
+use quipu::{Archive, Bytes, Error, Layout, Options, Status, VerifyEvent};
 
 type Plain = Archive<[u8; 8]>;
 
@@ -123,15 +123,32 @@ fn a_manifest_that_is_damaged_stops_the_open() {
 }
 
 #[test]
-fn a_section_file_with_a_wrong_header_stops_the_open() {
+fn a_section_file_with_a_wrong_header_leaves_the_others_readable() {
     for partition in ["index", "values"] {
         Bench::each(Options::new().items_per_section(8), |bench| {
             with_items(bench);
             let whole = bench.read(partition, "0000000000000008");
             bench.flip(partition, "0000000000000008", 1);
-            let error = open(Options::new(), bench).unwrap_err();
-            assert!(matches!(error, Error::Header { .. }), "{error}");
-            assert!(error.to_string().contains("0000000000000008"), "{error}");
+            let hurt = bench.read(partition, "0000000000000008");
+            let mut archive = open(Options::new(), bench).unwrap();
+            let errors = [
+                archive.get(9).unwrap_err(),
+                archive.put(9, &key(9), b"again").unwrap_err(),
+            ];
+            for error in errors {
+                assert!(matches!(error, Error::Header { .. }), "{error}");
+                assert!(error.to_string().contains("0000000000000008"), "{error}");
+            }
+            assert_eq!(archive.status(9).unwrap(), Status::Damaged);
+            assert_eq!(archive.missing_items(0, 2), [8, 9]);
+            assert!(archive.get(1).unwrap().is_some());
+            let mut told = 0;
+            let report = archive.verify(&mut |event| {
+                told += u32::from(matches!(event, VerifyEvent::Unreadable { section: 8, .. }));
+            });
+            assert_eq!((report.unwrap().unreadable_sections, told), (1, 1));
+            drop(archive);
+            assert_eq!(bench.read(partition, "0000000000000008"), hurt);
             bench.write(partition, "0000000000000008", &whole);
             assert_whole(bench);
         });

@@ -328,3 +328,26 @@ fn compression_changes_from_the_next_new_section_on() {
         assert!(archive.verify(&mut |_| {}).unwrap().is_clean());
     });
 }
+
+#[test]
+fn an_archive_that_never_held_an_item_is_destroyed_too() {
+    Bench::each(Options::new(), |bench| {
+        bench.open::<4>().destroy().unwrap();
+        let mut archive = bench.open::<4>();
+        let _ = archive.put_sync(1, &key(1), b"value").unwrap();
+        archive.destroy().unwrap();
+        assert!(bench.open::<4>().get(1).unwrap().is_none());
+    });
+}
+
+#[test]
+fn a_destruction_that_is_refused_changes_nothing() {
+    Bench::each(Options::new(), |bench| {
+        let mut archive = bench.open::<4>();
+        let _ = archive.put_sync(1, &key(1), b"value").unwrap();
+        bench.write("index", "README", b"not mine");
+        assert!(matches!(archive.destroy(), Err(Error::NotABlob { .. })));
+        bench.storage().remove("index", "README").unwrap();
+        assert_eq!(bench.open::<4>().get(1).unwrap().unwrap(), "value");
+    });
+}

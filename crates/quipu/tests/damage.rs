@@ -273,3 +273,125 @@ fn marks_that_are_lost_lose_no_item() {
         check(&bench.open(), &|_| false);
     });
 }
+
+#[test]
+fn a_limit_of_one_open_damages_nothing() {
+    for compression in [Compression::Off, Compression::Zstd(3)] {
+        Bench::each(Options::new().compression(compression), |bench| {
+            let mut archive: Store = bench.open();
+            let _ = archive.put(1, &key(1), &vec![7u8; 1000]).unwrap();
+            archive.close().unwrap();
+            let options = bench.options().max_value_size(100);
+            let limited: Store = options.open_on(bench.storage()).unwrap();
+            let refused = limited.get(1);
+            assert!(
+                matches!(refused, Err(Error::ValueTooLarge { .. })),
+                "{refused:?}"
+            );
+            limited.close().unwrap();
+            let archive: Store = bench.open();
+            assert_eq!(archive.status(1).unwrap(), Status::Present);
+            assert_eq!(archive.get(&key::<8>(1)).unwrap().unwrap(), vec![7u8; 1000]);
+        });
+    }
+}
+
+#[test]
+fn lost_entries_are_known_however_many_runs_there_are() {
+    Bench::memory(Options::new(), |bench| {
+        let mut archive: Store = bench.open();
+        for index in 0..10_000u64 {
+            let _ = archive.put(2 * index, &key(index), b"value").unwrap();
+            if index % 100 == 0 {
+                archive.sync().unwrap();
+            }
+        }
+        archive.close().unwrap();
+        bench.flip("index", "0000000000000000", HEADER + 3 * 4096 + 100);
+        let archive: Store = bench.open();
+        let lost = archive.recovery().damaged;
+        assert!((100..200).contains(&lost), "{lost}");
+        let gone =
+            (0..10_000).filter(|&index| archive.status(2 * index).unwrap() != Status::Present);
+        let gone: Vec<u64> = gone.collect();
+        assert_eq!(gone.len() as u128, lost);
+        for index in gone {
+            assert_eq!(archive.status(2 * index).unwrap(), Status::Damaged);
+        }
+    });
+}
+
+#[test]
+fn a_reader_beside_sees_that_files_are_lost() {
+    for partition in ["index", "values"] {
+        Bench::each(options(), |bench| {
+            fill(bench);
+            bench
+                .storage()
+                .remove(partition, "0000000000000008")
+                .unwrap();
+            let beside = bench.options().open_read_only_on(bench.storage());
+            let beside: quipu::ReadOnly<[u8; 8]> = beside.unwrap();
+            assert_eq!(beside.status(9).unwrap(), Status::Damaged);
+            let report = beside.verify(&mut |_| {}).unwrap();
+            assert_eq!(
+                (report.unreadable_sections, report.lost_indices),
+                (1, ITEMS_PER_SECTION.into())
+            );
+        });
+    }
+}
+
+#[test]
+fn values_that_are_gone_are_missing_before_anybody_reads_them() {
+    Bench::each(options(), |bench| {
+        fill(bench);
+        bench
+            .storage()
+            .remove("values", "0000000000000008")
+            .unwrap();
+        for _ in 0..2 {
+            let archive: Store = bench.open();
+            assert_eq!(archive.missing_items(0, 100), (8..16).collect::<Vec<u64>>());
+            assert_eq!(archive.recovery().damaged, 8);
+        }
+        let mut archive: Store = bench.open();
+        for index in 8..16 {
+            let _ = archive.put(index, &key(index), &value(index, 30)).unwrap();
+        }
+        archive.close().unwrap();
+        let archive: Store = bench.open();
+        assert_eq!(archive.missing_items(0, 100), []);
+        assert_eq!(archive.get(12).unwrap().unwrap(), value(12, 30));
+    });
+}
+
+/// The locks of the stored runs and of the damage were once taken in either order.
+#[test]
+fn finding_damage_beside_other_questions_does_not_hang() {
+    Bench::memory(Options::new(), |bench| {
+        let mut archive: Store = bench.open();
+        for index in 0..4000u64 {
+            let _ = archive.put(index, &key(index), b"value").unwrap();
+        }
+        archive.close().unwrap();
+        let name = "0000000000000000";
+        let mut bytes = bench.read("values", name);
+        for at in (HEADER..bytes.len()).step_by(9) {
+            bytes[at] ^= 1;
+        }
+        bench.write("values", name, &bytes);
+        let mut archive: Store = bench.open();
+        let (reader, beside) = (archive.reader(), archive.reader());
+        std::thread::scope(|scope| {
+            let finding =
+                scope.spawn(move || (0..4000).filter(|&i| reader.get(i).is_err()).count());
+            while !finding.is_finished() {
+                let _ = (beside.missing_items(0, 1), beside.stats());
+                archive.sync().unwrap();
+            }
+            assert_eq!(finding.join().unwrap(), 4000);
+        });
+        assert_eq!(archive.stats().damaged, 4000);
+    });
+}

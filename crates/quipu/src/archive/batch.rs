@@ -6,14 +6,16 @@
 //! damage is found and told as anywhere else.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
 use super::entry::EntryBuf;
-use super::lookup::{Found, Want};
+use super::lookup::{By, Found, Want};
 use super::section::Section;
 use super::shared::Shared;
 use crate::error::Result;
+use crate::index::Runs;
 
 /// Bytes of values that one batch gathers, and that one read takes.
 const BATCH_BYTES: u64 = 256 << 10;
@@ -45,10 +47,7 @@ pub(super) fn read(shared: &Shared, first: u64, last: u64, direction: Direction)
     let mut gathered = Gathered::default();
     let mut rest = (first <= last).then_some((first, last));
     while let Some((first, last)) = rest.filter(|_| !gathered.is_full()) {
-        let next = match direction {
-            Direction::Forwards => shared.runs.read().at_or_after(first),
-            Direction::Backwards => shared.runs.read().at_or_before(last),
-        };
+        let next = next(shared, first, last, direction);
         let Some(index) = next.filter(|index| (first..=last).contains(index)) else {
             rest = None;
             break;
@@ -63,6 +62,25 @@ pub(super) fn read(shared: &Shared, first: u64, last: u64, direction: Direction)
     Batch {
         items: gathered.read_values(shared),
         rest,
+    }
+}
+
+/// The nearest index that is stored, or known damaged.
+fn next(shared: &Shared, first: u64, last: u64, direction: Direction) -> Option<u64> {
+    let nearest = |runs: &Runs| match direction {
+        Direction::Forwards => runs.at_or_after(first),
+        Direction::Backwards => runs.at_or_before(last),
+    };
+    let stored = nearest(&shared.runs.read());
+    if !shared.has_damage.load(Ordering::Acquire) {
+        return stored;
+    }
+    let both = stored
+        .into_iter()
+        .chain(nearest(&shared.damage.read().indices));
+    match direction {
+        Direction::Forwards => both.min(),
+        Direction::Backwards => both.max(),
     }
 }
 
@@ -81,6 +99,10 @@ impl Gathered {
 
     /// Adds all items of an index.
     fn add(&mut self, shared: &Shared, index: u64, direction: Direction) {
+        if shared.is_damaged(index) {
+            let damaged = shared.find(By::Index(index), Want::Value);
+            return self.places.extend(damaged.err().map(Err));
+        }
         let Some(section) = shared.section(shared.number_of(index)) else {
             return;
         };
@@ -100,13 +122,13 @@ impl Gathered {
                         entry,
                     }));
                 }
+                // An item that was dropped meanwhile is skipped.
+                read if shared.is_dropped(&section, &read) => {}
                 Err(error) => {
                     if error.is_corruption() {
                         shared.note_damage(&section, position, index);
                     }
-                    // An index that was pruned meanwhile is skipped.
-                    let error = shared.unless_pruned::<Place>(index, Err(error));
-                    self.places.extend(error.transpose());
+                    self.places.push(Err(error));
                 }
             }
         }
@@ -160,12 +182,17 @@ fn read_group(shared: &Shared, group: &mut Vec<Place>, found: &mut Vec<Result<Fo
         let checked =
             stored.and_then(|stored| place.section.pair.values.checked(stored, start).ok());
         let value = checked.map(|value| place.section.unpack(value, shared.max_value_size));
-        match value {
-            Some(Ok(value)) => found.push(Ok(Found {
+        let section = Arc::clone(&place.section);
+        let item = match value {
+            Some(Ok(value)) => Ok(Some(Found {
                 entry: place.entry,
                 value,
             })),
-            _ => found.extend(read_alone(shared, place).transpose()),
+            _ => read_alone(shared, place),
+        };
+        // An item that was dropped meanwhile is skipped.
+        if !shared.is_dropped(&section, &item) {
+            found.extend(item.transpose());
         }
     }
 }
@@ -193,5 +220,5 @@ fn read_alone(shared: &Shared, place: Place) -> Result<Option<Found>> {
     if found.as_ref().is_err_and(|error| error.is_corruption()) {
         shared.note_damage(&place.section, place.position, index);
     }
-    shared.unless_pruned(index, found)
+    found
 }

@@ -103,10 +103,12 @@ impl Compressor {
 }
 
 /// Undoes one zstd frame, which must be all of `frame`. The memory it takes follows what comes
-/// out, never what the frame says of itself; more than `max` bytes is an error.
+/// out, never what the frame says of itself; more than `max` bytes is [`Error::ValueTooLarge`].
 #[cfg(feature = "zstd")]
 pub(super) fn decompress(frame: &[u8], max: u32) -> Result<Bytes> {
     use std::io::{BufReader, Read};
+
+    use crate::format::MAX_VALUE_SIZE;
 
     /// What a frame may claim and be given at once, as a multiple of its own size.
     const TRUSTED_RATIO: usize = 64;
@@ -127,9 +129,14 @@ pub(super) fn decompress(frame: &[u8], max: u32) -> Result<Bytes> {
         .read_to_end(&mut out)
         .map_err(refused)?;
     if out.len() as u64 > u64::from(max) {
-        return Err(Error::Decompression(format!(
-            "it grows past the limit of {max} bytes"
-        )));
+        return Err(match max {
+            // No value was ever taken that is larger.
+            MAX_VALUE_SIZE.. => Error::Decompression(format!("it grows past {max} bytes")),
+            _ => Error::ValueTooLarge {
+                size: out.len() as u64,
+                max: max.into(),
+            },
+        });
     }
     let mut rest = decoder.finish();
     if rest.read(&mut [0]).map_err(refused)? != 0 {
@@ -142,7 +149,8 @@ pub(super) fn decompress(frame: &[u8], max: u32) -> Result<Bytes> {
 
 #[cfg(not(feature = "zstd"))]
 pub(super) fn decompress(_: &[u8], _: u32) -> Result<Bytes> {
-    Err(Error::Decompression(NO_ZSTD.to_owned()))
+    // Not the bytes' fault, so not an error of decompression, which means damage.
+    Err(Error::Compression(NO_ZSTD.to_owned()))
 }
 
 #[cfg(all(test, feature = "zstd"))]
@@ -165,7 +173,7 @@ mod tests {
         assert_eq!(decompress(&frame, 100_000).unwrap().len(), 100_000);
         assert!(matches!(
             decompress(&frame, 99_999),
-            Err(Error::Decompression(_))
+            Err(Error::ValueTooLarge { .. })
         ));
     }
 

@@ -14,6 +14,8 @@ pub(super) struct Current {
     pub(super) section: Arc<Section>,
     /// Bytes of entries that no sync has written.
     pub(super) waiting: usize,
+    /// Indices that came to the section, as runs in the order of their puts.
+    added: Vec<(u64, u64)>,
     next_position: u64,
     /// The location of the next position, once it is known.
     next_location: Option<u64>,
@@ -25,6 +27,7 @@ impl Current {
             waiting: section.pair.records.buffered(),
             next_position: section.pair.records.next_position(),
             next_location: None,
+            added: Vec::new(),
             section,
         }
     }
@@ -37,10 +40,19 @@ impl Current {
         }
     }
 
-    /// An entry of so many bytes went to `position`, which has the location.
-    pub(super) fn advance(&mut self, position: u64, location: u64, entry_size: usize) {
+    /// The entry of an index, so many bytes, went to `position`, which has the location.
+    pub(super) fn advance(&mut self, index: u64, position: u64, location: u64, entry_size: usize) {
         self.next_position = position + 1;
         self.next_location = Locations::behind(location);
         self.waiting += entry_size;
+        match self.added.last_mut() {
+            Some((_, last)) if last.checked_add(1) == Some(index) => *last = index,
+            _ => self.added.push((index, index)),
+        }
+    }
+
+    /// The indices that came to the section since it is the current one.
+    pub(super) fn added(&self) -> &[(u64, u64)] {
+        &self.added
     }
 }

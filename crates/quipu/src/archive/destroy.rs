@@ -11,6 +11,8 @@ use crate::manifest::{LOCK, MANIFEST, MARKS, PARTITION, State};
 /// Removes the archive of a writer. The manifest says so first and goes last, so that an open
 /// after a crash in between finishes the removal instead of finding damage.
 pub(super) fn destroy(mut writer: Writer) -> Result<()> {
+    // A stranger's file among the sections is refused while nothing is changed.
+    Listing::read(&writer.shared)?;
     writer.manifest.state = State::Destroying;
     writer.manifest.store(&writer.shared.storage)?;
     let shared = std::sync::Arc::clone(&writer.shared);

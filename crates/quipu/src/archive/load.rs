@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::section::Section;
 use super::shared::Shared;
 use crate::error::{Error, Result};
+use crate::index::Runs;
 use crate::journal::{Durable, Pair, Present, SectionReport, Trust};
 use crate::manifest::{Mark, Marks};
 
@@ -18,100 +19,102 @@ pub(super) struct Loaded {
     pub(super) report: SectionReport,
 }
 
-/// Recovers a section and makes its items known.
+/// Recovers a section and makes its items known. None when a file of it has a header that is not
+/// one: nothing of the section can be read then, nor written, and nothing of it is changed.
 pub(super) fn load(
     shared: &Shared,
     number: u64,
     present: Present,
     marks: &Marks,
     trust: Trust,
-) -> Result<Loaded> {
+) -> Result<Option<Loaded>> {
     let mark = marks.sections.get(&number);
     let durable = Durable {
         records: mark.map_or(0, |mark| mark.records),
         value_bytes: mark.map_or(0, |mark| mark.value_bytes),
     };
     let (records, values) = shared.files_of(number);
-    let (pair, report) = Pair::open(records, values, present, &shared.pair, durable, trust)?;
+    let opened = Pair::open(records, values, present, &shared.pair, durable, trust);
+    let (pair, report) = match opened {
+        // Of an archive, the other sections can still be read.
+        Err(Error::Header { .. }) if trust == Trust::Ordered => {
+            note_unreadable(shared, number, mark);
+            return Ok(None);
+        }
+        opened => opened?,
+    };
     let compressed = shared.compression.read().is_compressed(number);
     let section = Arc::new(Section::new(number, pair, compressed));
     for (position, index) in marks.damaged_in(number) {
-        section.note_damage(position, index);
+        section.know_damage(position, index);
     }
     shared.sections.write().insert(number, Arc::clone(&section));
-    let unreadable = replay(shared, &section, 0)?;
-    if unreadable > 0 || section.damaged_len() > 0 {
-        note_lost(shared, &section, mark);
+    replay(shared, &section, 0)?;
+    note_lost(shared, &section, mark);
+    Ok(Some(Loaded { section, report }))
+}
+
+/// Notes a section of which nothing can be read, nor written.
+pub(super) fn note_unreadable(shared: &Shared, number: u64, mark: Option<&Mark>) {
+    shared.unreadable.write().insert(number);
+    if let Some(mark) = mark {
+        note_lost_runs(shared, &mark.runs);
     }
-    Ok(Loaded { section, report })
 }
 
-/// Makes what a reader found in a section durable, so that nothing it has seen is lost with the
-/// power: the writer may have written it and not have flushed it yet.
-pub(super) fn flush(section: &Section) -> Result<()> {
-    section.pair.records.file().get()?.sync()
-}
-
-/// Makes the entries from a position on known; how many could not be read.
-pub(super) fn replay(shared: &Shared, section: &Section, from: u64) -> Result<u64> {
-    let mut unreadable = 0;
+/// Makes the entries from a position on known.
+pub(super) fn replay(shared: &Shared, section: &Section, from: u64) -> Result<()> {
     let mut failed = None;
-    let value_bytes = section.pair.values.len();
+    let value_bytes = section.pair.values.found_len();
     section
         .pair
         .records
         .replay(from, READ_AHEAD_BYTES, &mut |position, entry| {
-            let known = match entry {
+            let added = match entry {
                 Ok(entry) => add(shared, section, position, entry, value_bytes),
-                Err(error) if error.is_corruption() => Ok(false),
+                Err(error) if error.is_corruption() => Ok(()),
                 Err(error) => Err(error),
             };
-            match known {
-                Ok(known) => unreadable += u64::from(!known),
+            match added {
+                Ok(()) => ControlFlow::Continue(()),
                 Err(error) => {
                     failed = Some(error);
-                    return ControlFlow::Break(());
+                    ControlFlow::Break(())
                 }
             }
-            ControlFlow::Continue(())
         })?;
-    failed.map_or(Ok(unreadable), Err)
+    failed.map_or(Ok(()), Err)
 }
 
-/// Makes one entry known; false when it cannot be one of this section's.
+/// Makes one entry known, if it can be one of this section's.
 fn add(
     shared: &Shared,
     section: &Section,
     position: u64,
     entry: &[u8],
     value_bytes: u64,
-) -> Result<bool> {
+) -> Result<()> {
     let index = shared.entry.index(entry);
     if shared.number_of(index) != section.number {
-        return Ok(false);
+        return Ok(());
     }
     let (offset, size) = shared.entry.location(entry);
     let in_bounds = offset
         .checked_add(size.into())
         .is_some_and(|end| end <= value_bytes);
     if !in_bounds && !section.is_damaged(position) {
-        section.note_damage(position, index);
-        shared
-            .damage
-            .write()
-            .found
-            .push((section.number, position, index));
+        shared.note_damage(section, position, index);
     }
     section.positions.write().insert(index, position);
     if section.is_damaged(position) {
-        return Ok(true);
+        return Ok(());
     }
     shared.runs.write().insert(index);
     let location = shared.locations.locate(section.number, position)?;
     let translated = shared.translator.translate(shared.entry.key(entry));
     let is_dead = |location| shared.locations.resolve(location).is_none();
     shared.keys.insert(translated, location, &is_dead)?;
-    Ok(true)
+    Ok(())
 }
 
 /// Notes which indices of a section were durable and are not readable any more.
@@ -127,8 +130,9 @@ fn note_lost(shared: &Shared, section: &Section, mark: Option<&Mark>) {
 }
 
 /// Of indices that were durable, those that are not stored are damaged.
-pub(super) fn note_lost_runs(shared: &Shared, runs: &[(u64, u64)]) {
-    for &(first, last) in runs {
+pub(super) fn note_lost_runs(shared: &Shared, runs: &Runs) {
+    for run in runs.ranges() {
+        let (first, last) = run.into_inner();
         let mut next = Some(first);
         while let Some(index) = next.filter(|&index| index <= last) {
             let end = shared.runs.read().next_gap(index).0;

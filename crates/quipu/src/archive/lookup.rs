@@ -50,19 +50,33 @@ impl Shared {
             return Ok(None);
         }
         let Some(section) = self.section(self.number_of(index)) else {
+            self.check_readable(self.number_of(index))?;
             return self.none_or_lost(index);
         };
+        let found = self.find_index_in(&section, index, want);
+        match self.is_dropped(&section, &found) {
+            true => Ok(None),
+            false => found,
+        }
+    }
+
+    fn find_index_in(
+        &self,
+        section: &Arc<Section>,
+        index: u64,
+        want: Want,
+    ) -> Result<Option<Found>> {
         let position = match section.only_position(index) {
             Some(None) => return self.none_or_lost(index),
             Some(Some(position)) => position,
-            None => return self.find_index_among_damage(&section, index, want),
+            None => return self.find_index_among_damage(section, index, want),
         };
-        match self.read(&section, position, Some(index), want) {
+        match self.read(section, position, Some(index), want) {
             Err(error) if error.is_corruption() => {
-                self.note_damage(&section, position, index);
-                self.find_index_among_damage(&section, index, want)
+                self.note_damage(section, position, index);
+                self.find_index_among_damage(section, index, want)
             }
-            other => self.unless_pruned(index, other),
+            other => other,
         }
     }
 
@@ -77,7 +91,7 @@ impl Shared {
         for position in positions {
             match self.read(section, position, Some(index), want) {
                 Err(error) if error.is_corruption() => self.note_damage(section, position, index),
-                other => return self.unless_pruned(index, other),
+                other => return other,
             }
         }
         match section.damaged_position_of(index) {
@@ -95,25 +109,35 @@ impl Shared {
             return Ok(found);
         }
         let Some(section) = self.section(self.number_of(index)) else {
-            return self.none_or_lost::<Found>(index).map(|_| found);
+            return self.find_index(index, Want::Value).map(|_| found);
         };
+        let read = self.find_all_in(&section, index, &mut found);
+        match read {
+            read if self.is_dropped(&section, &read) => Ok(Vec::new()),
+            Ok(()) if found.is_empty() => self.find_index(index, Want::Value).map(|_| found),
+            read => read.map(|()| found),
+        }
+    }
+
+    fn find_all_in(
+        &self,
+        section: &Arc<Section>,
+        index: u64,
+        found: &mut Vec<Found>,
+    ) -> Result<()> {
         let mut positions = Vec::new();
         section.positions_of(index, &mut positions);
         let mut first_error = None;
         for position in positions {
-            match self.read(&section, position, Some(index), Want::Value) {
+            match self.read(section, position, Some(index), Want::Value) {
                 Err(error) if error.is_corruption() => {
-                    self.note_damage(&section, position, index);
+                    self.note_damage(section, position, index);
                     first_error.get_or_insert(error);
                 }
-                other => found.extend(self.unless_pruned(index, other)?),
+                other => found.extend(other?),
             }
         }
-        match first_error {
-            Some(error) => Err(error),
-            None if found.is_empty() => self.find_index(index, Want::Value).map(|_| found),
-            None => Ok(found),
-        }
+        first_error.map_or(Ok(()), Err)
     }
 
     /// The first item under the key, at the given index where there is one.
@@ -160,12 +184,27 @@ impl Shared {
         let Some(section) = self.section(number) else {
             return Ok(None);
         };
+        let found = self.candidate_in(&section, position, key, at, want);
+        match self.is_dropped(&section, &found) {
+            true => Ok(None),
+            false => found,
+        }
+    }
+
+    fn candidate_in(
+        &self,
+        section: &Arc<Section>,
+        position: u64,
+        key: &[u8],
+        at: Option<u64>,
+        want: Want,
+    ) -> Result<Option<Found>> {
         let mut entry = EntryBuf::new(self.entry);
         match section.entry(position, None, &mut entry) {
             Ok(()) => {}
-            // The section was rewritten or removed since the index was asked.
+            // The section was written anew since the index was asked.
             Err(Error::ItemOutOfRange { .. }) => return Ok(None),
-            Err(error) => return self.unless_pruned(number, Err(error)),
+            Err(error) => return Err(error),
         }
         if entry.key() != key {
             self.counters
@@ -175,7 +214,7 @@ impl Shared {
         }
         let index = entry.index();
         let elsewhere = at.is_some_and(|at| at != index);
-        if elsewhere || index < self.floor() || self.number_of(index) != number {
+        if elsewhere || index < self.floor() || self.number_of(index) != section.number {
             return Ok(None);
         }
         if want == Want::Entry {
@@ -186,9 +225,9 @@ impl Shared {
             Ok(value) => Ok(Some(Found { entry, value })),
             Err(error) => {
                 if error.is_corruption() {
-                    self.note_damage(&section, position, index);
+                    self.note_damage(section, position, index);
                 }
-                self.unless_pruned(index, Err(error))
+                Err(error)
             }
         }
     }
@@ -210,22 +249,18 @@ impl Shared {
         Ok(Some(Found { entry, value }))
     }
 
-    /// A file that is gone because its section was pruned meanwhile holds nothing.
-    pub(super) fn unless_pruned<T>(
-        &self,
-        index: u64,
-        result: Result<Option<T>>,
-    ) -> Result<Option<T>> {
-        match result {
-            Err(Error::NotFound { .. } | Error::ItemOutOfRange { .. }) if index < self.floor() => {
-                Ok(None)
-            }
-            other => other,
+    /// The error of a section of which nothing can be read: what opening its files says.
+    pub(super) fn check_readable(&self, number: u64) -> Result<()> {
+        if !self.unreadable.read().contains(&number) {
+            return Ok(());
         }
+        let (records, values) = self.files_of(number);
+        records.get()?;
+        values.get().map(drop)
     }
 
     /// Nothing, or the error of an index whose entry is gone with its page.
-    fn none_or_lost<T>(&self, index: u64) -> Result<Option<T>> {
+    pub(super) fn none_or_lost<T>(&self, index: u64) -> Result<Option<T>> {
         if !self.is_damaged(index) {
             return Ok(None);
         }

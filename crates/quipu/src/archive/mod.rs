@@ -9,7 +9,7 @@
 //!
 //! - `handle`, `reader`, `read_only`, `options`: what users hold. `writer` (with `current`),
 //!   `shared`: the state behind it, without types.
-//! - `recovery`, `load`, `adopt`: from files to state. `prune`, `rewrite`, `destroy`: taking away.
+//! - `recovery`, `load`, `adopt`, `follow`: from files to state. `prune`, `rewrite`, `destroy`: taking away.
 //! - `lookup`, `presence`, `batch`, `range`, `verify`: reading.
 
 mod adopt;
@@ -18,6 +18,7 @@ mod compression;
 mod current;
 mod destroy;
 mod entry;
+mod follow;
 mod handle;
 mod load;
 mod lookup;

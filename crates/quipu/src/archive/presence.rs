@@ -26,11 +26,13 @@ impl Shared {
 
     pub(super) fn missing_items(&self, start: u64, max: usize) -> Vec<u64> {
         let start = start.max(self.floor());
-        let runs = self.runs.read();
-        let mut missing = runs.missing_items(start, max);
+        let (mut missing, last_stored) = {
+            let runs = self.runs.read();
+            (runs.missing_items(start, max), runs.last())
+        };
         // What is damaged was stored once, so everything before it is known to be missing too.
         let last_damaged = self.damage.read().indices.last();
-        let after_last = match runs.last() {
+        let after_last = match last_stored {
             Some(last) => last.checked_add(1),
             None => Some(0),
         };

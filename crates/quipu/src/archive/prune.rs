@@ -5,10 +5,12 @@
 //! then do files go. Marks are lowered before the bytes they protect are cut, since what is
 //! missing below a mark is damage.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::rewrite::Kept;
 use super::section::Section;
 use super::shared::Shared;
 use super::writer::Writer;
@@ -34,7 +36,7 @@ impl Writer {
             .into_iter()
             .filter(|section| section.number < floor)
             .collect();
-        let dropped = self.drop_sections(&below);
+        let dropped = self.drop_sections(&below, |number| number < floor);
         self.poison_on_error(dropped)?;
         let marks = self.marks.rewrite(|marks| marks.prune(floor));
         self.poison_on_error(marks)?;
@@ -62,24 +64,36 @@ impl Writer {
             .fetch_add(u64::try_from(pruned).unwrap_or(u64::MAX), Ordering::Relaxed);
         let mut damage = shared.damage.write();
         damage.indices.remove_below(floor);
-        damage.found.retain(|&(section, _, _)| section >= floor);
+        damage.unmarked = damage.unmarked.split_off(&floor);
     }
 
-    /// Removes sections from memory and their files from the disk; the space is free when it
-    /// returns.
-    fn drop_sections(&mut self, sections: &[Arc<Section>]) -> Result<()> {
-        if sections.is_empty() {
+    /// Removes sections from memory and their files from the disk, and those of unreadable ones
+    /// whose number is to go; the space is free when it returns.
+    fn drop_sections(
+        &mut self,
+        sections: &[Arc<Section>],
+        goes: impl Fn(u64) -> bool,
+    ) -> Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let unreadable: BTreeSet<u64> = {
+            let mut all = shared.unreadable.write();
+            let (gone, kept) = all.iter().partition(|&&number| goes(number));
+            *all = kept;
+            gone
+        };
+        if sections.is_empty() && unreadable.is_empty() {
             return Ok(());
         }
-        let shared = Arc::clone(&self.shared);
         self.forget_current();
         for section in sections {
             shared.sections.write().remove(&section.number);
+            section.retire();
             shared.locations.release(section.number);
             self.dirty.remove(&section.number);
-            self.unmarked.sections.remove(&section.number);
+            self.unmarked.forget(section.number);
         }
-        remove_files(&shared, sections.iter().map(|section| section.number))?;
+        let numbers = sections.iter().map(|section| section.number);
+        remove_files(&shared, numbers.chain(unreadable))?;
         for section in sections {
             section.pair.records.file().forget();
             section.pair.values.file().forget();
@@ -105,56 +119,59 @@ impl Writer {
             .into_iter()
             .filter(|section| section.number > boundary)
             .collect();
-        if let Some(first) = index.checked_add(1) {
-            self.shared.runs.write().remove_above(index);
-            let mut damage = self.shared.damage.write();
-            damage.indices.remove_above(index);
-            damage.found.retain(|&(_, _, found)| found < first);
-        }
+        self.forget_above(index);
         self.marks.rewrite(|marks| {
             for section in &above {
                 marks.forget(section.number);
             }
             marks.sections.retain(|&section, _| section <= boundary);
+            if let Some(mark) = marks.sections.get_mut(&boundary) {
+                mark.runs.remove_above(index);
+            }
+            marks.damaged.retain(|&(_, _, of)| of <= index);
         })?;
-        self.drop_sections(&above)?;
+        self.drop_sections(&above, |number| number > boundary)?;
+        self.shared.check_readable(boundary)?;
         if let Some(section) = self.shared.section(boundary) {
             self.rewind_section(&section, index)?;
         }
+        // What readers have noted of the old sections until they were closed.
+        self.forget_above(index);
+        self.mark_synced()?;
         self.keep_compression(0..=boundary);
         self.manifest.state = State::Open;
         self.manifest.store(&self.shared.storage)
     }
 
-    /// Drops the items above `index` from its own section: by a cut where they are the last
-    /// entries, otherwise by writing the index file anew without them.
+    fn forget_above(&self, index: u64) {
+        self.shared.runs.write().remove_above(index);
+        self.shared.damage.write().indices.remove_above(index);
+    }
+
+    /// Drops the items above `index` from its own section.
     fn rewind_section(&mut self, section: &Arc<Section>, index: u64) -> Result<()> {
-        let kept = super::rewrite::Kept::read(&self.shared, section, &|of| of <= index)?;
+        let kept = Kept::read(&self.shared, section, &|of| of <= index)?;
         if kept.dropped.is_empty() {
             return Ok(());
         }
+        if kept.len() == 0 {
+            self.marks.rewrite(|marks| marks.forget(section.number))?;
+            return self.drop_sections(&[Arc::clone(section)], |_| false);
+        }
         self.forget_current();
         self.lower_mark(section, &kept)?;
-        if kept.is_prefix() {
-            self.forget_keys(section, &kept.dropped);
-            section.positions.write().remove_from(kept.len());
-            return section.pair.truncate(kept.len(), kept.value_bytes);
-        }
         self.rewrite_section(section, &kept)
     }
 
     /// What stays of a section is marked, durably, before anything is cut.
-    pub(super) fn lower_mark(
-        &mut self,
-        section: &Section,
-        kept: &super::rewrite::Kept,
-    ) -> Result<()> {
+    fn lower_mark(&mut self, section: &Section, kept: &Kept) -> Result<()> {
         let mark = Mark {
             records: kept.len(),
-            value_bytes: kept.value_bytes,
             ..self.mark_of(section)
         };
         let number = section.number;
+        // All of its runs are in this mark, and fewer than came to it.
+        self.unmarked.forget(number);
         self.marks.rewrite(|marks| {
             marks.forget(number);
             marks.sections.insert(number, mark);
@@ -177,14 +194,20 @@ impl Writer {
 pub(super) fn remove_files(shared: &Shared, sections: impl Iterator<Item = u64>) -> Result<()> {
     let names: Vec<String> = sections.map(section_name).collect();
     for partition in [&shared.partitions.index, &shared.partitions.values] {
+        let mut removed = false;
         for name in &names {
             match shared.storage.remove(partition, name) {
                 // One of the two may not be there; the other still has to go.
                 Err(crate::Error::NotFound { .. }) => {}
-                other => other?,
+                other => {
+                    other?;
+                    removed = true;
+                }
             }
         }
-        shared.storage.sync_partition(partition)?;
+        if removed {
+            shared.storage.sync_partition(partition)?;
+        }
     }
     Ok(())
 }

@@ -3,19 +3,16 @@
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
-use super::load;
+use super::follow;
 use super::options::Options;
 use super::reader::Reader;
-use super::recovery::{self, Listing};
-use super::shared::Shared;
+use super::recovery;
 use crate::error::{Error, Result};
-use crate::journal::Trust;
 use crate::key::Key;
-use crate::manifest::{Manifest, MarksLog};
+use crate::manifest::Manifest;
 use crate::storage::Storage;
 use crate::value::Value;
 
@@ -54,8 +51,9 @@ impl<K: Key, V: Value> ReadOnly<K, V> {
 
     /// Looks what the writer has made durable since: new items, a higher floor.
     ///
-    /// Clones of the reader see it too. After a rewind by the writer the archive is read anew;
-    /// clones from before it then keep to what they had.
+    /// Clones of the reader see it too. After a rewind by the writer, or when another archive was
+    /// made at the path, it is read anew. Clones from before then answer from the files they have
+    /// open, and with [`Error::Stale`] where they would need another.
     ///
     /// Costs a list of the folders, a look at the end of each section, and the new entries.
     pub fn refresh(&mut self) -> Result<()> {
@@ -65,82 +63,28 @@ impl<K: Key, V: Value> ReadOnly<K, V> {
             reason: "its manifest is gone; the archive was destroyed".to_owned(),
         })?;
         if !self.manifest.is_continued_by(&manifest) {
-            let storage = Arc::clone(&shared.storage);
-            *self = Self::open_on(storage, self.options.clone())?;
-            return Ok(());
+            return self.reopen();
         }
         *shared.compression.write() = manifest.compression.clone();
         shared.settings.write().compression = manifest.compression.current;
-        follow_floor(shared, manifest.floor);
+        follow::floor(shared, manifest.floor);
         self.manifest = manifest;
-        follow_sections(shared)
+        match follow::sections(shared) {
+            Err(Error::Stale { .. }) => self.reopen(),
+            other => other,
+        }
+    }
+
+    fn reopen(&mut self) -> Result<()> {
+        let storage = Arc::clone(&self.reader.shared.storage);
+        *self = Self::open_on(storage, self.options.clone())?;
+        Ok(())
     }
 
     /// A reader of its own, for another thread.
     pub fn reader(&self) -> Reader<K, V> {
         self.reader.clone()
     }
-}
-
-fn follow_floor(shared: &Shared, floor: u64) {
-    if floor <= shared.floor() {
-        return;
-    }
-    shared.floor.store(floor, Ordering::Release);
-    shared.runs.write().remove_below(floor);
-    shared.damage.write().indices.remove_below(floor);
-    let pruned: Vec<_> = {
-        let mut sections = shared.sections.write();
-        let kept = sections.split_off(&floor);
-        std::mem::replace(&mut *sections, kept)
-            .into_values()
-            .collect()
-    };
-    for section in pruned {
-        shared.locations.release(section.number);
-        section.pair.records.file().forget();
-        section.pair.values.file().forget();
-    }
-    shared
-        .keys
-        .retain(&|location| shared.locations.resolve(location).is_some());
-    shared.locations.reclaim();
-}
-
-fn follow_sections(shared: &Shared) -> Result<()> {
-    let (marks, _) = MarksLog::open(&shared.storage)?;
-    let listing = Listing::read(shared)?;
-    for &number in listing.index.range(shared.floor()..) {
-        let followed = match shared.section(number) {
-            Some(section) => follow_section(shared, &section),
-            None => load::load(
-                shared,
-                number,
-                listing.present(number),
-                marks.marks(),
-                Trust::Ordered,
-            )
-            .and_then(|loaded| load::flush(&loaded.section)),
-        };
-        match followed {
-            // Pruned since the folder was listed.
-            Err(Error::NotFound { .. }) => {}
-            other => other?,
-        }
-    }
-    Ok(())
-}
-
-fn follow_section(shared: &Shared, section: &super::section::Section) -> Result<()> {
-    let known = section.pair.records.len();
-    // Entries first: the values of every entry that is seen now were durable before it.
-    section.pair.records.refresh()?;
-    section.pair.values.refresh()?;
-    if section.pair.records.len() == known {
-        return Ok(());
-    }
-    load::flush(section)?;
-    load::replay(shared, section, known).map(drop)
 }
 
 impl<K, V> Deref for ReadOnly<K, V> {

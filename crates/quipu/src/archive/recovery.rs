@@ -8,10 +8,11 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use super::follow;
 use super::load::{self, Loaded};
 use super::options::Options;
-use super::section::Section;
 use super::settings;
 use super::shared::Shared;
 use super::writer::Writer;
@@ -20,6 +21,11 @@ use crate::format::{NEW_SUFFIX, section_name, section_number};
 use crate::journal::{Present, SectionReport, Trust};
 use crate::manifest::{self, Manifest, Marks, MarksLog, State};
 use crate::storage::{Access, Lock, Storage};
+
+/// A reader begins anew so often when the archive changes under it.
+const MAX_OPEN_TRIES: u32 = 10;
+/// How long a reader waits for a rewind to end before it begins anew.
+const REWIND_PAUSE: Duration = Duration::from_millis(10);
 
 /// What opening an archive found and put right.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -102,8 +108,28 @@ pub(super) fn take_over(
     Ok(recovery)
 }
 
-/// Opens for reading only; changes nothing.
+/// Opens for reading only; changes nothing. Begins anew when the writer takes something back
+/// meanwhile.
 pub(super) fn open_reader(
+    storage: Arc<dyn Storage>,
+    options: &Options,
+    key_size_of_type: Option<usize>,
+) -> Result<(Arc<Shared>, Manifest)> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match open_reader_once(Arc::clone(&storage), options, key_size_of_type) {
+            Err(Error::Stale { .. } | Error::NotFound { .. }) if tries < MAX_OPEN_TRIES => {}
+            // Either the writer is about to end it, or it was killed in it.
+            Ok((_, manifest)) if manifest.state != State::Open && tries < MAX_OPEN_TRIES => {
+                std::thread::sleep(REWIND_PAUSE);
+            }
+            other => return other,
+        }
+    }
+}
+
+fn open_reader_once(
     storage: Arc<dyn Storage>,
     options: &Options,
     key_size_of_type: Option<usize>,
@@ -115,39 +141,27 @@ pub(super) fn open_reader(
             reason: "it has no manifest".to_owned(),
         });
     };
+    if manifest.state == State::Destroying {
+        return Err(Error::NotAnArchive {
+            path,
+            reason: "it is being destroyed".to_owned(),
+        });
+    }
     let key_size = settings::key_size(key_size_of_type, options, Some(&manifest))?;
     settings::check_against(options, key_size, &manifest, path)?;
     let (marks, _) = MarksLog::open(&storage)?;
     let shared = Arc::new(Shared::new(storage, options, &manifest, Access::Read));
     let listing = Listing::read(&shared)?;
-    let floor = shared.floor();
-    for &number in listing.index.range(floor..) {
-        match load::load(
-            &shared,
-            number,
-            listing.present(number),
-            marks.marks(),
-            Trust::Ordered,
-        ) {
-            // Pruned since the folder was listed.
-            Err(Error::NotFound { .. }) => {}
-            loaded => flush_tail(&loaded?.section, marks.marks())?,
-        }
+    for number in listing.numbers_from(shared.floor()) {
+        follow::load_section(&shared, number, &listing, marks.marks())?;
     }
     note_lost_sections(&shared, &listing, marks.marks());
+    manifest.check_continued(&*shared.storage)?;
+    let (opened, storage) = (manifest.clone(), Arc::clone(&shared.storage));
+    shared
+        .files
+        .guard_with(move || opened.check_continued(&*storage));
     Ok((shared, manifest))
-}
-
-/// What a reader sees beyond the marks is made durable before it is seen.
-fn flush_tail(section: &Section, marks: &Marks) -> Result<()> {
-    let marked = marks
-        .sections
-        .get(&section.number)
-        .map_or(0, |mark| mark.records);
-    if section.pair.records.len() == marked {
-        return Ok(());
-    }
-    load::flush(section)
 }
 
 pub(super) fn lock(storage: &dyn Storage) -> Result<Box<dyn Lock>> {
@@ -319,16 +333,13 @@ impl<'a> Opening<'a> {
     }
 
     fn load_sections(&mut self, shared: &Shared, listing: &Listing, marks: &Marks) -> Result<()> {
-        let mut numbers = listing.index.clone();
-        // Values whose index file is gone, but was durable: the section stays, damaged.
-        numbers.extend(&listing.values);
+        let numbers = listing.numbers_from(0);
         let all = numbers.len() as u64;
         for (done, number) in numbers.into_iter().enumerate() {
-            let Loaded { report, .. } =
-                load::load(shared, number, listing.present(number), marks, self.trust)?;
-            if !report.is_clean() {
-                self.recovery.sections.push(report);
-            }
+            let loaded = load::load(shared, number, listing.present(number), marks, self.trust)?;
+            let report = loaded.map(|Loaded { report, .. }| report);
+            let report = report.filter(|report| !report.is_clean());
+            self.recovery.sections.extend(report);
             if let Some(progress) = &self.options.progress {
                 progress(done as u64 + 1, all);
             }
@@ -372,6 +383,13 @@ impl Listing {
             None if unfinished => Ok(None),
             None => Err("its name is not that of a section, 16 hex digits"),
         }
+    }
+
+    /// The sections of which there is a file, from a number on. One that has values alone was
+    /// damaged, or is being created.
+    pub(super) fn numbers_from(&self, first: u64) -> BTreeSet<u64> {
+        let index = self.index.range(first..);
+        index.chain(self.values.range(first..)).copied().collect()
     }
 
     pub(super) fn present(&self, number: u64) -> Present {

@@ -1,8 +1,10 @@
 //! Writing a section's index file anew without some of its entries.
 //!
-//! The value file stays as it is: the entries that are kept point where they pointed, and the
-//! values between them that nobody points to any more are dead bytes until the section is pruned.
-//! So one rename switches from the old section to the new one, and a crash leaves either.
+//! The value file stays as it is: the entries that are kept point where they pointed, and values
+//! that nobody points to any more are dead bytes until the section is pruned. So one rename switches
+//! from the old section to the new one, and a crash leaves either. And a reader that still has an
+//! old entry, here or in another process, finds the old value or none, never the bytes of a later
+//! one: no byte of a value file is written twice.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -21,9 +23,6 @@ pub(super) struct Kept {
     positions: Vec<u64>,
     /// (position, key) of the readable entries that go.
     pub(super) dropped: Vec<(u64, Vec<u8>)>,
-    /// Where the last value ends that is still pointed to.
-    pub(super) value_bytes: u64,
-    unreadable: bool,
 }
 
 impl Kept {
@@ -36,42 +35,26 @@ impl Kept {
         let mut kept = Self {
             positions: Vec::new(),
             dropped: Vec::new(),
-            value_bytes: 0,
-            unreadable: false,
         };
         section
             .pair
             .records
             .replay(0, READ_AHEAD_BYTES, &mut |position, entry| {
                 match entry {
-                    Ok(entry) if keep(shared.entry.index(entry)) => {
-                        let (offset, size) = shared.entry.location(entry);
-                        kept.value_bytes = kept.value_bytes.max(offset.saturating_add(size.into()));
-                        kept.positions.push(position);
-                    }
+                    Ok(entry) if keep(shared.entry.index(entry)) => kept.positions.push(position),
                     Ok(entry) => kept
                         .dropped
                         .push((position, shared.entry.key(entry).to_vec())),
-                    Err(_) => kept.unreadable = true,
+                    Err(_) => {}
                 }
                 ControlFlow::Continue(())
             })?;
-        kept.value_bytes = kept.value_bytes.min(section.pair.values.len());
         Ok(kept)
     }
 
     /// How many entries stay.
     pub(super) fn len(&self) -> u64 {
         self.positions.len() as u64
-    }
-
-    /// Whether the entries that stay are the first ones, so that a cut does it.
-    pub(super) fn is_prefix(&self) -> bool {
-        !self.unreadable
-            && self
-                .positions
-                .last()
-                .is_none_or(|&last| last + 1 == self.len())
     }
 }
 
@@ -81,11 +64,13 @@ impl Writer {
     /// known before the switch, its old one until after it.
     pub(super) fn rewrite_section(&mut self, section: &Arc<Section>, kept: &Kept) -> Result<()> {
         let shared = Arc::clone(&self.shared);
+        // Who reads the old section goes on with the old file.
+        section.pair.records.file().pin()?;
         let keys = write_index_file(&shared, section, kept)?;
         let (records, values) = shared.files_of(section.number);
         let durable = Durable {
             records: kept.len(),
-            value_bytes: kept.value_bytes,
+            value_bytes: section.pair.values.len(),
         };
         let present = Present {
             records: true,
@@ -99,28 +84,29 @@ impl Writer {
             durable,
             Trust::Ordered,
         )?;
-        let new = Section::new(section.number, pair, section.compressed);
+        let new = section.successor(pair);
         let mut moved = Vec::new();
+        section.close();
         for (to, (from, index, key)) in (0..).zip(keys) {
             new.positions.write().insert(index, to);
             if section.is_damaged(from) {
-                new.note_damage(to, index);
-            }
-            if to != from {
+                new.note_damage(to, index, |_| {});
+                moved.extend((to != from).then_some((from, key)));
+            } else if to != from {
                 let location = shared.locations.locate(section.number, to)?;
                 let translated = shared.translator.translate(&key);
                 shared.keys.insert(translated, location, &|_| false)?;
                 moved.push((from, key));
             }
         }
-        shared
-            .sections
-            .write()
-            .insert(section.number, Arc::new(new));
+        if new.damaged_len() > 0 {
+            shared.damage.write().unmarked.insert(section.number);
+        }
+        let new = Arc::new(new);
+        shared.sections.write().insert(section.number, new);
         self.forget_keys(section, &moved);
         self.forget_keys(section, &kept.dropped);
         section.pair.records.file().forget();
-        section.pair.values.file().forget();
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! One section in memory: its two files, where its indices stand, what of it is damaged.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use parking_lot::RwLock;
 use super::compression::decompress;
 use super::entry::EntryBuf;
 use crate::error::{Error, Result};
+use crate::format::VALUE_CHECKSUM_SIZE;
 use crate::index::Positions;
 use crate::journal::Pair;
 
@@ -18,9 +20,22 @@ pub(crate) struct Section {
     pub(super) pair: Pair,
     pub(super) compressed: bool,
     pub(super) positions: RwLock<Positions>,
-    /// Entries whose item cannot be read: position to index.
-    damaged: RwLock<BTreeMap<u64, u64>>,
+    damage: RwLock<Damage>,
     has_damage: AtomicBool,
+    /// Its files go, and others may take their names: what a reader finds in it does not count.
+    /// Shared with the sections that it replaced or that replaced it.
+    retired: Arc<AtomicBool>,
+}
+
+/// What of a section cannot be read.
+#[derive(Default)]
+struct Damage {
+    /// position -> index
+    entries: BTreeMap<u64, u64>,
+    /// Those of them that are not in the marks yet.
+    unmarked: Vec<(u64, u64)>,
+    /// Nothing is noted any more.
+    closed: bool,
 }
 
 impl Section {
@@ -30,8 +45,17 @@ impl Section {
             pair,
             compressed,
             positions: RwLock::new(Positions::default()),
-            damaged: RwLock::default(),
+            damage: RwLock::default(),
             has_damage: AtomicBool::new(false),
+            retired: Arc::default(),
+        }
+    }
+
+    /// A section that takes the place of this one, with the same value file.
+    pub(super) fn successor(&self, pair: Pair) -> Self {
+        Self {
+            retired: Arc::clone(&self.retired),
+            ..Self::new(self.number, pair, self.compressed)
         }
     }
 
@@ -56,6 +80,12 @@ impl Section {
     /// The value that an entry points to, as it was put.
     pub(super) fn value(&self, entry: &EntryBuf, max_value_size: u32) -> Result<Bytes> {
         let (offset, size) = entry.location();
+        if !self.compressed {
+            check_size(
+                size.saturating_sub(VALUE_CHECKSUM_SIZE).into(),
+                max_value_size,
+            )?;
+        }
         let stored = self.pair.values.read(offset, size)?;
         self.unpack(stored, max_value_size)
     }
@@ -65,6 +95,7 @@ impl Section {
         if self.compressed {
             return decompress(&stored, max_value_size);
         }
+        check_size(stored.len() as u64, max_value_size)?;
         Ok(stored)
     }
 
@@ -73,8 +104,8 @@ impl Section {
         out.clear();
         self.positions.read().all(index, out);
         if self.has_damage.load(Ordering::Acquire) {
-            let damaged = self.damaged.read();
-            out.retain(|position| !damaged.contains_key(position));
+            let damage = self.damage.read();
+            out.retain(|position| !damage.entries.contains_key(position));
         }
     }
 
@@ -89,36 +120,83 @@ impl Section {
     }
 
     pub(super) fn is_damaged(&self, position: u64) -> bool {
-        self.has_damage.load(Ordering::Acquire) && self.damaged.read().contains_key(&position)
+        let damage = || self.damage.read();
+        self.has_damage.load(Ordering::Acquire) && damage().entries.contains_key(&position)
     }
 
     /// Some position of the index that is known damaged.
     pub(super) fn damaged_position_of(&self, index: u64) -> Option<u64> {
-        let damaged = self.damaged.read();
-        damaged
-            .iter()
+        let damage = self.damage.read();
+        let mut entries = damage.entries.iter();
+        entries
             .find(|&(_, &of)| of == index)
             .map(|(&position, _)| position)
     }
 
-    /// Notes a damaged entry; false when it was known.
-    pub(super) fn note_damage(&self, position: u64, index: u64) -> bool {
-        let new = self.damaged.write().insert(position, index).is_none();
+    /// Notes a damaged entry that is in the marks.
+    pub(super) fn know_damage(&self, position: u64, index: u64) {
+        self.damage.write().entries.insert(position, index);
         self.has_damage.store(true, Ordering::Release);
-        new
+    }
+
+    /// Notes a damaged entry. Where it is new, and the section still counts, `tell` is called with
+    /// whether nothing whole is left at its index; nothing closes the section meanwhile.
+    pub(super) fn note_damage(&self, position: u64, index: u64, tell: impl FnOnce(bool)) {
+        let mut damage = self.damage.write();
+        if damage.closed || damage.entries.insert(position, index).is_some() {
+            return;
+        }
+        damage.unmarked.push((position, index));
+        self.has_damage.store(true, Ordering::Release);
+        let mut positions = Vec::new();
+        self.positions.read().all(index, &mut positions);
+        let is_damaged = |position| damage.entries.contains_key(position);
+        tell(positions.iter().all(is_damaged));
+    }
+
+    /// Damage that is not in the marks yet: (position, index).
+    pub(super) fn take_unmarked_damage(&self) -> Vec<(u64, u64)> {
+        std::mem::take(&mut self.damage.write().unmarked)
+    }
+
+    /// From now on damage of the section is not noted: another takes its place, or none.
+    pub(super) fn close(&self) {
+        self.damage.write().closed = true;
     }
 
     /// The indices of the entries that are known damaged.
     pub(super) fn damaged_indices(&self) -> Vec<u64> {
-        self.damaged.read().values().copied().collect()
+        self.damage.read().entries.values().copied().collect()
     }
 
     /// How many of its entries are known damaged.
     pub(super) fn damaged_len(&self) -> u64 {
-        self.damaged.read().len() as u64
+        self.damage.read().entries.len() as u64
+    }
+
+    /// To be said before the files go.
+    pub(super) fn retire(&self) {
+        self.close();
+        self.retired.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the section was dropped. To be asked after what was read of it.
+    #[inline]
+    pub(super) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::SeqCst)
     }
 
     pub(super) fn memory(&self) -> usize {
         size_of::<Self>() + self.pair.memory() + self.positions.read().memory()
+    }
+}
+
+fn check_size(size: u64, max: u32) -> Result<()> {
+    match size > max.into() {
+        true => Err(Error::ValueTooLarge {
+            size,
+            max: max.into(),
+        }),
+        false => Ok(()),
     }
 }

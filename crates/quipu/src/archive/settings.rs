@@ -64,7 +64,11 @@ pub(super) fn new_manifest(options: &Options, key_size: usize) -> Result<Manifes
         Some(translator) => translator,
         None => Hashed::<EightCap>::random()?.into(),
     };
+    let mut id = [0; 8];
+    getrandom::fill(&mut id)
+        .map_err(|error| Error::io("read", "the system's random numbers", error.into()))?;
     Ok(Manifest {
+        id: u64::from_be_bytes(id),
         key_size: u32::try_from(key_size).unwrap_or(u32::MAX),
         page_size: options.page_size.unwrap_or(DEFAULT_PAGE_SIZE),
         layout: options.layout.unwrap_or_default(),

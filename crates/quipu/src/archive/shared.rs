@@ -4,12 +4,12 @@
 //! flush of a file. There is one writer; a reader that finds an item has all of it, since the
 //! writer publishes an item in this order: value, entry, position, run, key.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use super::options::Options;
 use super::section::Section;
@@ -23,7 +23,8 @@ use crate::manifest::{CompressionMap, Manifest};
 use crate::paged::PageCache;
 use crate::storage::{Access, BlobFile, OpenFiles, Storage};
 
-/// The state of one open archive.
+/// The state of one open archive. Of the locks below, no two are ever held at
+/// once; a section's lock of its damage is the one under which others are taken.
 pub(crate) struct Shared {
     pub(super) settings: RwLock<Settings>,
     pub(super) entry: EntryLayout,
@@ -43,6 +44,12 @@ pub(crate) struct Shared {
     pub(super) damage: RwLock<Damage>,
     pub(super) has_damage: AtomicBool,
     pub(super) floor: AtomicU64,
+    /// Sections of which a file is there, or was, that cannot be taken for one of theirs.
+    pub(super) unreadable: RwLock<BTreeSet<u64>>,
+    /// The archive's, as its manifest has it.
+    pub(super) id: u64,
+    /// Held while a reader beside the writer of another process takes in a higher floor.
+    pub(super) following: Mutex<()>,
     pub(super) counters: Counters,
 }
 
@@ -57,8 +64,8 @@ pub(super) struct Partitions {
 pub(super) struct Damage {
     /// These indices hold nothing else.
     pub(super) indices: Runs,
-    /// (section, position, index) found since the marks were last written.
-    pub(super) found: Vec<(u64, u64, u64)>,
+    /// Sections with damage that is not in the marks yet.
+    pub(super) unmarked: BTreeSet<u64>,
 }
 
 impl Shared {
@@ -109,6 +116,9 @@ impl Shared {
             damage: RwLock::default(),
             has_damage: AtomicBool::new(false),
             floor: AtomicU64::new(manifest.floor),
+            unreadable: RwLock::default(),
+            id: manifest.id,
+            following: Mutex::default(),
             counters: Counters::default(),
         }
     }
@@ -128,6 +138,11 @@ impl Shared {
     #[inline]
     pub(super) fn section(&self, number: u64) -> Option<Arc<Section>> {
         self.sections.read().get(&number).cloned()
+    }
+
+    /// The numbers of sections that cannot be read but have, or had, a file.
+    pub(super) fn unreadable(&self) -> Vec<u64> {
+        self.unreadable.read().iter().copied().collect()
     }
 
     /// All sections, ascending.
@@ -156,19 +171,14 @@ impl Shared {
     /// Notes that the item at a position cannot be read. The index then counts as missing, unless
     /// another entry of it is whole.
     pub(super) fn note_damage(&self, section: &Section, position: u64, index: u64) {
-        if !section.note_damage(position, index) {
-            return;
-        }
-        self.counters.damaged.fetch_add(1, Ordering::Relaxed);
-        let mut whole = Vec::new();
-        section.positions_of(index, &mut whole);
-        let mut damage = self.damage.write();
-        damage.found.push((section.number, position, index));
-        if whole.is_empty() {
-            self.runs.write().remove(index);
-            damage.indices.insert(index);
-            self.has_damage.store(true, Ordering::Release);
-        }
+        section.note_damage(position, index, |nothing_whole| {
+            self.counters.damaged.fetch_add(1, Ordering::Relaxed);
+            if nothing_whole {
+                self.runs.write().remove(index);
+                self.note_lost(index);
+            }
+            self.damage.write().unmarked.insert(section.number);
+        });
     }
 
     /// Notes an index whose entry is gone with its page.

@@ -168,10 +168,13 @@ impl Shared {
         let sections = self.all_sections();
         let counters = &self.counters;
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let runs = self.runs.read();
-        let damage = self.damage.read();
+        let (items_tracked, memory_runs) = {
+            let runs = self.runs.read();
+            (runs.count(), runs.memory() as u64)
+        };
+        let damaged = self.damage.read().indices.count();
         Stats {
-            items_tracked: runs.count(),
+            items_tracked,
             indices_pruned: load(&counters.indices_pruned),
             gets: counters.gets.calls(),
             has: load(&counters.has),
@@ -195,10 +198,10 @@ impl Shared {
             disk_other: crate::manifest::disk_len(&*self.storage),
             memory_keys: (self.keys.memory() + self.locations.memory()) as u64,
             memory_sections: sections.iter().map(|section| section.memory() as u64).sum(),
-            memory_runs: runs.memory() as u64,
+            memory_runs,
             memory_page_cache: self.cache.bytes() as u64,
             open_files: self.files.open_count() as u64,
-            damaged: u64::try_from(damage.indices.count()).unwrap_or(u64::MAX),
+            damaged: u64::try_from(damaged).unwrap_or(u64::MAX),
             get_duration: counters.gets.snapshot(),
             put_duration: counters.puts.snapshot(),
             sync_duration: counters.sync_calls.snapshot(),

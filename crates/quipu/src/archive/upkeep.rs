@@ -1,6 +1,6 @@
 //! What the writer does beside puts: marks of what is durable, and the removal of pruned keys.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::atomic::Ordering;
 
@@ -21,9 +21,25 @@ const SMALL_INDEX: usize = 1 << 20;
 /// What was synced since the last marks.
 #[derive(Debug, Default)]
 pub(super) struct Unmarked {
-    pub(super) sections: BTreeSet<u64>,
+    /// The sections, and which indices came to each.
+    sections: BTreeMap<u64, Runs>,
     pub(super) rolled: bool,
     syncs: u32,
+}
+
+impl Unmarked {
+    /// Notes indices that came to a section.
+    pub(super) fn add(&mut self, section: u64, runs: &[(u64, u64)]) {
+        let of_section = self.sections.entry(section).or_default();
+        for &(first, last) in runs {
+            of_section.insert_run(first, last);
+        }
+    }
+
+    /// The section is gone.
+    pub(super) fn forget(&mut self, section: u64) {
+        self.sections.remove(&section);
+    }
 }
 
 impl Writer {
@@ -38,18 +54,34 @@ impl Writer {
 
     /// Marks what is durable now, and damage that was found.
     pub(super) fn mark_synced(&mut self) -> Result<()> {
-        let found = std::mem::take(&mut self.shared.damage.write().found);
-        self.marks.damage(&found)?;
+        self.mark_damage()?;
+        self.forget_current();
         let sections = std::mem::take(&mut self.unmarked.sections);
-        let clean = sections.difference(&self.dirty);
-        let marks = clean
-            .filter_map(|&number| Some((number, self.mark_of(&*self.shared.section(number)?))));
+        let (dirty, clean): (BTreeMap<_, _>, BTreeMap<_, _>) = sections
+            .into_iter()
+            .partition(|(number, _)| self.dirty.contains(number));
+        let marks = clean.into_iter().filter_map(|(number, runs)| {
+            let section = self.shared.section(number)?;
+            Some((number, mark(&section, runs)))
+        });
         let marks = marks.collect();
         self.marks.mark(marks)?;
         // A section that was put to again stays unmarked until it is synced.
-        self.unmarked.sections = sections.intersection(&self.dirty).copied().collect();
+        self.unmarked.sections = dirty;
         self.unmarked.rolled = false;
         self.unmarked.syncs = 0;
+        Ok(())
+    }
+
+    fn mark_damage(&mut self) -> Result<()> {
+        let sections = std::mem::take(&mut self.shared.damage.write().unmarked);
+        for number in sections {
+            if let Some(section) = self.shared.section(number) {
+                let found = section.take_unmarked_damage();
+                let found = found.into_iter().map(|(at, index)| (number, at, index));
+                self.marks.damage(&found.collect::<Vec<_>>())?;
+            }
+        }
         Ok(())
     }
 
@@ -69,7 +101,8 @@ impl Writer {
         for section in &sections {
             section.pair.values.file().get()?.sync()?;
             section.pair.records.file().get()?.sync()?;
-            self.unmarked.sections.insert(section.number);
+            let runs = self.mark_of(section).runs;
+            self.unmarked.sections.insert(section.number, runs);
         }
         self.shared
             .storage
@@ -82,26 +115,30 @@ impl Writer {
 
     /// The mark of a section whose every byte is durable. What is damaged was durable too.
     pub(super) fn mark_of(&self, section: &Section) -> Mark {
-        let mut runs = Vec::new();
+        let mut runs = Runs::default();
         self.add_runs(&self.shared.runs.read(), section.number, &mut runs);
         self.add_runs(
             &self.shared.damage.read().indices,
             section.number,
             &mut runs,
         );
-        Mark {
-            records: section.pair.records.len(),
-            value_bytes: section.pair.values.len(),
-            runs,
-        }
+        mark(section, runs)
     }
 
     /// Adds the runs of a section's indices.
-    fn add_runs(&self, from: &Runs, section: u64, to: &mut Vec<(u64, u64)>) {
+    fn add_runs(&self, from: &Runs, section: u64, to: &mut Runs) {
         let last = section.saturating_add(self.shared.items_per_section - 1);
         let runs = from.ranges_from(section).map(RangeInclusive::into_inner);
         let runs = runs.take_while(|&(first, _)| first <= last);
-        to.extend(runs.map(|(first, end)| (first.max(section), end.min(last))));
+        runs.for_each(|(first, end)| to.insert_run(first.max(section), end.min(last)));
+    }
+}
+
+fn mark(section: &Section, runs: Runs) -> Mark {
+    Mark {
+        records: section.pair.records.len(),
+        value_bytes: section.pair.values.len(),
+        runs,
     }
 }
 

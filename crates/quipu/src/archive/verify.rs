@@ -1,6 +1,6 @@
 //! Reading and checking everything.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeInclusive};
 use std::sync::Arc;
 
 use super::entry::EntryBuf;
@@ -21,8 +21,17 @@ pub enum VerifyEvent {
         /// Bytes of all sections.
         total: u64,
     },
-    /// Something is damaged.
+    /// An entry, or its value, is damaged.
     Damage(DamagedEntry),
+    /// Nothing of a section can be read.
+    Unreadable {
+        /// Its number.
+        section: u64,
+        /// Which file, and what is wrong with it.
+        error: Error,
+    },
+    /// These indices were stored and cannot be read; told last, of what was told before too.
+    Lost(RangeInclusive<u64>),
 }
 
 /// A damaged entry or value.
@@ -51,6 +60,8 @@ pub struct VerifyReport {
     pub bytes: u64,
     /// Entries that are damaged, or whose values are.
     pub damaged: u64,
+    /// Sections of which nothing can be read.
+    pub unreadable_sections: u64,
     /// Indices that were durable and cannot be read, in all.
     pub lost_indices: u128,
 }
@@ -58,7 +69,7 @@ pub struct VerifyReport {
 impl VerifyReport {
     /// Whether everything can be read.
     pub fn is_clean(&self) -> bool {
-        self.damaged == 0 && self.lost_indices == 0
+        self.damaged == 0 && self.unreadable_sections == 0 && self.lost_indices == 0
     }
 }
 
@@ -68,7 +79,10 @@ impl Shared {
         let total = sections.iter().map(|section| disk_len(section)).sum();
         let mut report = VerifyReport::default();
         for section in &sections {
-            self.verify_section(section, &mut report, tell)?;
+            let verified = self.verify_section(section, &mut report, tell);
+            if !self.is_dropped(section, &verified) {
+                verified?;
+            }
             report.sections += 1;
             report.bytes += disk_len(section);
             tell(VerifyEvent::Progress {
@@ -76,7 +90,7 @@ impl Shared {
                 total,
             });
         }
-        report.lost_indices = self.damage.read().indices.count();
+        self.verify_lost(&mut report, tell);
         Ok(report)
     }
 
@@ -98,6 +112,7 @@ impl Shared {
                 };
                 match checked {
                     Ok(()) => {}
+                    Err(_) if section.is_retired() => return ControlFlow::Break(()),
                     Err(error) if error.is_corruption() => {
                         report.damaged += 1;
                         if let Some(index) = index {
@@ -111,17 +126,27 @@ impl Shared {
                         }));
                     }
                     Err(error) => {
-                        failed = Some((index, error));
+                        failed = Some(error);
                         return ControlFlow::Break(());
                     }
                 }
                 ControlFlow::Continue(())
             })?;
-        match failed {
-            // Pruned while it was read.
-            Some((_, Error::NotFound { .. })) if section.number < self.floor() => Ok(()),
-            Some((_, error)) => Err(error),
-            None => Ok(()),
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Sections that cannot be read at all, and indices that were stored and cannot be read.
+    fn verify_lost(&self, report: &mut VerifyReport, tell: &mut dyn FnMut(VerifyEvent)) {
+        for section in self.unreadable() {
+            if let Err(error) = self.check_readable(section) {
+                report.unreadable_sections += 1;
+                tell(VerifyEvent::Unreadable { section, error });
+            }
+        }
+        let lost = self.damage.read().indices.clone();
+        report.lost_indices = lost.count();
+        for run in lost.ranges() {
+            tell(VerifyEvent::Lost(run));
         }
     }
 

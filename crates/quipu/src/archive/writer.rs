@@ -49,8 +49,7 @@ pub(super) struct Writer {
     pub(super) sweep: Sweep,
     poisoned: Option<String>,
     compressor: Option<Compressor>,
-    /// The section of the last put: the next one mostly goes there too. None while a put has it,
-    /// and when sections have changed.
+    /// The section of the last put: the next one mostly goes there too.
     current: Option<Current>,
     /// No index from here on is stored; `u128`, to be able to say so of none.
     unused_from: u128,
@@ -93,15 +92,31 @@ impl Writer {
         if !multi && self.is_taken(index) {
             return Ok(Put::Exists);
         }
-        let mut current = self.current_for(index)?;
+        let mut current = self.take_current(index)?;
+        let put = self.put_into(&mut current, index, key, value);
+        let (number, waiting) = (current.section.number, current.waiting);
+        self.current = Some(current);
+        put?;
+        self.shared.counters.puts.end(started);
+        self.sweep.step(&self.shared);
+        if waiting > MAX_WAITING_ENTRIES {
+            self.sync_section(number)?;
+        }
+        Ok(Put::Stored)
+    }
+
+    fn put_into(
+        &mut self,
+        current: &mut Current,
+        index: u64,
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<()> {
         let location = current.location(&self.shared.locations)?;
         let stored = self.append(&current.section, index, key, value);
         let position = self.poison_on_error(stored)?;
-        current.advance(position, location, self.entry.len());
-        self.publish(&current.section, index, key, position, location)?;
-        self.shared.counters.puts.end(started);
-        self.after_put(current)?;
-        Ok(Put::Stored)
+        current.advance(index, position, location, self.entry.len());
+        self.publish(&current.section, index, key, position, location)
     }
 
     fn is_taken(&self, index: u64) -> bool {
@@ -131,18 +146,20 @@ impl Writer {
     }
 
     /// The section of an index, created where there is none.
-    fn current_for(&mut self, index: u64) -> Result<Current> {
+    fn take_current(&mut self, index: u64) -> Result<Current> {
         let number = self.shared.number_of(index);
-        let current = self.current.take();
-        if let Some(current) = current.filter(|current| current.section.number == number) {
+        let is_current = |current: &mut Current| current.section.number == number;
+        if let Some(current) = self.current.take_if(is_current) {
             return Ok(current);
         }
+        self.forget_current();
         if self.dirty.len() >= self.max_dirty && !self.dirty.contains(&number) {
             self.sync()?;
         }
         let section = match self.shared.section(number) {
             Some(section) => section,
             None => {
+                self.shared.check_readable(number)?;
                 self.unmarked.rolled = true;
                 let created = self.shared.create_section(number);
                 self.poison_on_error(created)?
@@ -203,16 +220,6 @@ impl Writer {
         Ok(())
     }
 
-    fn after_put(&mut self, current: Current) -> Result<()> {
-        self.sweep.step(&self.shared);
-        if current.waiting > MAX_WAITING_ENTRIES {
-            self.sync_section(current.section.number)?;
-        } else {
-            self.current = Some(current);
-        }
-        Ok(())
-    }
-
     /// Makes every put before it durable.
     pub(super) fn sync(&mut self) -> Result<()> {
         self.check_usable()?;
@@ -238,11 +245,11 @@ impl Writer {
             let synced = section.pair.sync();
             self.poison_on_error(synced)?;
             self.shared.counters.syncs.fetch_add(1, Ordering::Relaxed);
-            self.unmarked.sections.insert(number);
+            self.unmarked.add(number, &[]);
         }
         self.dirty.remove(&number);
         // The next put finds its section anew, and counts it as dirty again.
-        self.current = None;
+        self.forget_current();
         Ok(section)
     }
 
@@ -275,9 +282,11 @@ impl Writer {
         })
     }
 
-    /// Forgets which section the last put went to: sections have changed.
+    /// Forgets which section the last put went to, but not what came to it.
     pub(super) fn forget_current(&mut self) {
-        self.current = None;
+        if let Some(current) = self.current.take() {
+            self.unmarked.add(current.section.number, current.added());
+        }
     }
 }
 

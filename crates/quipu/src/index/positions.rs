@@ -84,16 +84,6 @@ impl Positions {
         }
     }
 
-    /// Removes the items from `position` on, as when a section is truncated.
-    pub(crate) fn remove_from(&mut self, position: u64) {
-        self.segments
-            .retain(|_, segment| cut(segment.position, &mut segment.len, position));
-        self.more
-            .retain(|(_, first), len| cut(*first, len, position));
-        let segments = self.segments.values().map(|segment| segment.len);
-        self.len = segments.chain(self.more.values().copied()).sum();
-    }
-
     /// How many items there are.
     #[cfg(test)]
     pub(crate) fn len(&self) -> u64 {
@@ -157,12 +147,6 @@ impl Positions {
     }
 }
 
-/// Shortens a stretch of positions to those below `position`; false when none is left.
-fn cut(first: u64, len: &mut u64, position: u64) -> bool {
-    *len = (*len).min(position.saturating_sub(first));
-    *len > 0
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -204,18 +188,6 @@ mod tests {
     }
 
     #[test]
-    fn both_ends_of_u64() {
-        let mut positions = Positions::new();
-        positions.insert(u64::MAX, 3);
-        positions.insert(0, 4);
-        positions.insert(u64::MAX, u64::MAX);
-        assert_eq!(all(&positions, u64::MAX), [3, u64::MAX]);
-        assert_eq!(positions.iter().count(), 3);
-        positions.remove_from(0);
-        assert!(positions.is_empty() && positions.iter().next().is_none());
-    }
-
-    #[test]
     #[allow(clippy::reversed_empty_ranges)]
     fn a_reversed_range_is_empty() {
         let positions = filled(&[1, 2, 3, 5]);
@@ -224,13 +196,23 @@ mod tests {
         assert_eq!(positions.range(4..=4).count(), 0);
     }
 
+    #[test]
+    fn both_ends_of_u64() {
+        let mut positions = Positions::new();
+        assert!(positions.is_empty() && positions.iter().next().is_none());
+        positions.insert(u64::MAX, 3);
+        positions.insert(0, 4);
+        positions.insert(u64::MAX, u64::MAX);
+        assert_eq!(all(&positions, u64::MAX), [3, u64::MAX]);
+        assert_eq!(positions.iter().count(), 3);
+    }
+
     proptest! {
         /// Against the plain list of indices; `skip` leaves positions out, as damage does.
         #[test]
         fn does_what_a_list_does(
             indices in prop::collection::vec(prop_oneof![0..12_u64, 0..200_u64], 0..80),
             skip in 0..20_u64,
-            cut in 0..100_u64,
             (start, end) in (0..14_u64, 0..14_u64),
         ) {
             let mut positions = Positions::new();
@@ -240,8 +222,6 @@ mod tests {
                 model.push((index, position));
             }
             prop_assert_eq!(positions.len(), model.len() as u64);
-            positions.remove_from(cut);
-            model.retain(|(_, position)| *position < cut);
             model.sort();
             prop_assert_eq!(positions.len(), model.len() as u64);
             prop_assert!(positions.iter().eq(model.iter().copied()));

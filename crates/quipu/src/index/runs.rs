@@ -43,6 +43,25 @@ impl Runs {
         true
     }
 
+    /// Adds every index of `first..=last`.
+    pub(crate) fn insert_run(&mut self, mut first: u64, mut last: u64) {
+        let touching = self.runs.range(..=last.saturating_add(1)).rev();
+        let touching = touching.take_while(|&(_, &end)| end.saturating_add(1) >= first);
+        let touching: Vec<(u64, u64)> = touching.map(|(start, end)| (*start, *end)).collect();
+        for (start, end) in touching {
+            self.count -= size(&(start..=end));
+            self.runs.remove(&start);
+            (first, last) = (first.min(start), last.max(end));
+        }
+        self.count += size(&(first..=last));
+        self.runs.insert(first, last);
+    }
+
+    /// How many runs there are.
+    pub(crate) fn run_count(&self) -> usize {
+        self.runs.len()
+    }
+
     /// Removes an index; false when it was not stored.
     pub(crate) fn remove(&mut self, index: u64) -> bool {
         let Some((first, last)) = self.run_at(index) else {
@@ -170,7 +189,6 @@ impl Runs {
     }
 
     /// The stored runs, ascending.
-    #[cfg(test)]
     pub(crate) fn ranges(&self) -> impl DoubleEndedIterator<Item = RangeInclusive<u64>> + '_ {
         self.ranges_from(0)
     }

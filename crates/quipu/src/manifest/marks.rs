@@ -3,11 +3,12 @@
 //! ```text
 //! file:    "QUIPUMRK" version u32, then records
 //! record:  length u32 | CRC-32C of the payload u32 | payload
-//! payload: 1, section, records, value bytes, runs…      the section's durable mark
+//! payload: 1, section, records, value bytes, runs…      the section's durable mark, and the runs
+//!                                                       of indices that came with it
 //!          2, section, position, index                  an entry whose item cannot be read
 //! ```
 //!
-//! The last mark of a section counts. The first record that does not check ends the file: what a
+//! The last mark of a section counts, with the runs of all. The first record that does not check ends the file: what a
 //! crash tore off there only protected less. A file that cannot be read at all is reported, and
 //! leaves the archive without protection against silent cuts, but whole.
 //!
@@ -22,14 +23,17 @@ use super::codec::{Decoder, Encoder};
 use super::{MARKS, PARTITION, read_whole, replace_whole};
 use crate::error::Result;
 use crate::format::crc32c;
+use crate::index::Runs;
 use crate::storage::{Blob, OpenMode, Storage};
 
 pub(crate) const MAGIC: &[u8; 8] = b"QUIPUMRK";
 pub(crate) const VERSION: u32 = 1;
 /// Bytes that the file may have beyond twice what is needed before it is written anew.
 const SLACK: usize = 64 * 1024;
-/// A mark names at most so many runs; a section with more names none.
-const MAX_RUNS: usize = 4096;
+/// Bytes of a record without its runs, of a run, of a record of damage.
+const MARK_SIZE: usize = 8 + 25;
+const RUN_SIZE: usize = 16;
+const DAMAGE_SIZE: usize = 8 + 25;
 
 /// What is durable of a section.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,8 +42,8 @@ pub(crate) struct Mark {
     pub(crate) records: u64,
     /// so many bytes of values.
     pub(crate) value_bytes: u64,
-    /// The indices these entries hold, as inclusive runs.
-    pub(crate) runs: Vec<(u64, u64)>,
+    /// The indices these entries hold.
+    pub(crate) runs: Runs,
 }
 
 /// All marks of an archive.
@@ -57,6 +61,24 @@ impl Marks {
         self.damaged
             .range(span)
             .map(|&(_, position, index)| (position, index))
+    }
+
+    /// A section's new mark, which adds its runs to those of the old one.
+    fn merge(&mut self, section: u64, new: &Mark) {
+        let mark = self.sections.entry(section).or_default();
+        (mark.records, mark.value_bytes) = (new.records, new.value_bytes);
+        for run in new.runs.ranges() {
+            mark.runs.insert_run(*run.start(), *run.end());
+        }
+    }
+
+    /// How long a file with these marks alone is.
+    fn encoded_len(&self) -> usize {
+        let runs = self.sections.values().map(|mark| mark.runs.run_count());
+        header().len()
+            + MARK_SIZE * self.sections.len()
+            + RUN_SIZE * runs.sum::<usize>()
+            + DAMAGE_SIZE * self.damaged.len()
     }
 
     /// Forgets what lies below a floor.
@@ -108,18 +130,17 @@ impl Marks {
             1 => {
                 let section = payload.u64()?;
                 let (records, value_bytes) = (payload.u64()?, payload.u64()?);
-                let mut runs = Vec::new();
+                let mut runs = Runs::default();
                 while !payload.is_empty() {
-                    runs.push((payload.u64()?, payload.u64()?));
+                    let (first, last) = (payload.u64()?, payload.u64()?);
+                    runs.insert_run(first, last.max(first));
                 }
-                self.sections.insert(
-                    section,
-                    Mark {
-                        records,
-                        value_bytes,
-                        runs,
-                    },
-                );
+                let mark = Mark {
+                    records,
+                    value_bytes,
+                    runs,
+                };
+                self.merge(section, &mark);
             }
             2 => {
                 self.damaged
@@ -149,11 +170,9 @@ fn encode_mark(section: u64, mark: &Mark) -> Vec<u8> {
     out.u64(section);
     out.u64(mark.records);
     out.u64(mark.value_bytes);
-    if mark.runs.len() <= MAX_RUNS {
-        for &(first, last) in &mark.runs {
-            out.u64(first);
-            out.u64(last);
-        }
+    for run in mark.runs.ranges() {
+        out.u64(*run.start());
+        out.u64(*run.end());
     }
     out.0
 }
@@ -175,6 +194,8 @@ pub(crate) struct MarksLog {
     marks: Marks,
     /// Length of the file; `usize::MAX` where it must be written anew.
     len: usize,
+    /// What it needs at the least, as of when it was last written anew.
+    needed: usize,
 }
 
 impl MarksLog {
@@ -183,7 +204,9 @@ impl MarksLog {
         let bytes = read_whole(&**storage, MARKS)?;
         let (marks, good) = bytes.as_deref().map(Marks::decode).unwrap_or_default();
         let whole = bytes.as_ref().is_none_or(|bytes| bytes.len() == good);
+        let needed = marks.encoded_len();
         let log = Self {
+            needed,
             storage: Arc::clone(storage),
             blob: None,
             marks,
@@ -201,12 +224,13 @@ impl MarksLog {
         &self.marks
     }
 
-    /// Appends the marks of some sections. They count once they happen to be durable.
+    /// Appends the marks of some sections, each with the runs that are new to it. They count once
+    /// they happen to be durable.
     pub(crate) fn mark(&mut self, marks: Vec<(u64, Mark)>) -> Result<()> {
         let mut out = Vec::new();
         for (section, mark) in marks {
             push_record(&mut out, &encode_mark(section, &mark));
-            self.marks.sections.insert(section, mark);
+            self.marks.merge(section, &mark);
         }
         self.append(&out)
     }
@@ -229,7 +253,7 @@ impl MarksLog {
         let bytes = self.marks.encode();
         self.blob = None;
         replace_whole(&self.storage, MARKS, &bytes)?;
-        self.len = bytes.len();
+        (self.len, self.needed) = (bytes.len(), bytes.len());
         Ok(())
     }
 
@@ -255,10 +279,9 @@ impl MarksLog {
         Ok(())
     }
 
-    /// How long the file may get: twice what its marks need, and some slack.
+    /// How long the file may get: twice what its marks needed, and some slack.
     fn allowed(&self) -> usize {
-        let live = header().len() + 128 * (self.marks.sections.len() + self.marks.damaged.len());
-        live.saturating_mul(2).saturating_add(SLACK)
+        self.needed.saturating_mul(2).saturating_add(SLACK)
     }
 }
 
@@ -267,11 +290,17 @@ mod tests {
     use super::*;
     use crate::storage::Memory;
 
+    fn run(first: u64, last: u64) -> Runs {
+        let mut runs = Runs::default();
+        runs.insert_run(first, last);
+        runs
+    }
+
     fn mark(records: u64) -> Mark {
         Mark {
             records,
             value_bytes: records * 20,
-            runs: vec![(0, records - 1)],
+            runs: run(0, records - 1),
         }
     }
 
@@ -285,7 +314,11 @@ mod tests {
         let storage: Arc<dyn Storage> = Arc::new(Memory::new());
         let (mut log, _) = MarksLog::open(&storage).unwrap();
         log.mark(vec![(0, mark(3)), (10, mark(2))]).unwrap();
-        log.mark(vec![(0, mark(5))]).unwrap();
+        let added = Mark {
+            runs: run(3, 4),
+            ..mark(5)
+        };
+        log.mark(vec![(0, added)]).unwrap();
         log.damage(&[(0, 1, 7), (10, 0, 10)]).unwrap();
         let (marks, whole) = reopen(&storage);
         assert!(whole);

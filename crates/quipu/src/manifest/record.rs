@@ -39,6 +39,8 @@ pub(crate) enum State {
 /// The settings and the floor of an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Manifest {
+    /// Drawn when the archive is created: another one at the same path has another.
+    pub(crate) id: u64,
     pub(crate) key_size: u32,
     pub(crate) page_size: u16,
     pub(crate) layout: Layout,
@@ -116,12 +118,23 @@ impl Manifest {
         replace_whole(storage, MANIFEST, &self.encode())
     }
 
+    /// An error when the storage holds another archive by now, or this one after a rewind.
+    pub(crate) fn check_continued(&self, storage: &dyn Storage) -> Result<()> {
+        let now = Self::load(storage)?;
+        match now.is_some_and(|now| self.is_continued_by(&now)) {
+            true => Ok(()),
+            false => Err(Error::Stale {
+                path: storage.path("", ""),
+            }),
+        }
+    }
+
     /// Whether `later` is this archive further on, with nothing taken back in between.
     pub(crate) fn is_continued_by(&self, later: &Self) -> bool {
-        self.rewinds == later.rewinds
-            && self.translator == later.translator
+        self.id == later.id
+            && self.rewinds == later.rewinds
             && self.floor <= later.floor
-            && later.state == State::Open
+            && self.state == later.state
     }
 
     fn encode(&self) -> Vec<u8> {
@@ -137,6 +150,7 @@ impl Manifest {
     }
 
     fn encode_fields(&self, out: &mut Encoder) {
+        out.u64(self.id);
         out.u32(self.key_size);
         out.u16(self.page_size);
         out.u8(match self.layout {
@@ -211,6 +225,7 @@ impl Manifest {
 
     fn decode_fields(from: &mut Decoder<'_>) -> Option<Self> {
         Some(Self {
+            id: from.u64()?,
             key_size: from.u32()?,
             page_size: from.u16().filter(|&size| size > 0)?,
             layout: match from.u8()? {
@@ -260,6 +275,7 @@ mod tests {
 
     fn sample() -> Manifest {
         Manifest {
+            id: 0x0123_4567_89ab_cdef,
             key_size: 32,
             page_size: 4084,
             layout: Layout::V1,

@@ -174,23 +174,22 @@ impl PagedFile {
 
 /// Reading.
 impl PagedFile {
-    /// Fills `out` from `offset` of the stream on.
+    /// Fills `out` from `offset` of the stream on; false when the stream ends before.
     #[inline]
-    pub(crate) fn read(&self, offset: u64, out: &mut [u8]) -> Result<()> {
-        let end = offset
-            .checked_add(out.len() as u64)
-            .ok_or_else(|| self.out_of_bounds(offset, out.len()))?;
+    pub(crate) fn read(&self, offset: u64, out: &mut [u8]) -> Result<bool> {
+        let Some(end) = offset.checked_add(out.len() as u64) else {
+            return Ok(false);
+        };
         if end <= self.settled.load(Ordering::Acquire) {
-            return self.read_pages(offset, out);
+            return self.read_pages(offset, out).map(|()| true);
         }
         self.read_end(offset, end, out)
     }
 
-    fn read_end(&self, offset: u64, end: u64, out: &mut [u8]) -> Result<()> {
+    fn read_end(&self, offset: u64, end: u64, out: &mut [u8]) -> Result<bool> {
         let tail = self.tail.read();
         if end > tail.end() {
-            drop(tail);
-            return Err(self.out_of_bounds(offset, out.len()));
+            return Ok(false);
         }
         let from = offset.max(tail.start);
         if from < end {
@@ -199,7 +198,7 @@ impl PagedFile {
         }
         let on_disk = tail.start.saturating_sub(offset).min(out.len() as u64) as usize;
         drop(tail);
-        self.read_pages(offset, &mut out[..on_disk])
+        self.read_pages(offset, &mut out[..on_disk]).map(|()| true)
     }
 
     /// Reads bytes of full pages.

@@ -119,14 +119,12 @@ impl RecordFile {
     pub(crate) fn read(&self, position: u64, out: &mut [u8]) -> Result<()> {
         let size = self.record_size as u64;
         let read = match position.checked_mul(size) {
-            Some(offset) if out.len() == self.record_size => self.pages.read(offset, out),
-            _ => return Err(self.no_such_item(position)),
+            Some(offset) if out.len() == self.record_size => self.pages.read(offset, out)?,
+            _ => false,
         };
         match read {
-            Err(Error::OutOfBounds { .. }) if position >= self.len() => {
-                Err(self.no_such_item(position))
-            }
-            other => other,
+            true => Ok(()),
+            false => Err(self.no_such_item(position)),
         }
     }
 

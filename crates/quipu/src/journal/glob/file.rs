@@ -23,6 +23,8 @@ pub(crate) struct ValueFile {
     settled: AtomicU64,
     tail: RwLock<Tail>,
     header_size: u64,
+    /// Bytes of values that were there when the file was last looked at.
+    found: AtomicU64,
     /// Held from the first write to the flush, so that an error in between is not lost with it.
     unflushed: Mutex<Option<Arc<DataBlob>>>,
 }
@@ -51,8 +53,10 @@ impl ValueFile {
     /// cut short: no entry can ever point at another item's value.
     pub(crate) fn open(file: BlobFile, config: &ValueConfig, durable: u64) -> Result<Self> {
         let blob = file.get()?;
-        let len = blob.len()?.max(durable);
-        Ok(Self::with(file, config, &blob, len))
+        let found = blob.len()?;
+        let opened = Self::with(file, config, &blob, found.max(durable));
+        opened.found.store(found, Ordering::Release);
+        Ok(opened)
     }
 
     fn with(file: BlobFile, config: &ValueConfig, blob: &DataBlob, start: u64) -> Self {
@@ -65,6 +69,7 @@ impl ValueFile {
                 bytes: Vec::new(),
             }),
             header_size: blob.layout().header_size(),
+            found: AtomicU64::new(start),
             unflushed: Mutex::new(None),
         }
     }
@@ -76,6 +81,12 @@ impl ValueFile {
     /// Bytes of values, those that wait to be written included.
     pub(crate) fn len(&self) -> u64 {
         self.tail.read().end()
+    }
+
+    /// Bytes of values that were there when the file was opened, or looked at again: less than its
+    /// length where something is lost.
+    pub(crate) fn found_len(&self) -> u64 {
+        self.found.load(Ordering::Acquire)
     }
 
     /// Bytes of the blob once everything is written, header included.
@@ -195,6 +206,7 @@ impl ValueFile {
     /// Looks at the length of the file again, which another process writes.
     pub(crate) fn refresh(&self) -> Result<()> {
         let len = self.file.get()?.len()?;
+        self.found.store(len, Ordering::Release);
         self.settle(len.max(self.len()));
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! One section file, by name: what the journals hold instead of an open file.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use super::super::data_blob::Found;
 use super::{Access, DataBlob, Hand, OpenFile, OpenFiles};
@@ -24,6 +24,8 @@ pub(crate) struct BlobFile {
     place: AtomicU32,
     /// Counts creations and forgets. A file that was opened before the last of them is stale.
     era: AtomicU32,
+    /// The file to go on with, whatever has the name by now.
+    pinned: OnceLock<Arc<DataBlob>>,
 }
 
 impl BlobFile {
@@ -36,6 +38,7 @@ impl BlobFile {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             place: AtomicU32::new(0),
             era: AtomicU32::new(0),
+            pinned: OnceLock::new(),
         }
     }
 
@@ -84,6 +87,14 @@ impl BlobFile {
         drop(old);
     }
 
+    /// Keeps the file that has the name now open for as long as this is used: the name is about to
+    /// go to another.
+    pub(crate) fn pin(&self) -> Result<()> {
+        let blob = self.get()?;
+        self.pinned.get_or_init(|| blob);
+        Ok(())
+    }
+
     /// What errors call this file.
     pub(crate) fn path(&self) -> PathBuf {
         let name = section_name(self.section);
@@ -124,7 +135,14 @@ impl BlobFile {
     fn open(&self) -> Result<Arc<DataBlob>> {
         loop {
             let era = self.era.load(Ordering::Acquire);
-            let opened = self.open_now()?;
+            let opened = self.open_now();
+            // Before an error counts, too: that a file is gone may be because of it.
+            self.files.guard.get().map_or(Ok(()), |guard| guard())?;
+            // After the name was looked up: it goes to another file only once this one is pinned.
+            if let Some(blob) = self.pinned.get() {
+                return Ok(Arc::clone(blob));
+            }
+            let opened = opened?;
             let mut hand = self.files.hand.lock();
             // Another thread may have opened it meanwhile.
             if let Some(blob) = self.in_set() {

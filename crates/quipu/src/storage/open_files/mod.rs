@@ -20,7 +20,7 @@
 //! - A slot's lock is held for a few instructions only, never during I/O: a reader does not wait
 //!   for the writer's files, nor for another reader's.
 //! - After [`BlobFile::create`] or [`BlobFile::forget`] no call returns a file that was opened
-//!   before.
+//!   before, but for one that was [pinned](BlobFile::pin).
 //! - A file that leaves the set is not flushed: whoever has unflushed writes keeps the `Arc` until
 //!   they are, so that the error of a flush is seen.
 //!
@@ -33,12 +33,14 @@ mod blob_file;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
 
 use super::{Access, DataBlob, Storage};
+use crate::error::Result;
 use crate::format::Layout;
 
 pub(crate) use self::blob_file::BlobFile;
@@ -47,7 +49,6 @@ pub(crate) use self::blob_file::BlobFile;
 const MAX_CAPACITY: usize = 1 << 16;
 
 /// The set, and how its files are opened.
-#[derive(Debug)]
 pub(crate) struct OpenFiles {
     storage: Arc<dyn Storage>,
     access: Access,
@@ -58,7 +59,12 @@ pub(crate) struct OpenFiles {
     /// Held while a file is created, so that two threads that find the same interrupted creation
     /// do not both put it right.
     creating: Mutex<()>,
+    /// Asked after a file was opened, whether it is the one that is meant.
+    guard: OnceLock<Guard>,
 }
+
+/// Whether what has a file's name by now is still what the set's user means.
+type Guard = Box<dyn Fn() -> Result<()> + Send + Sync>;
 
 #[derive(Debug, Default)]
 struct Slot {
@@ -98,12 +104,19 @@ impl OpenFiles {
             slots: (0..capacity).map(|_| Slot::default()).collect(),
             hand: Mutex::default(),
             creating: Mutex::default(),
+            guard: OnceLock::new(),
         })
     }
 
     /// The storage that the files are in.
     pub(crate) fn storage(&self) -> &Arc<dyn Storage> {
         &self.storage
+    }
+
+    /// From now on, no file is handed out that was opened when `guard` gave an error right after.
+    /// Only the first guard counts.
+    pub(crate) fn guard_with(&self, guard: impl Fn() -> Result<()> + Send + Sync + 'static) {
+        self.guard.get_or_init(|| Box::new(guard));
     }
 
     /// How many files the set holds now.
@@ -158,6 +171,15 @@ impl OpenFiles {
         let before = self.slots.get(at)?.file.write().take();
         hand.open -= usize::from(before.is_some());
         before
+    }
+}
+
+impl fmt::Debug for OpenFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenFiles")
+            .field("storage", &self.storage)
+            .field("capacity", &self.slots.len())
+            .finish_non_exhaustive()
     }
 }
 

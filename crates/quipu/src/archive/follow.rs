@@ -1,0 +1,135 @@
+//! A reader beside the writer of another process: following what that one does.
+
+use std::sync::atomic::Ordering;
+
+use super::load;
+use super::recovery::Listing;
+use super::section::Section;
+use super::shared::Shared;
+use crate::error::{Error, Result};
+use crate::journal::Trust;
+use crate::manifest::{Manifest, Marks, MarksLog};
+use crate::storage::Access;
+
+impl Shared {
+    /// Whether a section was dropped while something was read of it: what was read does not count
+    /// then. What another process drops shows by a file that is gone.
+    pub(super) fn is_dropped<T>(&self, section: &Section, read: &Result<T>) -> bool {
+        let gone = matches!(read, Err(Error::NotFound { .. }));
+        if gone && self.files.access() == Access::Read {
+            // Where the floor cannot be told, the file is simply missing.
+            let _ = catch_up(self);
+        }
+        section.is_retired() || section.number < self.floor()
+    }
+}
+
+/// Raises the floor to the one that the writer has raised it to.
+fn catch_up(shared: &Shared) -> Result<()> {
+    let manifest = Manifest::load(&*shared.storage)?;
+    if let Some(manifest) = manifest.filter(|manifest| manifest.id == shared.id) {
+        floor(shared, manifest.floor);
+    }
+    Ok(())
+}
+
+/// Raises the floor and forgets what lies below it.
+pub(super) fn floor(shared: &Shared, floor: u64) {
+    let _one_at_a_time = shared.following.lock();
+    if floor <= shared.floor() {
+        return;
+    }
+    shared.floor.store(floor, Ordering::Release);
+    shared.runs.write().remove_below(floor);
+    shared.damage.write().indices.remove_below(floor);
+    let pruned: Vec<_> = {
+        let mut sections = shared.sections.write();
+        let kept = sections.split_off(&floor);
+        std::mem::replace(&mut *sections, kept)
+            .into_values()
+            .collect()
+    };
+    for section in pruned {
+        section.retire();
+        shared.locations.release(section.number);
+        section.pair.records.file().forget();
+        section.pair.values.file().forget();
+    }
+    let mut unreadable = shared.unreadable.write();
+    *unreadable = unreadable.split_off(&floor);
+    drop(unreadable);
+    shared
+        .keys
+        .retain(&|location| shared.locations.resolve(location).is_some());
+    shared.locations.reclaim();
+}
+
+/// Takes in what the writer has made durable since.
+pub(super) fn sections(shared: &Shared) -> Result<()> {
+    let (marks, _) = MarksLog::open(&shared.storage)?;
+    let listing = Listing::read(shared)?;
+    for number in listing.numbers_from(shared.floor()) {
+        match shared.section(number) {
+            Some(section) => {
+                let followed = follow_section(shared, &section);
+                // Pruned since the folder was listed.
+                if !shared.is_dropped(&section, &followed) {
+                    followed?;
+                }
+            }
+            None => load_section(shared, number, &listing, marks.marks())?,
+        }
+    }
+    Ok(())
+}
+
+/// Reads a section that a listing had.
+pub(super) fn load_section(
+    shared: &Shared,
+    number: u64,
+    listing: &Listing,
+    marks: &Marks,
+) -> Result<()> {
+    let present = listing.present(number);
+    let mark = marks.sections.get(&number);
+    if !present.records && mark.is_none_or(|mark| mark.records == 0) {
+        // It is being created.
+        return Ok(());
+    }
+    let marked = mark.map_or(0, |mark| mark.records);
+    let loaded = load::load(shared, number, present, marks, Trust::Ordered);
+    let loaded = loaded.and_then(|loaded| match loaded {
+        Some(loaded) if loaded.section.pair.records.len() > marked => flush(&loaded.section),
+        _ => Ok(()),
+    });
+    match loaded {
+        Ok(()) => Ok(()),
+        Err(Error::NotFound { .. }) => {
+            catch_up(shared)?;
+            // Pruned since the folder was listed, or lost.
+            if number >= shared.floor() {
+                load::note_unreadable(shared, number, mark);
+            }
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn follow_section(shared: &Shared, section: &Section) -> Result<()> {
+    let known = section.pair.records.len();
+    // Entries first: the values of every entry that is seen now were durable before it.
+    section.pair.records.refresh()?;
+    section.pair.values.refresh()?;
+    if section.pair.records.len() == known {
+        return Ok(());
+    }
+    flush(section)?;
+    load::replay(shared, section, known).map(drop)
+}
+
+/// Makes what a reader found in a section durable, so that nothing it has seen is lost with the
+/// power: the writer may have written it and not have flushed it yet.
+fn flush(section: &Section) -> Result<()> {
+    section.pair.records.file().get()?.sync()
+}

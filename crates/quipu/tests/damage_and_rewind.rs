@@ -1,0 +1,127 @@
+//! Damage of a section that a rewind then writes anew: it stays known where it was, and nowhere else.
+
+mod common;
+
+use common::{Bench, key};
+use quipu::{Archive, Options, Status};
+
+/// Items in this order, of which one's value is then damaged and, if wanted, noticed.
+fn hurt(bench: &Bench, order: &[u64], damaged: u64) -> Archive<[u8; 8]> {
+    let mut archive = bench.open::<8>();
+    for &index in order {
+        let _ = archive
+            .put(index, &key(index), &format!("value {index}"))
+            .unwrap();
+    }
+    archive.close().unwrap();
+    let name = "0000000000000000";
+    let text = format!("value {damaged}").into_bytes();
+    let bytes = bench.read("values", name);
+    let at = bytes.windows(text.len()).position(|part| part == text);
+    bench.flip("values", name, at.unwrap());
+    let archive = bench.open::<8>();
+    assert!(archive.get(damaged).is_err());
+    archive
+}
+
+fn assert_statuses(archive: &Archive<[u8; 8]>, present: &[u64], damaged: &[u64]) {
+    for &index in present {
+        assert_eq!(archive.status(index).unwrap(), Status::Present, "{index}");
+        let expected = format!("value {index}");
+        assert_eq!(archive.get(index).unwrap().unwrap(), expected);
+        assert_eq!(archive.get(&key::<8>(index)).unwrap().unwrap(), expected);
+        assert!(archive.has(index).unwrap());
+    }
+    for &index in damaged {
+        assert_eq!(archive.status(index).unwrap(), Status::Damaged, "{index}");
+        assert!(!archive.has(index).unwrap());
+    }
+    let read = archive.range(..);
+    let read: Vec<bool> = read.map(|item| item.is_ok()).collect();
+    assert_eq!(read.iter().filter(|ok| **ok).count(), present.len());
+    assert_eq!(
+        read.len(),
+        present.len() + damaged.len(),
+        "damage is yielded"
+    );
+}
+
+/// The same before and after a restart.
+fn assert_stays(bench: &Bench, archive: Archive<[u8; 8]>, present: &[u64], damaged: &[u64]) {
+    assert_statuses(&archive, present, damaged);
+    archive.close().unwrap();
+    assert_statuses(&bench.open(), present, damaged);
+}
+
+#[test]
+fn damage_above_goes_with_its_item() {
+    Bench::each(Options::new(), |bench| {
+        let mut archive = hurt(bench, &[0, 1, 2, 3, 4, 5, 6], 5);
+        archive.rewind(3).unwrap();
+        assert_eq!(archive.status(5).unwrap(), Status::Missing);
+        for index in [4, 6, 7, 8] {
+            let _ = archive
+                .put(index, &key(index), &format!("value {index}"))
+                .unwrap();
+        }
+        assert_stays(bench, archive, &[0, 1, 2, 3, 4, 6, 7, 8], &[]);
+    });
+}
+
+#[test]
+fn damage_below_stays_with_its_item() {
+    Bench::each(Options::new(), |bench| {
+        let mut archive = hurt(bench, &[0, 9, 1, 2, 3, 4, 5], 3);
+        archive.rewind(5).unwrap();
+        assert_stays(bench, archive, &[0, 1, 2, 4, 5], &[3]);
+    });
+}
+
+#[test]
+fn damage_below_stays_when_others_take_the_places_above() {
+    Bench::each(Options::new(), |bench| {
+        let mut archive = hurt(bench, &[0, 9, 1, 2, 3, 4, 5], 3);
+        archive.rewind(3).unwrap();
+        for index in [4, 5, 6, 7] {
+            let _ = archive
+                .put(index, &key(index), &format!("value {index}"))
+                .unwrap();
+        }
+        assert_stays(bench, archive, &[0, 1, 2, 4, 5, 6, 7], &[3]);
+    });
+}
+
+#[test]
+fn lost_entries_stay_lost_below_and_are_forgotten_above() {
+    let options = Options::new().page_size(56);
+    let lost = |bench: &Bench| {
+        let archive = bench.open::<8>();
+        let lost = (0..60).filter(|&index| archive.status(index).unwrap() == Status::Damaged);
+        lost.collect::<Vec<u64>>()
+    };
+    let fill = |bench: &Bench| {
+        let mut archive = bench.open::<8>();
+        for index in 0..60u64 {
+            let _ = archive.put(index, &key(index), b"a value").unwrap();
+        }
+        archive.close().unwrap();
+    };
+    let name = "0000000000000000";
+    Bench::each(options.clone(), |bench| {
+        fill(bench);
+        bench.flip("index", name, 4096 + 68 * 10 + 5);
+        let before = lost(bench);
+        assert!(!before.is_empty() && before.iter().all(|&index| index < 40));
+        bench.open::<8>().rewind(40).unwrap();
+        assert_eq!(lost(bench), before);
+    });
+    Bench::each(options, |bench| {
+        fill(bench);
+        let header = bench.read("index", name)[..4096].to_vec();
+        bench.write("index", name, &header);
+        assert_eq!(lost(bench).len(), 60);
+        bench.open::<8>().rewind(52).unwrap();
+        assert_eq!(lost(bench), (0..=52).collect::<Vec<u64>>());
+        assert_eq!(bench.open::<8>().missing_items(51, 20), [51, 52]);
+    });
+}

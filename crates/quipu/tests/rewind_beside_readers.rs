@@ -1,0 +1,176 @@
+//! Readers beside a writer that takes items back: no bytes ever come under another's index or key.
+
+mod common;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use common::{Bench, key, mix, value};
+use quipu::index::FourCap;
+use quipu::{Archive, Error, Item, Options, ReadOnly, Reader};
+
+type Key = [u8; 16];
+
+/// A key that tells its index and how often the index was put.
+fn named(index: u64, generation: u64) -> Key {
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(&index.to_be_bytes());
+    key[8..].copy_from_slice(&generation.to_be_bytes());
+    key
+}
+
+fn assert_of_one_item(item: &Item<Key, quipu::Bytes>) {
+    assert_eq!(item.value, item.key.repeat(2), "{}", item.index);
+    assert_eq!(item.key[..8], item.index.to_be_bytes());
+}
+
+/// Reads at random until the writer is done.
+fn read_on(reader: &Reader<Key>, mut step: u64, done: &AtomicBool) {
+    while !done.load(Ordering::Acquire) {
+        step = mix(step);
+        let index = step % 400;
+        let name = named(index, step >> 32 & 63);
+        if let Some(found) = reader.get(&name).unwrap() {
+            assert_eq!(found, name.repeat(2));
+        }
+        if let Some(found) = reader.get_item(index).unwrap() {
+            assert_of_one_item(&found);
+        }
+        for found in reader.get_all(index).unwrap() {
+            assert_eq!(found[..8], index.to_be_bytes());
+        }
+        for found in reader.range(index..index + 20) {
+            assert_of_one_item(&found.unwrap());
+        }
+        if step.is_multiple_of(64) {
+            assert!(reader.verify(&mut |_| {}).unwrap().is_clean());
+            assert_eq!(reader.stats().damaged, 0);
+        }
+    }
+}
+
+#[test]
+fn no_item_is_mixed_up_or_called_damaged() {
+    let options = Options::new()
+        .items_per_section(32)
+        .page_size(200)
+        .max_open_files(8)
+        .write_buffer(500);
+    Bench::each(options, |bench| {
+        let mut archive: Archive<Key> = bench.open::<16>();
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for thread in 0..3 {
+                let (reader, done) = (archive.reader(), &done);
+                scope.spawn(move || read_on(&reader, thread, done));
+            }
+            for generation in 0..60 {
+                for step in 0..300 {
+                    // A few out of order, so that rewinds leave gaps in the file.
+                    let index = if step % 7 == 0 { step + 3 } else { step };
+                    let key = named(index, generation);
+                    let _ = archive.put(index, &key, &key.repeat(2)).unwrap();
+                }
+                archive.sync().unwrap();
+                archive.rewind(mix(generation) % 300).unwrap();
+            }
+            done.store(true, Ordering::Release);
+        });
+        let before = archive.ranges();
+        archive.close().unwrap();
+        let archive = bench.open::<16>();
+        assert_eq!((archive.ranges(), archive.stats().damaged), (before, 0));
+    });
+}
+
+fn beside(bench: &Bench) -> ReadOnly<[u8; 8]> {
+    bench.options().open_read_only_on(bench.storage()).unwrap()
+}
+
+fn fill(archive: &mut Archive<[u8; 8]>, indices: std::ops::Range<u64>, offset: u64) {
+    for index in indices {
+        let number = index + offset;
+        let _ = archive
+            .put(index, &key(number), &value(number, 20))
+            .unwrap();
+    }
+    archive.sync().unwrap();
+}
+
+#[test]
+fn an_old_key_never_gets_a_new_value_in_another_process() {
+    for items_per_section in [4, 1000] {
+        let options = Options::new()
+            .items_per_section(items_per_section)
+            .page_size(100);
+        Bench::each(options, |bench| {
+            let mut archive = bench.open::<8>();
+            fill(&mut archive, 0..20, 0);
+            let mut beside = beside(bench);
+            let before = beside.reader();
+            for index in 0..20 {
+                assert!(beside.get(index).unwrap().is_some());
+            }
+            archive.rewind(9).unwrap();
+            fill(&mut archive, 10..20, 1000);
+            let old_or_none = |reader: &Reader<[u8; 8]>| {
+                for number in (0..20).chain(1010..1020) {
+                    match reader.get(&key::<8>(number)) {
+                        Ok(found) => assert!(found.is_none_or(|found| found == value(number, 20))),
+                        Err(error) => assert!(matches!(error, Error::Stale { .. }), "{error}"),
+                    }
+                }
+            };
+            old_or_none(&beside);
+            beside.refresh().unwrap();
+            old_or_none(&before);
+            assert_eq!(
+                beside.get(&key::<8>(1012)).unwrap().unwrap(),
+                value(1012, 20)
+            );
+            assert_eq!(beside.get(&key::<8>(12)).unwrap(), None);
+            assert_eq!(beside.get(12).unwrap().unwrap(), value(1012, 20));
+        });
+    }
+}
+
+#[test]
+fn another_archive_at_the_path_is_told_from_the_one_before() {
+    // Without a seed, all that the two manifests could differ in is their id.
+    Bench::each(Options::new().translator(FourCap), |bench| {
+        let mut archive = bench.open::<8>();
+        fill(&mut archive, 0..10, 0);
+        let mut beside = beside(bench);
+        archive.destroy().unwrap();
+        assert!(matches!(beside.refresh(), Err(Error::NotAnArchive { .. })));
+        fill(&mut bench.open::<8>(), 0..10, 500);
+        beside.refresh().unwrap();
+        assert_eq!(beside.get(3).unwrap().unwrap(), value(503, 20));
+        assert_eq!(beside.get(&key::<8>(3)).unwrap(), None);
+    });
+}
+
+#[test]
+fn what_was_pruned_since_the_last_refresh_is_none() {
+    let options = Options::new().items_per_section(4).max_open_files(8);
+    Bench::disk(options, |bench| {
+        let mut archive = bench.open::<8>();
+        fill(&mut archive, 0..100, 0);
+        let beside = beside(bench);
+        archive.prune(80).unwrap();
+        for index in 0..100 {
+            let expected = (index >= 80).then(|| value(index, 20));
+            assert_eq!(
+                beside.get(index).unwrap().as_deref(),
+                expected.as_deref(),
+                "{index}"
+            );
+            assert_eq!(
+                beside.get(&key::<8>(index)).unwrap().as_deref(),
+                expected.as_deref()
+            );
+        }
+        assert_eq!(beside.range(..).filter(Result::is_ok).count(), 20);
+        assert_eq!(beside.floor(), 80);
+        assert!(beside.verify(&mut |_| {}).unwrap().is_clean());
+    });
+}
