@@ -15,11 +15,14 @@ pub(crate) struct Create {
     #[arg(long, value_name = "N")]
     items_per_section: Option<u64>,
     /// Bytes of a page of the index files [default for a new archive: 4084]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     page_size: Option<u16>,
     /// Compress values with zstd at this level, from the next new section on
     #[arg(long, value_name = "LEVEL", allow_negative_numbers = true)]
     zstd: Option<i32>,
+    /// Do not compress values, from the next new section on
+    #[arg(long, conflicts_with = "zstd")]
+    no_zstd: bool,
 }
 
 impl Create {
@@ -34,23 +37,42 @@ impl Create {
         if let Some(level) = self.zstd {
             options = options.compression(Compression::Zstd(level));
         }
+        if self.no_zstd {
+            options = options.compression(Compression::Off);
+        }
         options
     }
 
     /// Opens the archive for writing, with keys of that size; makes it where there is none.
     pub(crate) fn open(&self, path: &Path, key_size: usize) -> Result<Archive<KeyBytes>> {
-        Ok(self.options().key_size(key_size).open(path)?)
+        told(self.options().key_size(key_size).open(path)?)
     }
 
     /// Opens an archive that exists, for writing.
     pub(crate) fn open_existing(&self, path: &Path) -> Result<Archive<KeyBytes>> {
-        Ok(self.options().create(false).open(path)?)
+        told(self.options().create(false).open(path)?)
     }
 }
 
 /// Opens an archive that exists, for writing.
 pub(crate) fn open_writer(path: &Path) -> Result<Archive<KeyBytes>> {
-    Ok(Options::new().create(false).open(path)?)
+    told(Options::new().create(false).open(path)?)
+}
+
+/// Says what opening an archive had to put right.
+fn told(archive: Archive<KeyBytes>) -> Result<Archive<KeyBytes>> {
+    let recovery = archive.recovery();
+    if recovery.marks_incomplete {
+        eprintln!(
+            "quipu: the marks of what is durable were damaged and are made anew; `quipu verify` \
+             tells whether anything else is"
+        );
+    }
+    let cut = recovery.sections.len();
+    if cut > 0 {
+        eprintln!("quipu: the torn end of {cut} sections, left by a crash, was cut");
+    }
+    Ok(archive)
 }
 
 /// Opens an archive for reading, beside a writer.
@@ -67,7 +89,7 @@ pub(crate) fn open_reader(path: &Path) -> Result<ReadOnly<KeyBytes>> {
 
 /// A key from hex.
 pub(crate) fn parse_key(text: &str) -> Result<KeyBytes> {
-    let bytes = hex::decode(text.trim_start_matches("0x"));
+    let bytes = hex::decode(text.strip_prefix("0x").unwrap_or(text));
     let bytes = bytes.map_err(|error| {
         Failure::Usage(format!(
             "{text:?} is no key in hex ({error}); give two digits a byte"

@@ -48,16 +48,26 @@ impl From<quipu::Error> for Failure {
         use quipu::Error;
         let sentence = error.to_string();
         match error {
-            Error::KeySize { .. } | Error::InvalidOption { .. } | Error::InvalidName { .. } => {
-                Self::Usage(sentence)
+            Error::KeySize { expected, .. } => {
+                Self::Usage(format!("{sentence}; give one of {expected} bytes"))
             }
+            Error::InvalidOption { .. } | Error::InvalidName { .. } => Self::Usage(sentence),
+            Error::BelowFloor { .. } => Self::Other(format!(
+                "{sentence}; what is below was pruned and is not taken again"
+            )),
+            Error::Settings { .. } => Self::Other(format!(
+                "{sentence}; leave that option out, or give the folder of another archive"
+            )),
+            Error::Stale { .. } => Self::Other(format!("{sentence}; run the command again")),
             Error::Manifest { .. } => Self::Damage(sentence),
             error if error.is_corruption() => Self::Damage(format!(
                 "{sentence}; run `quipu verify` to see all that is damaged"
             )),
-            Error::NotAnArchive { .. } => Self::Other(format!(
-                "{sentence}; give the folder of an archive, or make one with `quipu import`"
-            )),
+            Error::NotAnArchive { ref reason, .. } if !reason.contains("adopt") => {
+                Self::Other(format!(
+                    "{sentence}; give the folder of an archive, or make one with `quipu import`"
+                ))
+            }
             Error::Locked { .. } => {
                 Self::Other(format!("{sentence}; wait until that process ends"))
             }

@@ -8,8 +8,10 @@ mod progress;
 
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
+use crate::failure::Failure;
 use commands::{adopt, gaps, get, import, info, prune, put, range, verify};
 
 const EXAMPLES: &str = "\
@@ -52,7 +54,11 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(error) => return answer(&error),
+    };
+    let result = match command {
         Command::Import(args) => import::run(args),
         Command::Get(args) => get::run(args),
         Command::Put(args) => put::run(args),
@@ -67,4 +73,19 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// What a command line gets that is none of a command: the help it asked for, or one sentence.
+fn answer(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        // Whoever closed the output wants no more of it.
+        let _ = error.print();
+        return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+    }
+    let text = error.to_string();
+    let sentence = text.split("\n\n").next().unwrap_or_default();
+    let words: Vec<&str> = sentence.split_whitespace().collect();
+    let sentence = words.join(" ");
+    let sentence = sentence.strip_prefix("error: ").unwrap_or(&sentence);
+    Failure::Usage(format!("{sentence}; `--help` tells what a command takes")).report()
 }

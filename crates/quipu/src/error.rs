@@ -208,6 +208,15 @@ pub enum Error {
         reason: String,
     },
 
+    /// What is at the path cannot be turned into an archive.
+    #[error("{} cannot be adopted: {reason}", path.display())]
+    NotAStore {
+        /// The path.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+
     /// The manifest, or another file that only this crate writes, is damaged.
     #[error("{} is damaged at offset {offset}: {reason}", path.display())]
     Manifest {

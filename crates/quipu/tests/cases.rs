@@ -351,3 +351,53 @@ fn a_destruction_that_is_refused_changes_nothing() {
         assert_eq!(bench.open::<4>().get(1).unwrap().unwrap(), "value");
     });
 }
+
+#[test]
+fn missing_ranges_are_the_missing_items() {
+    Bench::each(Options::new().items_per_section(10), |bench| {
+        let mut archive = bench.open::<4>();
+        for index in [12, 13, 17, 30, 31, 45, u64::MAX] {
+            let _ = archive.put(index, &key(index), b"value").unwrap();
+        }
+        for floor in [0, 20] {
+            archive.prune(floor).unwrap();
+            for start in 0..50 {
+                let runs = archive.missing_ranges(start, 4);
+                let flat = runs.iter().cloned().flatten().take(20);
+                assert_eq!(
+                    flat.collect::<Vec<u64>>(),
+                    archive.missing_items(start, 20),
+                    "{start}"
+                );
+            }
+        }
+        assert_eq!(archive.missing_ranges(40, 9), [40..=44, 46..=u64::MAX - 1]);
+        assert_eq!(archive.missing_ranges(40, 1), [40..=44]);
+    });
+}
+
+#[test]
+fn a_refused_open_makes_no_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("new");
+    assert!(
+        Options::new()
+            .key_size(5)
+            .open::<[u8; 8], Bytes>(&path)
+            .is_err()
+    );
+    assert!(Archive::<quipu::KeyBytes>::open(&path).is_err());
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_sync_into_a_folder_that_vanished_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("archive");
+    let mut archive: Archive<[u8; 4]> = Archive::open(&path).unwrap();
+    let _ = archive.put_sync(1, b"key1", b"value").unwrap();
+    let _ = archive.put(2, b"key2", b"value").unwrap();
+    std::fs::remove_dir_all(&path).unwrap();
+    let error = archive.sync().unwrap_err();
+    assert!(matches!(error, Error::NotFound { .. }), "{error}");
+}

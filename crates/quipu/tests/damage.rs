@@ -395,3 +395,22 @@ fn finding_damage_beside_other_questions_does_not_hang() {
         assert_eq!(archive.stats().damaged, 4000);
     });
 }
+
+#[test]
+fn without_marks_a_damaged_page_is_not_taken_for_a_torn_end() {
+    Bench::memory(options(), |bench| {
+        fill(bench);
+        let name = "0000000000000008";
+        bench.flip("index", name, HEADER + 3);
+        bench.flip("quipu", "marks", 40);
+        let beside = bench.options().open_read_only_on(bench.storage());
+        let beside: quipu::ReadOnly<[u8; 8]> = beside.unwrap();
+        assert!(beside.verify(&mut |_| {}).unwrap().marks_incomplete);
+        let before = bench.read("index", name);
+        let archive: Store = bench.open();
+        assert!(archive.recovery().marks_incomplete);
+        assert_eq!(archive.get(15).unwrap().unwrap(), value(15, 30));
+        drop(archive);
+        assert_eq!(bench.read("index", name), before);
+    });
+}

@@ -77,6 +77,23 @@ fn a_range_goes_on_while_the_writer_does() {
 }
 
 #[test]
+fn a_range_finds_what_is_put_behind_its_first_look() {
+    Bench::each(Options::new(), |bench| {
+        let mut archive = bench.open::<16>();
+        let mut put = |indices: std::ops::Range<u64>| {
+            for index in indices {
+                let _ = archive.put(index, &key(index), &value(index, 5)).unwrap();
+            }
+            archive.reader()
+        };
+        let mut range = put(0..100).range(..10_000);
+        assert!(range.next().is_some());
+        put(100..5000);
+        assert_eq!(range.filter(Result::is_ok).count(), 4999);
+    });
+}
+
+#[test]
 fn a_range_skips_what_is_pruned_meanwhile() {
     Bench::each(Options::new().items_per_section(8), |bench| {
         let mut archive = bench.open::<8>();

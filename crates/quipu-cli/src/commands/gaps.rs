@@ -1,6 +1,5 @@
 //! `quipu gaps`: which indices an archive lacks.
 
-use quipu::{KeyBytes, Reader};
 use serde::Serialize;
 
 use crate::archive::{ReadArgs, open_reader};
@@ -31,7 +30,9 @@ struct Gap {
 pub(crate) fn run(args: Args) -> Result<()> {
     let archive = open_reader(&args.read.archive)?;
     let mut out = Output::new();
-    for gap in gaps(&archive, args.from).take(args.max.unwrap_or(usize::MAX)) {
+    for run in archive.missing_ranges(args.from, args.max.unwrap_or(usize::MAX)) {
+        let (first, last) = run.into_inner();
+        let gap = Gap { first, last };
         if args.read.json {
             out.json(&gap)?;
         } else if gap.first == gap.last {
@@ -41,19 +42,4 @@ pub(crate) fn run(args: Args) -> Result<()> {
         }
     }
     out.finish()
-}
-
-/// The runs of missing indices from `from` on. Each costs one look at the runs that are stored.
-fn gaps(archive: &Reader<KeyBytes>, from: u64) -> impl Iterator<Item = Gap> {
-    let mut next = Some(from);
-    std::iter::from_fn(move || {
-        let first = archive.missing_items(next?, 1).pop()?;
-        let last = match archive.next_gap(first).1 {
-            Some(stored) => stored - 1,
-            // Behind the last item that can be read, only damaged ones are known.
-            None => archive.missing_items(first, usize::MAX).pop()?,
-        };
-        next = last.checked_add(1);
-        Some(Gap { first, last })
-    })
 }

@@ -12,6 +12,7 @@ use crate::output::Output;
 /// The value's bytes go to standard output as they are.
 #[derive(clap::Args)]
 #[command(group(ArgGroup::new("id").required(true).args(["index", "key"])))]
+#[command(override_usage = "quipu get [OPTIONS] <ARCHIVE> <INDEX | --key <HEX>>")]
 pub(crate) struct Args {
     #[command(flatten)]
     read: ReadArgs,

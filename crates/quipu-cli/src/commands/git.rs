@@ -7,6 +7,12 @@ use std::thread::JoinHandle;
 
 use crate::failure::{Failure, Result};
 
+/// A commit, and those that it follows.
+pub(super) struct Commit {
+    pub(super) id: String,
+    pub(super) parents: Vec<String>,
+}
+
 /// A repository.
 pub(super) struct Repository {
     path: PathBuf,
@@ -21,6 +27,8 @@ impl Repository {
 
     fn git(&self, args: &[&str]) -> Command {
         let mut command = Command::new("git");
+        // Replacements would give other bytes than those that the id is the hash of.
+        command.arg("--no-replace-objects");
         command.arg("-C").arg(&self.path).args(args);
         command
             .stdin(Stdio::null())
@@ -55,8 +63,8 @@ impl Repository {
         }
     }
 
-    /// Every commit reachable from HEAD, parents before children; none in an empty repository.
-    pub(super) fn commits(&self) -> Result<Vec<String>> {
+    /// Every commit reachable from HEAD, children before parents; none in an empty repository.
+    pub(super) fn commits(&self) -> Result<Vec<Commit>> {
         if self
             .run(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"])
             .is_err()
@@ -65,8 +73,13 @@ impl Repository {
             self.run(&["rev-parse", "--git-dir"])?;
             return Ok(Vec::new());
         }
-        let ids = self.run(&["rev-list", "--topo-order", "--reverse", "HEAD"])?;
-        Ok(ids.lines().map(str::to_owned).collect())
+        let lines = self.run(&["rev-list", "--topo-order", "--parents", "HEAD"])?;
+        let commits = lines.lines().filter_map(|line| {
+            let mut ids = line.split_ascii_whitespace().map(str::to_owned);
+            let (id, parents) = (ids.next()?, ids.collect());
+            Some(Commit { id, parents })
+        });
+        Ok(commits.collect())
     }
 
     /// The raw objects of these commits, in their order.

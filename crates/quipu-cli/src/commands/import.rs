@@ -26,8 +26,8 @@ enum From {
     /// Every commit reachable from HEAD, parents before children: index = ordinal, key = commit
     /// id, value = the raw commit object
     ///
-    /// Run it again after new commits, and it adds only what is new, behind what is there. Needs
-    /// the program git.
+    /// Run it again after new commits, and it adds only what is new, behind what is there. What is damaged and
+    /// known to be (see `quipu verify --note`) is put back. Needs the program git.
     Git {
         /// The repository, with or without a work tree
         repo: PathBuf,
@@ -62,6 +62,7 @@ pub(super) struct To {
 pub(super) struct Imported {
     pub(super) added: u64,
     pub(super) skipped: u64,
+    pub(super) mended: u64,
     pub(super) first: Option<u64>,
     pub(super) last: Option<u64>,
 }
@@ -82,6 +83,9 @@ pub(crate) fn run(args: Args) -> Result<()> {
                     "added {} {what} to {archive}, as {first} to {last}",
                     imported.added
                 )
+            }
+            _ if imported.mended > 0 => {
+                format!("put {} damaged {what} back into {archive}", imported.mended)
             }
             _ => format!(
                 "nothing new: {archive} holds all {} {what}",
@@ -111,6 +115,7 @@ impl Appender {
             imported: Imported {
                 added: 0,
                 skipped: 0,
+                mended: 0,
                 first: None,
                 last: None,
             },
@@ -122,6 +127,15 @@ impl Appender {
         self.next.ok_or_else(|| {
             Failure::Other("the archive's last index is taken; start a new one".to_owned())
         })
+    }
+
+    /// Puts an item back where it was.
+    pub(super) fn mend(&mut self, index: u64, key: &KeyBytes, value: &[u8]) -> Result<()> {
+        if self.archive.put(index, key, value)? == Put::Stored {
+            self.imported.mended += 1;
+            self.imported.skipped = self.imported.skipped.saturating_sub(1);
+        }
+        Ok(())
     }
 
     pub(super) fn append(&mut self, key: &KeyBytes, value: &[u8]) -> Result<()> {

@@ -17,6 +17,7 @@ use crate::output::Output;
 /// Where the index is taken nothing changes, and the exit code is 1. Prints the item's key.
 #[derive(clap::Args)]
 #[command(group(ArgGroup::new("from").required(true).args(["value", "file"])))]
+#[command(override_usage = "quipu put [OPTIONS] <ARCHIVE> <INDEX> <VALUE | --file <FILE>>")]
 pub(crate) struct Args {
     /// The archive's folder
     archive: PathBuf,
@@ -91,6 +92,8 @@ fn put(args: &Args, key: &KeyBytes, value: &[u8]) -> Result<Put> {
             "the keys of this archive have {size} bytes; give one with --key"
         )));
     }
+    // An item that is there but damaged is noticed by reading it, and then put again.
+    archive.status(args.index)?;
     let put = match args.multi {
         true => archive.put_multi(args.index, key, value)?,
         false => archive.put(args.index, key, value)?,

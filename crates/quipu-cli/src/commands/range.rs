@@ -30,14 +30,21 @@ pub(crate) fn run(args: Args) -> Result<()> {
     let archive = open_reader(&args.read.archive)?;
     let mut out = Output::new();
     let mut items = archive.range(args.span);
+    let mut damage = None;
     while let Some(item) = if args.reverse {
         items.next_back()
     } else {
         items.next()
     } {
-        print(&mut out, &item?, &args)?;
+        match item {
+            Ok(item) => print(&mut out, &item, &args)?,
+            // Told once the items that are whole are out.
+            Err(error) if error.is_corruption() => drop(damage.get_or_insert(error)),
+            Err(error) => return Err(error.into()),
+        }
     }
-    out.finish()
+    out.finish()?;
+    damage.map_or(Ok(()), |error| Err(error.into()))
 }
 
 fn print(out: &mut Output, item: &Item<KeyBytes>, args: &Args) -> Result<()> {

@@ -1,9 +1,9 @@
 //! `quipu verify`: reads and checks everything.
 
-use quipu::VerifyEvent;
+use quipu::{KeyBytes, Reader, VerifyEvent, VerifyReport};
 use serde_json::json;
 
-use crate::archive::{ReadArgs, open_reader};
+use crate::archive::{ReadArgs, open_reader, open_writer};
 use crate::failure::{Failure, Result};
 use crate::output::{Output, human};
 use crate::progress;
@@ -11,63 +11,111 @@ use crate::progress;
 /// Read every page, entry and value, and check them
 ///
 /// Damage is printed with its file, its offset, what was expected and what was found; the exit
-/// code is then 3. Nothing is changed.
+/// code is then 3. Nothing is changed, but for what --note says.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
     read: ReadArgs,
+    /// Keep note of damage in the archive: `gaps` then lists it, and put and import fill it. Needs
+    /// to be the only writer
+    #[arg(long)]
+    note: bool,
 }
 
 pub(crate) fn run(args: Args) -> Result<()> {
-    let archive = open_reader(&args.read.archive)?;
+    match args.note {
+        true => {
+            let archive = open_writer(&args.read.archive)?;
+            let verified = verify(&archive, &args);
+            archive.close()?;
+            verified
+        }
+        false => verify(&*open_reader(&args.read.archive)?, &args),
+    }
+}
+
+fn verify(archive: &Reader<KeyBytes>, args: &Args) -> Result<()> {
     let mut out = Output::new();
     let mut printed = Ok(());
     let bar = progress::bytes("verifying");
-    let report = archive.verify(&mut |event| match event {
-        VerifyEvent::Damage(damage) => {
-            let index = damage
-                .index
-                .map_or(String::new(), |index| format!(", index {index}"));
-            let at = format!(
-                "section {}, entry {}{index}",
-                damage.section, damage.position
-            );
-            let line = match args.read.json {
-                true => json!({
-                    "section": damage.section, "position": damage.position, "index": damage.index,
-                    "error": damage.error.to_string(),
-                })
-                .to_string(),
-                false => format!("{at}: {}", damage.error),
-            };
-            if printed.is_ok() {
-                printed = out.line(&line);
-            }
+    let report = archive.verify(&mut |event| {
+        if let VerifyEvent::Progress { done, total } = event {
+            progress::show(&bar, done, total);
+        } else if printed.is_ok() {
+            printed = print(&mut out, &event, args.read.json);
         }
-        VerifyEvent::Progress { done, total } => progress::show(&bar, done, total),
-        _ => {}
     });
     bar.finish_and_clear();
     printed?;
     let report = report?;
-    let (entries, sections) = (report.entries, report.sections);
     if args.read.json {
         out.json(&json!({
-            "sections": sections, "entries": entries, "bytes": report.bytes,
+            "sections": report.sections, "entries": report.entries, "bytes": report.bytes,
             "damaged": report.damaged, "lost_indices": report.lost_indices,
+            "unreadable_sections": report.unreadable_sections,
+            "marks_incomplete": report.marks_incomplete,
         }))?;
     } else if report.is_clean() {
         out.line(&format!(
-            "{entries} items in {sections} sections, {}: all right",
+            "{} items in {} sections, {}: all right",
+            report.entries,
+            report.sections,
             human(report.bytes)
         ))?;
     }
     out.finish()?;
-    if report.is_clean() {
-        return Ok(());
+    match report.is_clean() {
+        true => Ok(()),
+        false => Err(failure(&report, args.note)),
     }
-    Err(Failure::Damage(format!(
-        "{} of {entries} entries are damaged, {} indices cannot be read; put these again from another source",
-        report.damaged, report.lost_indices
-    )))
+}
+
+/// One line for what was found.
+fn print(out: &mut Output, event: &VerifyEvent, as_json: bool) -> Result<()> {
+    let (text, json) = match event {
+        VerifyEvent::Damage(damage) => {
+            let (section, position, error) = (damage.section, damage.position, &damage.error);
+            let index = damage.index.map(|index| format!(", index {index}"));
+            let index = index.unwrap_or_default();
+            (
+                format!("section {section}, entry {position}{index}: {error}"),
+                json!({
+                    "section": section, "position": position, "index": damage.index,
+                    "error": error.to_string(),
+                }),
+            )
+        }
+        VerifyEvent::Unreadable { section, error } => (
+            format!("section {section}: {error}"),
+            json!({ "section": section, "error": error.to_string() }),
+        ),
+        VerifyEvent::Lost(run) => (
+            format!("lost: {}..={}", run.start(), run.end()),
+            json!({ "lost_first": run.start(), "lost_last": run.end() }),
+        ),
+        _ => return Ok(()),
+    };
+    out.line(&match as_json {
+        true => json.to_string(),
+        false => text,
+    })
+}
+
+fn failure(report: &VerifyReport, noted: bool) -> Failure {
+    let (damaged, lost) = (report.damaged, report.lost_indices);
+    if damaged == 0 && lost == 0 && report.unreadable_sections == 0 {
+        return Failure::Damage(
+            "the marks of what is durable, quipu/marks, are damaged, everything else is right; \
+             `quipu verify --note` makes them anew"
+                .to_owned(),
+        );
+    }
+    let advice = match noted {
+        true => "put these again from another source",
+        false => "`quipu verify --note` keeps note of it, so that they can be put again",
+    };
+    Failure::Damage(format!(
+        "{damaged} of {} entries are damaged, {lost} indices cannot be read; {advice}",
+        report.entries
+    ))
 }

@@ -137,3 +137,43 @@ fn damage_is_code_three_and_says_where() {
     super::flip(&bench.path("archive/quipu/manifest"), 30);
     assert!(bench.fails(3, &["info", "archive"]).contains("manifest"));
 }
+
+#[test]
+fn what_is_wrong_with_a_command_line_is_one_sentence() {
+    let bench = Bench::new();
+    bench.lines("archive", 3, &[]);
+    let lines: [&[&str]; 6] = [
+        &["get", "archive", "18446744073709551616"],
+        &["get", "archive"],
+        &["get"],
+        &["prune", "archive", "many"],
+        &["put", "archive", "5", "v", "--page-size", "0"],
+        &["get", "archive", "--key", "0x0x00"],
+    ];
+    for line in lines {
+        let said = bench.fails(2, line);
+        assert_eq!(said.trim_end().lines().count(), 1, "{said}");
+    }
+    let help = bench.text(&["get", "--help"]);
+    assert!(help.contains("<ARCHIVE> <INDEX | --key <HEX>>"), "{help}");
+}
+
+#[test]
+fn compression_is_turned_on_and_off_again() {
+    let bench = Bench::new();
+    bench.text(&[
+        "put",
+        "archive",
+        "0",
+        "a",
+        "--create",
+        "--zstd",
+        "3",
+        "--items-per-section",
+        "1",
+    ]);
+    bench.text(&["put", "archive", "1", "b", "--no-zstd"]);
+    assert_eq!(bench.text(&["get", "archive", "0"]), "a");
+    assert_eq!(bench.text(&["get", "archive", "1"]), "b");
+    assert!(bench.text(&["info", "archive"]).contains("off"));
+}

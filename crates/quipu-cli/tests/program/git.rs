@@ -52,7 +52,7 @@ impl Bench {
     }
 
     /// A repository with a branch that was merged.
-    fn merged(&self, name: &str, init: &[&str]) {
+    pub(super) fn merged(&self, name: &str, init: &[&str]) {
         self.repository(name, init);
         self.commit(name, "one");
         self.commit(name, "two");
@@ -65,7 +65,7 @@ impl Bench {
     }
 
     /// The archive holds the repository's commits, each as git has it, parents first.
-    fn assert_imported(&self, repo: &str, archive: &str) {
+    pub(super) fn assert_imported(&self, repo: &str, archive: &str) {
         let items = self.json(&["range", archive]);
         let mut seen = HashSet::new();
         for (ordinal, item) in items.iter().enumerate() {
@@ -182,4 +182,40 @@ fn what_is_no_repository_and_what_is_empty() {
         output.status.code() == Some(4) && said.contains("install it"),
         "{said}"
     );
+}
+
+#[test]
+fn pruned_commits_are_not_imported_again() {
+    let bench = Bench::new();
+    bench.merged("repo", &[]);
+    bench.text(&[
+        "import",
+        "git",
+        "repo",
+        "archive",
+        "--items-per-section",
+        "2",
+    ]);
+    bench.text(&["prune", "archive", "4"]);
+    let said = bench.text(&["import", "git", "repo", "archive"]);
+    assert!(said.starts_with("nothing new"), "{said}");
+    bench.commit("repo", "newer");
+    let said = bench.text(&["import", "git", "repo", "archive"]);
+    assert!(said.starts_with("added 1 commits"), "{said}");
+    bench.text(&["get", "archive", "--key", &bench.ids("repo")[0]]);
+}
+
+#[test]
+fn replacements_are_not_followed() {
+    let bench = Bench::new();
+    bench.merged("repo", &[]);
+    let ids = bench.ids("repo");
+    bench.git("repo", &["replace", "--graft", "HEAD", "HEAD~2"]);
+    bench.text(&["import", "git", "repo", "archive"]);
+    assert_eq!(bench.json(&["range", "archive"]).len(), ids.len());
+    let raw = bench.git(
+        "repo",
+        &["--no-replace-objects", "cat-file", "commit", &ids[0]],
+    );
+    assert_eq!(bench.run(&["get", "archive", "--key", &ids[0]]).out, raw);
 }

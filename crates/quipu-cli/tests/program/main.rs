@@ -2,6 +2,7 @@
 
 mod adopt;
 mod bad_input;
+mod damage;
 mod git;
 mod items;
 

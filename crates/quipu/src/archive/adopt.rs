@@ -37,9 +37,9 @@ pub(super) fn adopt(storage: Arc<dyn Storage>, options: Options) -> Result<Recov
     options.check()?;
     let path = storage.path("", "");
     if Manifest::load(&*storage)?.is_some() {
-        return Err(Error::NotAnArchive {
+        return Err(Error::NotAStore {
             path,
-            reason: "it has a manifest already: it is an archive, and needs no adoption".to_owned(),
+            reason: "it has a manifest, so it is an archive already".to_owned(),
         });
     }
     let key_size = settings::key_size(None, &options, None)?;
@@ -72,9 +72,9 @@ fn check_fit(
     let shared = Shared::new(Arc::clone(storage), options, manifest, Access::Read);
     let listing = Listing::read(&shared)?;
     if listing.index.is_empty() {
-        return Err(Error::NotAnArchive {
+        return Err(Error::NotAStore {
             path: storage.path(&shared.partitions.index, ""),
-            reason: "there are no section files to adopt".to_owned(),
+            reason: "it has no section files".to_owned(),
         });
     }
     let mut samples = Samples::default();
@@ -83,7 +83,7 @@ fn check_fit(
     }
     let Samples { right, frames, .. } = samples;
     if let (0, Some(error)) = (right, samples.wrong.take()) {
-        return Err(Error::NotAnArchive {
+        return Err(Error::NotAStore {
             path: shared.path(),
             reason: format!(
                 "no section fits the settings given; key size, page size, items per section and \

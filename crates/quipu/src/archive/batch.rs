@@ -49,7 +49,10 @@ pub(super) fn read(shared: &Shared, first: u64, last: u64, direction: Direction)
     while let Some((first, last)) = rest.filter(|_| !gathered.is_full()) {
         let next = next(shared, first, last, direction);
         let Some(index) = next.filter(|index| (first..=last).contains(index)) else {
-            rest = None;
+            // The writer may go on behind what is stored until the next look.
+            if gathered.places.is_empty() {
+                rest = None;
+            }
             break;
         };
         gathered.add(shared, index, direction);

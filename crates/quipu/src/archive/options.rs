@@ -202,6 +202,10 @@ impl Options {
     pub fn open<K: Key, V: Value>(self, path: impl AsRef<Path>) -> Result<Archive<K, V>> {
         let disk = if self.create {
             self.check()?;
+            if !path.as_ref().exists() {
+                // Refused before a folder is made for it.
+                settings::key_size(K::SIZE, &self, None)?;
+            }
             Disk::create(path)?
         } else {
             open_disk(path.as_ref())?

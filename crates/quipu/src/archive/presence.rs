@@ -1,5 +1,7 @@
 //! What is stored, missing or damaged: answers that combine the stored runs with known damage.
 
+use std::ops::RangeInclusive;
+
 use super::lookup::{By, Want};
 use super::reader::Status;
 use super::shared::Shared;
@@ -40,6 +42,30 @@ impl Shared {
             let rest = max.saturating_sub(missing.len());
             missing.extend((after_last.max(start)..=last).take(rest));
         }
+        missing
+    }
+
+    /// [`Self::missing_items`] as runs; `max` counts these.
+    pub(super) fn missing_ranges(&self, start: u64, max: usize) -> Vec<RangeInclusive<u64>> {
+        let mut missing = Vec::new();
+        let mut from = Some(start.max(self.floor()));
+        let runs = self.runs.read();
+        while let Some(first) = from.filter(|_| missing.len() < max) {
+            let (end, next) = runs.next_gap(first);
+            from = match (end, next) {
+                (Some(end), _) => end.checked_add(1),
+                (None, Some(next)) => {
+                    missing.push(first..=next - 1);
+                    Some(next)
+                }
+                (None, None) => break,
+            };
+        }
+        drop(runs);
+        let last_damaged = self.damage.read().indices.last();
+        let behind = from.zip(last_damaged).filter(|(from, last)| from <= last);
+        missing.extend(behind.map(|(from, last)| from..=last));
+        missing.truncate(max);
         missing
     }
 

@@ -69,7 +69,7 @@ pub trait Lookup<K>: Copy {
 }
 
 /// An index or a key, where both occur side by side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum Id<'a, K> {
     /// The item at this index.
     Index(u64),
@@ -89,7 +89,15 @@ impl<K: Key> Lookup<K> for &K {
     }
 }
 
-impl<K: Key + Copy> Lookup<K> for Id<'_, K> {
+impl<K> Clone for Id<'_, K> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K> Copy for Id<'_, K> {}
+
+impl<K: Key> Lookup<K> for Id<'_, K> {
     fn by(&self) -> By<'_> {
         match self {
             Self::Index(index) => By::Index(*index),
@@ -229,6 +237,12 @@ impl<K: Key, V: Value> Reader<K, V> {
     /// that was stored. Nothing is missing below the floor.
     pub fn missing_items(&self, start: u64, max: usize) -> Vec<u64> {
         self.shared.missing_items(start, max)
+    }
+
+    /// As [`missing_items`](Self::missing_items), as up to `max` inclusive runs. However long a run
+    /// is, it takes no more memory.
+    pub fn missing_ranges(&self, start: u64, max: usize) -> Vec<RangeInclusive<u64>> {
+        self.shared.missing_ranges(start, max)
     }
 
     /// The runs of stored indices, inclusive, ascending.

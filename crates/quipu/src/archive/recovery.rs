@@ -79,6 +79,8 @@ pub(super) fn open_writer(
         Some(manifest) => manifest,
         None => {
             let manifest = settings::new_manifest(options, key_size)?;
+            // First: an archive has marks, so that their loss is noticed.
+            MarksLog::create(&storage)?;
             manifest.store(&storage)?;
             manifest
         }
@@ -101,6 +103,7 @@ pub(super) fn take_over(
         manifest.clone(),
         Trust::Unordered,
     );
+    MarksLog::create(&storage)?;
     let (mut writer, recovery) = opening.write(lock)?;
     // Last: a crash before it leaves a store that can be adopted again.
     manifest.store(&storage)?;
@@ -149,8 +152,9 @@ fn open_reader_once(
     }
     let key_size = settings::key_size(key_size_of_type, options, Some(&manifest))?;
     settings::check_against(options, key_size, &manifest, path)?;
-    let (marks, _) = MarksLog::open(&storage)?;
+    let (marks, whole) = MarksLog::open(&storage)?;
     let shared = Arc::new(Shared::new(storage, options, &manifest, Access::Read));
+    shared.marks_incomplete.store(!whole, Ordering::Relaxed);
     let listing = Listing::read(&shared)?;
     for number in listing.numbers_from(shared.floor()) {
         follow::load_section(&shared, number, &listing, marks.marks())?;
@@ -169,7 +173,14 @@ pub(super) fn lock(storage: &dyn Storage) -> Result<Box<dyn Lock>> {
     let program = program.as_deref().and_then(|path| path.file_name());
     let program = program.unwrap_or_default().to_string_lossy().into_owned();
     let holder = format!("process {} ({program})", std::process::id());
-    storage.lock(manifest::PARTITION, manifest::LOCK, &holder)
+    let locked = storage.lock(manifest::PARTITION, manifest::LOCK, &holder);
+    locked.map_err(|error| match error {
+        Error::Locked { holder, .. } => Error::Locked {
+            path: storage.path("", ""),
+            holder,
+        },
+        other => other,
+    })
 }
 
 /// An archive is created only where nothing of one is.
@@ -225,6 +236,9 @@ impl<'a> Opening<'a> {
         }
         let (marks, whole) = MarksLog::open(&self.storage)?;
         self.recovery.marks_incomplete = !whole;
+        if !whole && self.trust == Trust::Ordered {
+            self.trust = Trust::Unmarked;
+        }
         let shared = Arc::new(Shared::new(
             Arc::clone(&self.storage),
             self.options,

@@ -46,6 +46,8 @@ pub(crate) struct Shared {
     pub(super) floor: AtomicU64,
     /// Sections of which a file is there, or was, that cannot be taken for one of theirs.
     pub(super) unreadable: RwLock<BTreeSet<u64>>,
+    /// Whether a reader found the marks cut short or damaged.
+    pub(super) marks_incomplete: AtomicBool,
     /// The archive's, as its manifest has it.
     pub(super) id: u64,
     /// Held while a reader beside the writer of another process takes in a higher floor.
@@ -117,6 +119,7 @@ impl Shared {
             has_damage: AtomicBool::new(false),
             floor: AtomicU64::new(manifest.floor),
             unreadable: RwLock::default(),
+            marks_incomplete: AtomicBool::new(false),
             id: manifest.id,
             following: Mutex::default(),
             counters: Counters::default(),

@@ -13,10 +13,11 @@ use crate::manifest::Mark;
 
 /// So many syncs may pass before what they made durable is marked.
 const SYNCS_PER_MARK: u32 = 16;
-/// Shards of the key index that one put cleans while a sweep is under way.
+/// Shards of the key index that one put, and one sync, clean while a sweep is under way.
 const SHARDS_PER_PUT: usize = 4;
+const SHARDS_PER_SYNC: usize = 256;
 /// An index of at most so many keys is cleaned at once.
-const SMALL_INDEX: usize = 1 << 20;
+const SMALL_INDEX: usize = 1 << 22;
 
 /// What was synced since the last marks.
 #[derive(Debug, Default)]
@@ -165,20 +166,31 @@ impl Sweep {
             released: shared.locations.released(),
         });
         while shared.keys.len() <= SMALL_INDEX && self.under_way.is_some() {
-            self.step(shared);
+            self.step(shared, SHARDS_PER_SYNC);
         }
+    }
+
+    /// What a put does for it.
+    #[inline]
+    pub(super) fn step_at_put(&mut self, shared: &Shared) {
+        self.step(shared, SHARDS_PER_PUT);
+    }
+
+    /// What a sync does for it.
+    pub(super) fn step_at_sync(&mut self, shared: &Shared) {
+        self.step(shared, SHARDS_PER_SYNC);
     }
 
     /// Cleans a few shards, if a sweep is under way.
     #[inline]
-    pub(super) fn step(&mut self, shared: &Shared) {
+    fn step(&mut self, shared: &Shared, shards: usize) {
         if let Some(pass) = self.under_way {
-            self.clean(shared, pass);
+            self.clean(shared, pass, shards);
         }
     }
 
-    fn clean(&mut self, shared: &Shared, mut pass: Pass) {
-        let end = shared.keys.shards().min(pass.next_shard + SHARDS_PER_PUT);
+    fn clean(&mut self, shared: &Shared, mut pass: Pass, shards: usize) {
+        let end = shared.keys.shards().min(pass.next_shard + shards);
         let is_live = |location| shared.locations.resolve(location).is_some();
         for shard in pass.next_shard..end {
             let removed = shared.keys.retain_shard(shard, &is_live);

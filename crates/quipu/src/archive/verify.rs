@@ -2,6 +2,7 @@
 
 use std::ops::{ControlFlow, RangeInclusive};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::entry::EntryBuf;
 use super::section::Section;
@@ -62,6 +63,9 @@ pub struct VerifyReport {
     pub damaged: u64,
     /// Sections of which nothing can be read.
     pub unreadable_sections: u64,
+    /// Whether the file of durable marks is cut short or damaged: what is lost at the end of a
+    /// section can then be taken for a torn end. The next open for writing makes it anew.
+    pub marks_incomplete: bool,
     /// Indices that were durable and cannot be read, in all.
     pub lost_indices: u128,
 }
@@ -69,7 +73,10 @@ pub struct VerifyReport {
 impl VerifyReport {
     /// Whether everything can be read.
     pub fn is_clean(&self) -> bool {
-        self.damaged == 0 && self.unreadable_sections == 0 && self.lost_indices == 0
+        self.damaged == 0
+            && self.unreadable_sections == 0
+            && self.lost_indices == 0
+            && !self.marks_incomplete
     }
 }
 
@@ -91,6 +98,7 @@ impl Shared {
             });
         }
         self.verify_lost(&mut report, tell);
+        report.marks_incomplete = self.marks_incomplete.load(Ordering::Relaxed);
         Ok(report)
     }
 

@@ -98,7 +98,7 @@ impl Writer {
         self.current = Some(current);
         put?;
         self.shared.counters.puts.end(started);
-        self.sweep.step(&self.shared);
+        self.sweep.step_at_put(&self.shared);
         if waiting > MAX_WAITING_ENTRIES {
             self.sync_section(number)?;
         }
@@ -223,6 +223,7 @@ impl Writer {
     /// Makes every put before it durable.
     pub(super) fn sync(&mut self) -> Result<()> {
         self.check_usable()?;
+        self.sweep.step_at_sync(&self.shared);
         if self.dirty.is_empty() {
             return Ok(());
         }

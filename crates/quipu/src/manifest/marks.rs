@@ -12,6 +12,8 @@
 //! crash tore off there only protected less. A file that cannot be read at all is reported, and
 //! leaves the archive without protection against silent cuts, but whole.
 //!
+//! The manifest's version stands for both files: another version here is damage.
+//!
 //! Cost: a mark takes about 60 bytes for a section that was filled in order. The file is written
 //! anew once it is mostly made of marks that others have replaced.
 
@@ -199,11 +201,17 @@ pub(crate) struct MarksLog {
 }
 
 impl MarksLog {
-    /// Reads the marks and says whether the file was whole.
+    /// Writes the marks of an archive without sections.
+    pub(crate) fn create(storage: &Arc<dyn Storage>) -> Result<()> {
+        replace_whole(storage, MARKS, &Marks::default().encode())
+    }
+
+    /// Reads the marks and says whether the file was there and whole.
     pub(crate) fn open(storage: &Arc<dyn Storage>) -> Result<(Self, bool)> {
         let bytes = read_whole(&**storage, MARKS)?;
-        let (marks, good) = bytes.as_deref().map(Marks::decode).unwrap_or_default();
-        let whole = bytes.as_ref().is_none_or(|bytes| bytes.len() == good);
+        let bytes = bytes.unwrap_or_default();
+        let (marks, good) = Marks::decode(&bytes);
+        let whole = !bytes.is_empty() && bytes.len() == good;
         let needed = marks.encoded_len();
         let log = Self {
             needed,
@@ -211,11 +219,7 @@ impl MarksLog {
             blob: None,
             marks,
             // A file with a bad end is written anew before anything is appended.
-            len: if whole && bytes.is_some() {
-                good
-            } else {
-                usize::MAX
-            },
+            len: if whole { good } else { usize::MAX },
         };
         Ok((log, whole))
     }

@@ -25,6 +25,7 @@ pub(crate) use {
 };
 
 use crate::error::{Error, Result};
+use crate::format::NEW_SUFFIX;
 use crate::storage::{OpenMode, Storage};
 
 /// The partition that holds what is ours alone.
@@ -35,8 +36,6 @@ pub(crate) const MANIFEST: &str = "manifest";
 pub(crate) const MARKS: &str = "marks";
 /// The writer's lock.
 pub(crate) const LOCK: &str = "lock";
-/// What a blob's name ends in until it replaces the one it is for.
-const NEW_SUFFIX: &str = ".new";
 
 /// The whole content of a small blob; none when it is not there.
 fn read_whole(storage: &dyn Storage, name: &str) -> Result<Option<Vec<u8>>> {

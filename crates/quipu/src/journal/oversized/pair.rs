@@ -37,6 +37,9 @@ pub(crate) enum Trust {
     /// Values were durable before the records that name them, so a record that is there has its
     /// value; and the first page that does not check, beyond what is durable, ends the file.
     Ordered,
+    /// As `Ordered`, but what was durable is not known any more: only what is torn at the very end
+    /// is cut.
+    Unmarked,
     /// In no order that could be relied on: the values at the end are checked.
     Unordered,
 }
@@ -155,7 +158,7 @@ impl Pair {
         if !in_bounds || size < VALUE_CHECKSUM_SIZE {
             return Ok(Some(Reason::ValueBeyondEnd));
         }
-        if trust == Trust::Ordered {
+        if trust != Trust::Unordered {
             return Ok(None);
         }
         match self.values.read(offset, size) {

@@ -86,6 +86,11 @@ impl DiskBlob {
         Ok(())
     }
 
+    fn stat(&self) -> Result<rustix::fs::Stat> {
+        retry_on_intr(|| rustix::fs::fstat(&self.file))
+            .map_err(|errno| self.failed("look at", errno))
+    }
+
     /// One system call that writes what comes behind the first `done` bytes of `bufs`.
     fn write_rest(&self, bufs: &[IoSlice<'_>], done: usize, at: u64) -> rustix::io::Result<usize> {
         let mut skip = done;
@@ -173,13 +178,18 @@ impl Blob for DiskBlob {
     }
 
     fn sync(&self) -> Result<()> {
-        self.file.sync_data().map_err(|e| self.failed("flush", e))
+        self.file.sync_data().map_err(|e| self.failed("flush", e))?;
+        // A flush of a file that somebody removed succeeds, and saves nothing.
+        match self.stat()?.st_nlink {
+            0 => Err(Error::NotFound {
+                path: self.path.clone(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     fn len(&self) -> Result<u64> {
-        let stat = retry_on_intr(|| rustix::fs::fstat(&self.file))
-            .map_err(|errno| self.failed("look at", errno))?;
-        Ok(u64::try_from(stat.st_size).unwrap_or(0))
+        Ok(u64::try_from(self.stat()?.st_size).unwrap_or(0))
     }
 
     fn path(&self) -> &Path {
