@@ -178,7 +178,7 @@ pub enum Error {
     },
 
     /// A setting differs from the one the archive was created with.
-    #[error("{setting} is {stored} in the archive at {}, but {given} was asked for", path.display())]
+    #[error("{setting} is {stored} at {}, but {given} was asked for", path.display())]
     Settings {
         /// The archive.
         path: PathBuf,

@@ -285,3 +285,22 @@ fn values_of_a_glob_through_the_buffer_and_around_it() {
         glob.destroy().unwrap();
     });
 }
+
+#[test]
+fn another_page_size_is_an_error_and_cuts_nothing() {
+    each(|storage| {
+        fill(&storage, 100, 50);
+        let before = file(&storage);
+        for asked in [1, 99, 200, u16::MAX] {
+            let config = Config::with_page_size(asked);
+            let error = Fixed::<Number>::open(Arc::clone(&storage), "numbers", config).unwrap_err();
+            let said = error.to_string();
+            assert!(matches!(error, Error::Settings { .. }), "{said}");
+            assert!(
+                said.contains("100") && said.contains(&asked.to_string()),
+                "{said}"
+            );
+            assert_eq!(file(&storage), before);
+        }
+    });
+}

@@ -13,7 +13,7 @@ use crate::progress;
 ///
 /// No section is rewritten: the store stays readable for that program. The settings must be those
 /// it was written with; otherwise nothing is changed. Torn ends that a crash left are cut, and
-/// told. The partition `metadata` of version 2026.10.0 is set aside.
+/// told. The marks of version 2026.10.0 are set aside.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The store's folder
@@ -24,6 +24,9 @@ pub(crate) struct Args {
     /// The partition of the value files
     #[arg(long, value_name = "P", default_value = "values")]
     value_partition: String,
+    /// The partition in which version 2026.10.0 keeps marks of its own; it is set aside
+    #[arg(long, value_name = "P", default_value = "metadata")]
+    metadata_partition: String,
     /// Bytes of a key
     #[arg(long, value_name = "N")]
     key_size: usize,
@@ -49,6 +52,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
     let shown = bar.clone();
     let mut options = Options::new()
         .partitions(args.index_partition, args.value_partition)
+        .metadata_partition(args.metadata_partition)
         .key_size(args.key_size)
         .page_size(args.page_size)
         .items_per_section(args.items_per_section)

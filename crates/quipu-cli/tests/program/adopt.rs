@@ -88,6 +88,17 @@ fn every_golden_store_and_every_item() {
 }
 
 #[test]
+fn marks_under_another_name_are_set_aside_too() {
+    let bench = Bench::new();
+    let (_, args) = golden(&bench, "2026.10.0", "zstd");
+    std::fs::rename(bench.path("store/metadata"), bench.path("store/other")).unwrap();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    bench.text(&[&args[..], &["--metadata-partition", "other"]].concat());
+    assert!(!bench.path("store/other").exists());
+    assert!(bench.path("store/other-before-quipu").exists());
+}
+
+#[test]
 fn settings_that_do_not_fit_change_nothing() {
     let bench = Bench::new();
     let (_, args) = golden(&bench, "2026.10.0", "zstd");

@@ -24,10 +24,10 @@ use crate::storage::{Access, OpenMode, Storage};
 
 /// The blobs that 2026.10.0 keeps its marks in: `left` and `right`, in hex.
 const MARK_BLOBS: [&str; 2] = ["6c656674", "7269676874"];
-/// The partition they are in.
+/// The partition they are in, unless another is named.
 const MARKS_PARTITION: &str = "metadata";
-/// The partition they are set aside in.
-const ASIDE_PARTITION: &str = "metadata-before-quipu";
+/// What the name of the partition ends in that they are set aside in.
+const ASIDE_SUFFIX: &str = "-before-quipu";
 /// Sections whose first value is read to see whether the settings fit.
 const SAMPLES: usize = 64;
 /// What every zstd frame begins with.
@@ -49,7 +49,7 @@ pub(super) fn adopt(storage: Arc<dyn Storage>, options: Options) -> Result<Recov
         manifest.layout = samples.layout.unwrap_or_default();
     }
     let lock = recovery::lock(&*storage)?;
-    set_aside(&*storage)?;
+    set_aside(&*storage, options.metadata_partition.as_deref())?;
     recovery::take_over(storage, &options, manifest, lock)
 }
 
@@ -166,30 +166,32 @@ fn note(samples: &mut Samples, checked: Result<()>) -> Result<()> {
 
 /// Moves the marks of 2026.10.0 to another partition: they tell of a store as it was, and that
 /// program refuses one that they do not fit. Without them it validates anew.
-fn set_aside(storage: &dyn Storage) -> Result<()> {
-    let Ok(names) = storage.list(MARKS_PARTITION) else {
+fn set_aside(storage: &dyn Storage, partition: Option<&str>) -> Result<()> {
+    let partition = partition.unwrap_or(MARKS_PARTITION);
+    let aside = &format!("{partition}{ASIDE_SUFFIX}");
+    let Ok(names) = storage.list(partition) else {
         return Ok(());
     };
     if names.is_empty() || !names.iter().all(|name| MARK_BLOBS.contains(&name.as_str())) {
         return Ok(());
     }
     for name in &names {
-        let from = storage.open(MARKS_PARTITION, name, OpenMode::Read)?;
+        let from = storage.open(partition, name, OpenMode::Read)?;
         let mut bytes = Vec::new();
         from.read_into(
             &mut bytes,
             0,
             usize::try_from(from.len()?).unwrap_or(usize::MAX),
         )?;
-        let to = storage.open(ASIDE_PARTITION, name, OpenMode::Create)?;
+        let to = storage.open(aside, name, OpenMode::Create)?;
         to.write_at(&[std::io::IoSlice::new(&bytes)], 0)?;
         to.sync()?;
     }
-    storage.sync_partition(ASIDE_PARTITION)?;
+    storage.sync_partition(aside)?;
     for name in &names {
-        storage.remove(MARKS_PARTITION, name)?;
+        storage.remove(partition, name)?;
     }
-    storage.sync_partition(MARKS_PARTITION)?;
-    storage.remove_partition(MARKS_PARTITION)?;
+    storage.sync_partition(partition)?;
+    storage.remove_partition(partition)?;
     storage.sync_partition(PARTITION)
 }

@@ -48,6 +48,7 @@ pub struct Options {
     pub(super) layout: Option<Layout>,
     pub(super) translator: Option<TranslatorSpec>,
     pub(super) partitions: (Option<String>, Option<String>),
+    pub(super) metadata_partition: Option<String>,
     pub(super) compression: Option<Compression>,
     pub(super) page_cache: Option<PageCache>,
     pub(super) write_buffer: usize,
@@ -95,6 +96,7 @@ impl Options {
             layout: None,
             translator: None,
             partitions: (None, None),
+            metadata_partition: None,
             compression: None,
             page_cache: None,
             write_buffer: DEFAULT_WRITE_BUFFER_BYTES,
@@ -141,6 +143,13 @@ impl Options {
     /// when not given.
     pub fn partitions(mut self, index: impl Into<String>, values: impl Into<String>) -> Self {
         self.partitions = (Some(index.into()), Some(values.into()));
+        self
+    }
+
+    /// For [`adopt`](Self::adopt): the partition in which 2026.10.0 keeps marks of its own, where it
+    /// is not called `metadata`.
+    pub fn metadata_partition(mut self, name: impl Into<String>) -> Self {
+        self.metadata_partition = Some(name.into());
         self
     }
 

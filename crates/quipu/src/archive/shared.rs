@@ -23,6 +23,9 @@ use crate::manifest::{CompressionMap, Manifest};
 use crate::paged::PageCache;
 use crate::storage::{Access, BlobFile, OpenFiles, Storage};
 
+/// Files that an archive has open beside those of sections: folder, lock, marks, one for a moment.
+const OTHER_FILES: usize = 4;
+
 /// The state of one open archive. Of the locks below, no two are ever held at
 /// once; a section's lock of its damage is the one under which others are taken.
 pub(crate) struct Shared {
@@ -82,7 +85,7 @@ impl Shared {
         let entry = settings.entry();
         let files = OpenFiles::new(
             Arc::clone(&storage),
-            options.max_open_files,
+            options.max_open_files - OTHER_FILES,
             access,
             manifest.layout,
         );

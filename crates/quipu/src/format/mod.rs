@@ -14,7 +14,7 @@ pub(crate) use entry::EntryLayout;
 pub use header::Layout;
 pub(crate) use header::{HeaderState, MAX_HEADER_SIZE};
 pub(crate) use name::{NEW_SUFFIX, section_name, section_number};
-pub(crate) use page::{PageState, SLOTS_SIZE, Slot};
+pub(crate) use page::{PageState, SLOTS_SIZE, Slot, page_size_of};
 
 /// Bytes of the checksum behind every value.
 pub(crate) const VALUE_CHECKSUM_SIZE: u32 = 4;

@@ -82,6 +82,20 @@ impl PageState {
     }
 }
 
+/// The page size that the first bytes of a stream were written with, where these hold a page that is
+/// right in every byte, padding included. Tries all sizes: some 100 ms at worst.
+pub(crate) fn page_size_of(bytes: &[u8]) -> Option<u16> {
+    (1..=u16::MAX).find(|&size| {
+        let page = bytes.get(..usize::from(size) + SLOTS_SIZE);
+        page.is_some_and(|page| match PageState::of(page) {
+            PageState::Valid { len, .. } => page[usize::from(len)..usize::from(size)]
+                .iter()
+                .all(|&byte| byte == 0),
+            PageState::Invalid { .. } => false,
+        })
+    })
+}
+
 fn read(bytes: &[u8], slot: Slot) -> (u16, u32, Slot) {
     let len = u16::from_be_bytes([bytes[0], bytes[1]]);
     let crc = u32::from_be_bytes([bytes[2], bytes[3], bytes[4], bytes[5]]);
@@ -102,6 +116,18 @@ mod tests {
             }
         }
         page
+    }
+
+    #[test]
+    fn the_page_size_can_be_told_from_a_page() {
+        let mut whole = page(Some(20), None);
+        assert_eq!(page_size_of(&whole), Some(20));
+        whole.extend_from_slice(&[7; 100]);
+        assert_eq!(page_size_of(&whole), Some(20));
+        whole[3] ^= 1;
+        assert_eq!(page_size_of(&whole), None);
+        assert_eq!(page_size_of(&[0; 70_000]), None);
+        assert_eq!(page_size_of(&[]), None);
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use super::encode::Committed;
 use super::file::{Cut, PagedFile};
 use super::tail::Tail;
-use crate::error::Result;
-use crate::format::{PageState, crc32c};
+use crate::error::{Error, Result};
+use crate::format::{PageState, SLOTS_SIZE, crc32c, page_size_of};
 use crate::storage::{Access, DataBlob};
 
 /// Bytes that are read at a time in search of the last valid page.
@@ -36,6 +36,9 @@ impl PagedFile {
     pub(super) fn find_end(&self, blob: &DataBlob, durable: u64, strict: bool) -> Result<Cut> {
         let (tail, pages) = self.end_of(blob, durable, strict)?;
         let len = blob.len()?;
+        if pages == 0 && len > 0 && !strict {
+            self.check_page_size(blob, len)?;
+        }
         let end = self.page_offset(pages)?;
         let cut = Cut {
             bytes: len.saturating_sub(end),
@@ -49,6 +52,23 @@ impl PagedFile {
         self.settled.store(tail.start, Ordering::Release);
         *self.tail.write() = tail;
         Ok(cut)
+    }
+
+    /// A blob without a valid page may have been written with pages of another size: then it is
+    /// not cut.
+    fn check_page_size(&self, blob: &DataBlob, len: u64) -> Result<()> {
+        let mut bytes = Vec::new();
+        let most = usize::from(u16::MAX) + SLOTS_SIZE;
+        blob.read_into(&mut bytes, 0, len.min(most as u64) as usize)?;
+        match page_size_of(&bytes) {
+            Some(stored) if usize::from(stored) != self.page_size => Err(Error::Settings {
+                path: self.file.path(),
+                setting: "the page size",
+                stored: format!("{stored} bytes"),
+                given: format!("{} bytes", self.page_size),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// The end of the stream and how many pages the blob keeps.
