@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Bench, key};
-use quipu::{Archive, Options, Status};
+use quipu::{Archive, Error, Options, Status};
 
 /// Items in this order, of which one's value is then damaged and, if wanted, noticed.
 fn hurt(bench: &Bench, order: &[u64], damaged: u64) -> Archive<[u8; 8]> {
@@ -123,5 +123,27 @@ fn lost_entries_stay_lost_below_and_are_forgotten_above() {
         bench.open::<8>().rewind(52).unwrap();
         assert_eq!(lost(bench), (0..=52).collect::<Vec<u64>>());
         assert_eq!(bench.open::<8>().missing_items(51, 20), [51, 52]);
+    });
+}
+
+#[test]
+fn a_rewind_into_a_section_that_cannot_be_read_is_refused_before_it_begins() {
+    Bench::each(Options::new().items_per_section(10), |bench| {
+        let mut archive = bench.open::<8>();
+        for index in 0..50u64 {
+            let _ = archive.put(index, &key(index), b"a value").unwrap();
+        }
+        archive.close().unwrap();
+        bench.flip("index", "0000000000000014", 100);
+        let mut archive = bench.open::<8>();
+        assert!(matches!(archive.rewind(25), Err(Error::Header { .. })));
+        assert!(archive.get(45).unwrap().is_some());
+        let _ = archive.put_sync(50, &key(50), b"a value").unwrap();
+        // Rewinds and prunes that do without it are none the worse.
+        archive.rewind(35).unwrap();
+        archive.rewind(15).unwrap();
+        assert_eq!(archive.ranges(), [0..=15]);
+        drop(archive);
+        assert!(bench.open::<8>().verify(&mut |_| {}).unwrap().is_clean());
     });
 }

@@ -88,7 +88,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
                 format!("put {} damaged {what} back into {archive}", imported.mended)
             }
             _ => format!(
-                "nothing new: {archive} holds all {} {what}",
+                "nothing new: {archive} holds, or held, all {} {what}",
                 imported.skipped
             ),
         })?;

@@ -1,6 +1,6 @@
 //! `quipu import git`: a history of commits.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use quipu::KeyBytes;
@@ -10,6 +10,9 @@ use super::import::{Appender, Imported, To};
 use crate::archive::parse_key;
 use crate::failure::{Failure, Result};
 use crate::progress;
+
+/// How many indices of one gap are looked at for damaged items.
+const MOST_OF_A_GAP: usize = 1 << 20;
 
 pub(super) fn run(repo: &Path, to: &To) -> Result<Imported> {
     let repo = Repository::new(repo);
@@ -33,40 +36,53 @@ pub(super) fn run(repo: &Path, to: &To) -> Result<Imported> {
     appender.finish()
 }
 
-/// What of a history an archive lacks, parents before children.
+/// What of a history an archive lacks.
 struct Sorted {
+    /// Parents before children.
     new: Vec<String>,
-    /// Commits that were in the archive and are damaged, and their indices.
+    /// Commits that are damaged in the archive, and their indices.
     lost: Vec<(u64, String)>,
 }
 
 /// What the archive holds stays where it is. What a commit that it holds, or held, follows was in it
-/// too: it was pruned since, or is damaged.
+/// too: if it is not there, it was pruned since or is damaged.
 fn sort(appender: &mut Appender, commits: Vec<Commit>, id_size: usize) -> Result<Sorted> {
-    let (mut new, mut absent) = (Vec::new(), Vec::new());
+    let damaged = damaged(appender)?;
+    let (mut new, mut lost) = (Vec::new(), Vec::new());
     let mut followed = HashSet::new();
     for Commit { id, parents } in commits {
-        let held = appender.archive.has(&id_of(&id, id_size)?)?;
-        let known = held || followed.contains(&id);
-        if known {
+        let key = id_of(&id, id_size)?;
+        let index = damaged.get(key.as_ref());
+        if appender.archive.has(&key)? || index.is_some() || followed.contains(&id) {
+            lost.extend(index.map(|&index| (index, id)));
             followed.extend(parents);
             appender.skip();
-        }
-        match (held, known) {
-            (true, _) => {}
-            (false, true) => absent.push(id),
-            (false, false) => new.push(id),
+        } else {
+            new.push(id);
         }
     }
+    if followed.is_empty() && appender.archive.floor() > 0 && !new.is_empty() {
+        return Err(Failure::Other(
+            "everything of this history was pruned from the archive, so nobody can tell what is \
+             new; import into a new archive"
+                .to_owned(),
+        ));
+    }
     new.reverse();
-    absent.reverse();
-    let missing = appender.archive.missing_items(0, absent.len() + 1);
-    // With some pruned or some missing for another reason, nobody can tell which is which.
-    let lost = match missing.len() == absent.len() {
-        true => missing.into_iter().zip(absent).collect(),
-        false => Vec::new(),
-    };
     Ok(Sorted { new, lost })
+}
+
+/// The keys of items that are damaged and can still be told by their entries.
+fn damaged(appender: &Appender) -> Result<HashMap<Vec<u8>, u64>> {
+    let mut damaged = HashMap::new();
+    for index in appender.archive.missing_ranges(0, usize::MAX) {
+        for index in index.take(MOST_OF_A_GAP) {
+            if let Some(key) = appender.archive.key_of(index)? {
+                damaged.insert(key.as_ref().to_vec(), index);
+            }
+        }
+    }
+    Ok(damaged)
 }
 
 fn id_of(id: &str, size: usize) -> Result<KeyBytes> {

@@ -37,6 +37,34 @@ fn what_verify_notes_is_a_gap_that_an_import_fills() {
     bench.assert_imported("repo", "archive");
 }
 
+/// Today's order of a history need not be the one in which an archive got it.
+#[test]
+fn damaged_commits_go_back_to_their_own_indices() {
+    let bench = Bench::new();
+    bench.repository("repo", &[]);
+    for message in ["root", "a1", "a2", "a3"] {
+        bench.commit("repo", message);
+    }
+    bench.text(&["import", "git", "repo", "archive"]);
+    bench.git("repo", &["checkout", "-q", "-b", "side", "HEAD~3"]);
+    bench.commit("repo", "b1");
+    bench.commit("repo", "b2");
+    bench.git("repo", &["merge", "-q", "--no-ff", "-m", "merge", "main"]);
+    bench.text(&["import", "git", "repo", "archive"]);
+    let before = bench.json(&["range", "archive"]);
+    let values = bench.path("archive/values/0000000000000000");
+    for index in ["1", "4", "6"] {
+        let value = bench.run(&["get", "archive", index]).out;
+        let mut bytes = std::fs::read(&values).unwrap();
+        let at = bytes.windows(value.len()).position(|part| part == value);
+        bytes[at.unwrap()] ^= 1;
+        std::fs::write(&values, bytes).unwrap();
+    }
+    bench.fails(3, &["verify", "archive", "--note"]);
+    bench.text(&["import", "git", "repo", "archive"]);
+    assert_eq!(bench.json(&["range", "archive"]), before);
+}
+
 #[test]
 fn what_is_whole_is_printed_around_the_damage() {
     let bench = Bench::new();

@@ -7,7 +7,7 @@ use super::Bench;
 
 impl Bench {
     /// Runs git in a folder, as nobody in particular; what it prints.
-    fn git(&self, folder: &str, args: &[&str]) -> Vec<u8> {
+    pub(super) fn git(&self, folder: &str, args: &[&str]) -> Vec<u8> {
         let mut git = Command::new("git");
         git.current_dir(self.path(folder)).args([
             "-c",
@@ -33,12 +33,12 @@ impl Bench {
         output.stdout
     }
 
-    fn repository(&self, name: &str, init: &[&str]) {
+    pub(super) fn repository(&self, name: &str, init: &[&str]) {
         std::fs::create_dir(self.path(name)).unwrap();
         self.git(name, &[&["init", "-q"], init].concat());
     }
 
-    fn commit(&self, repo: &str, message: &str) {
+    pub(super) fn commit(&self, repo: &str, message: &str) {
         self.git(repo, &["commit", "-q", "--allow-empty", "-m", message]);
     }
 
@@ -107,7 +107,7 @@ fn a_second_run_adds_only_what_is_new() {
     let before = bench.json(&["range", "archive"]);
     assert_eq!(
         bench.text(&["import", "git", "repo", "archive"]),
-        "nothing new: archive holds all 6 commits\n"
+        "nothing new: archive holds, or held, all 6 commits\n"
     );
     // The new commits come before old ones in the order of the new HEAD.
     bench.git("repo", &["checkout", "-q", "-b", "late", "HEAD~2"]);
@@ -203,6 +203,9 @@ fn pruned_commits_are_not_imported_again() {
     let said = bench.text(&["import", "git", "repo", "archive"]);
     assert!(said.starts_with("added 1 commits"), "{said}");
     bench.text(&["get", "archive", "--key", &bench.ids("repo")[0]]);
+    bench.text(&["prune", "archive", "100"]);
+    let said = bench.fails(4, &["import", "git", "repo", "archive"]);
+    assert!(said.contains("new archive"), "{said}");
 }
 
 #[test]

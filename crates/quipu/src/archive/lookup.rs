@@ -102,6 +102,25 @@ impl Shared {
         }
     }
 
+    /// The entry of the first item at an index, also where its value is damaged.
+    pub(super) fn find_entry(&self, index: u64) -> Result<Option<EntryBuf>> {
+        if index < self.floor() {
+            return Ok(None);
+        }
+        let Some(section) = self.section(self.number_of(index)) else {
+            return self.check_readable(self.number_of(index)).map(|()| None);
+        };
+        let Some(position) = section.positions.read().first(index) else {
+            return Ok(None);
+        };
+        let mut entry = EntryBuf::new(self.entry);
+        let read = section.entry(position, Some(index), &mut entry);
+        match self.is_dropped(&section, &read) {
+            true => Ok(None),
+            false => read.map(|()| Some(entry)),
+        }
+    }
+
     /// Every item at an index, in the order stored.
     pub(super) fn find_all(&self, index: u64) -> Result<Vec<Found>> {
         let mut found = Vec::new();

@@ -105,6 +105,8 @@ impl Writer {
     /// Drops every item above `index`.
     pub(super) fn rewind(&mut self, index: u64) -> Result<()> {
         self.sync()?;
+        // Its index file will be written anew, so it must be one that can be read.
+        self.shared.check_readable(self.shared.number_of(index))?;
         let result = self.rewind_synced(index);
         self.poison_on_error(result)
     }
@@ -131,7 +133,6 @@ impl Writer {
             marks.damaged.retain(|&(_, _, of)| of <= index);
         })?;
         self.drop_sections(&above, |number| number > boundary)?;
-        self.shared.check_readable(boundary)?;
         if let Some(section) = self.shared.section(boundary) {
             self.rewind_section(&section, index)?;
         }

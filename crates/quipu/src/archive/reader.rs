@@ -146,6 +146,13 @@ impl<K: Key, V: Value> Reader<K, V> {
         self.find(id.by())?.map(item).transpose()
     }
 
+    /// The key of the first item at an index, without a look at the value: known also where that is
+    /// damaged. None where nothing is stored, or the entry is lost.
+    pub fn key_of(&self, index: u64) -> Result<Option<K>> {
+        let entry = self.shared.find_entry(index)?;
+        entry.map(|entry| K::from_bytes(entry.key())).transpose()
+    }
+
     /// All values at an index, in the order stored; none where it holds nothing or is pruned.
     pub fn get_all(&self, index: u64) -> Result<Vec<V>> {
         let started = Durations::start();

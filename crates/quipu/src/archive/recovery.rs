@@ -254,7 +254,11 @@ impl<'a> Opening<'a> {
         let mut writer = Writer::new(shared, self.manifest, marks, lock, files)?;
         writer.mark_loaded()?;
         if let State::Rewinding(index) = writer.manifest.state {
-            writer.rewind(index)?;
+            match writer.rewind(index) {
+                // What can be read stays readable; the rewind ends when the file is back.
+                Err(Error::Header { .. }) => {}
+                other => other?,
+            }
         }
         Ok((writer, self.recovery))
     }
