@@ -70,7 +70,7 @@ impl<K: Key, V: Value> ReadOnly<K, V> {
         follow::floor(shared, manifest.floor);
         self.manifest = manifest;
         match follow::sections(shared) {
-            Err(Error::Stale { .. }) => self.reopen(),
+            Err(Error::Stale { .. } | Error::NotFound { .. }) => self.reopen(),
             other => other,
         }
     }

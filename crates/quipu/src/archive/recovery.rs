@@ -24,8 +24,10 @@ use crate::storage::{Access, Lock, Storage};
 
 /// A reader begins anew so often when the archive changes under it.
 const MAX_OPEN_TRIES: u32 = 10;
-/// How long a reader waits for a rewind to end before it begins anew.
+/// How long a reader waits for a rewind to end before it begins anew, and how often. What is read
+/// in the middle of one is right, but may be told missing.
 const REWIND_PAUSE: Duration = Duration::from_millis(10);
+const MAX_REWIND_PAUSES: u32 = 200;
 
 /// What opening an archive found and put right.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -118,13 +120,14 @@ pub(super) fn open_reader(
     options: &Options,
     key_size_of_type: Option<usize>,
 ) -> Result<(Arc<Shared>, Manifest)> {
-    let mut tries = 0;
+    let (mut tries, mut pauses) = (0, 0);
     loop {
         tries += 1;
         match open_reader_once(Arc::clone(&storage), options, key_size_of_type) {
             Err(Error::Stale { .. } | Error::NotFound { .. }) if tries < MAX_OPEN_TRIES => {}
             // Either the writer is about to end it, or it was killed in it.
-            Ok((_, manifest)) if manifest.state != State::Open && tries < MAX_OPEN_TRIES => {
+            Ok((_, manifest)) if manifest.state != State::Open && pauses < MAX_REWIND_PAUSES => {
+                pauses += 1;
                 std::thread::sleep(REWIND_PAUSE);
             }
             other => return other,
