@@ -147,3 +147,29 @@ fn a_rewind_into_a_section_that_cannot_be_read_is_refused_before_it_begins() {
         assert!(bench.open::<8>().verify(&mut |_| {}).unwrap().is_clean());
     });
 }
+
+#[test]
+fn damage_below_is_known_when_a_rewind_keeps_no_entry() {
+    Bench::each(Options::new(), |bench| {
+        let mut archive = bench.open::<8>();
+        for index in 0..60u64 {
+            let _ = archive.put(index, &key(index), b"a value").unwrap();
+        }
+        archive.close().unwrap();
+        let name = "0000000000000000";
+        let header = bench.read("index", name)[..4096].to_vec();
+        bench.write("index", name, &header);
+        let mut archive = bench.open::<8>();
+        for index in 60..66u64 {
+            let _ = archive.put(index, &key(index), b"a value").unwrap();
+        }
+        archive.rewind(52).unwrap();
+        for _ in 0..2 {
+            archive.close().unwrap();
+            archive = bench.open::<8>();
+            assert_eq!(archive.missing_items(0, 99), (0..=52).collect::<Vec<u64>>());
+        }
+        let _ = archive.put_sync(7, &key(7), b"again").unwrap();
+        assert_eq!(archive.get(7).unwrap().unwrap(), "again");
+    });
+}

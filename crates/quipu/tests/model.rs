@@ -76,6 +76,28 @@ impl Model {
         }
     }
 
+    /// Below the floor the batch stops with an error, and what came before is stored.
+    fn put_batch(&mut self, archive: &mut Archive<[u8; 8]>, indices: impl Iterator<Item = u64>) {
+        let items: Vec<_> = indices.map(|index| (index, self.next())).collect();
+        let batch = items
+            .iter()
+            .map(|(index, (key, value))| (*index, key, value.clone()));
+        let stored = archive.put_batch(batch);
+        let mut expected = 0;
+        for (index, item) in items {
+            if index < self.floor {
+                assert!(matches!(stored, Err(Error::BelowFloor { .. })));
+                return;
+            }
+            let at = self.items.entry(index).or_default();
+            if at.is_empty() {
+                at.push(item);
+                expected += 1;
+            }
+        }
+        assert_eq!(stored.unwrap(), expected);
+    }
+
     fn prune(&mut self, min: u64) {
         self.floor = self.floor.max(min - min % self.items_per_section);
         self.items = self.items.split_off(&self.floor);
@@ -164,7 +186,9 @@ fn run(options: Options, items_per_section: u64, ops: Vec<Op>, disk: bool) {
                 Op::Put(index) => model.put(&mut archive, index, false),
                 Op::PutMulti(index) => model.put(&mut archive, index, true),
                 Op::Batch(from, len) => {
-                    (from..from + len).for_each(|index| model.put(&mut archive, index, false))
+                    // Some indices twice in one batch, some behind others.
+                    let indices = (from..from + len).chain([from + len / 2, from + len / 3]);
+                    model.put_batch(&mut archive, indices);
                 }
                 Op::Sync => archive.sync().unwrap(),
                 Op::Prune(min) => {

@@ -28,9 +28,9 @@ impl Engine for Quipu {
     }
 
     async fn put_batch(&mut self, batch: &[Item]) -> Result<()> {
-        for item in batch {
-            let _ = self.0.put(item.index, &item.key, &item.value)?;
-        }
+        let items = batch.iter();
+        self.0
+            .put_batch(items.map(|item| (item.index, &item.key, &item.value[..])))?;
         Ok(self.0.sync()?)
     }
 

@@ -111,6 +111,7 @@ fn failure(report: &VerifyReport, noted: bool) -> Failure {
         );
     }
     let advice = match noted {
+        _ if lost == 0 => "these were put again, nothing is lost",
         true => "put these again from another source",
         false => "`quipu verify --note` keeps note of it, so that they can be put again",
     };

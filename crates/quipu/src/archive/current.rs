@@ -9,6 +9,16 @@ use super::section::Section;
 use crate::error::Result;
 use crate::index::Locations;
 
+/// An item in a section's buffers.
+#[derive(Clone, Copy)]
+pub(super) struct Appended {
+    pub(super) index: u64,
+    pub(super) position: u64,
+    pub(super) location: u64,
+    /// Its key as the key index knows it.
+    pub(super) translated: u64,
+}
+
 /// A section, from one put to the next.
 pub(super) struct Current {
     pub(super) section: Arc<Section>,
@@ -16,6 +26,8 @@ pub(super) struct Current {
     pub(super) waiting: usize,
     /// Indices that came to the section, as runs in the order of their puts.
     added: Vec<(u64, u64)>,
+    /// Items that are in the section's buffers and that readers do not know of yet.
+    pub(super) unpublished: Vec<Appended>,
     next_position: u64,
     /// The location of the next position, once it is known.
     next_location: Option<u64>,
@@ -28,6 +40,7 @@ impl Current {
             next_position: section.pair.records.next_position(),
             next_location: None,
             added: Vec::new(),
+            unpublished: Vec::new(),
             section,
         }
     }
@@ -40,11 +53,13 @@ impl Current {
         }
     }
 
-    /// The entry of an index, so many bytes, went to `position`, which has the location.
-    pub(super) fn advance(&mut self, index: u64, position: u64, location: u64, entry_size: usize) {
-        self.next_position = position + 1;
-        self.next_location = Locations::behind(location);
+    /// An item's entry, so many bytes, was appended.
+    pub(super) fn advance(&mut self, item: Appended, entry_size: usize) {
+        let index = item.index;
+        self.next_position = item.position + 1;
+        self.next_location = Locations::behind(item.location);
         self.waiting += entry_size;
+        self.unpublished.push(item);
         match self.added.last_mut() {
             Some((_, last)) if last.checked_add(1) == Some(index) => *last = index,
             _ => self.added.push((index, index)),

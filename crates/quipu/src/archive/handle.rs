@@ -72,7 +72,9 @@ impl<K: Key, V: Value> Archive<K, V> {
 impl<K: Key, V: Value> Archive<K, V> {
     /// Stores an item. Where the index is taken nothing happens, and the result says so.
     pub fn put(&mut self, index: u64, key: &K, value: &(impl EncodeAs<V> + ?Sized)) -> Result<Put> {
-        self.put_as(index, key, value, false)
+        self.put_with(value, |writer, value| {
+            writer.put(index, key.as_bytes(), value, false)
+        })
     }
 
     /// As [`put`](Self::put), but adds another item where the index is taken.
@@ -82,22 +84,34 @@ impl<K: Key, V: Value> Archive<K, V> {
         key: &K,
         value: &(impl EncodeAs<V> + ?Sized),
     ) -> Result<Put> {
-        self.put_as(index, key, value, true)
+        self.put_with(value, |writer, value| {
+            writer.put(index, key.as_bytes(), value, true)
+        })
     }
 
     /// Stores many items, as [`put`](Self::put) one by one; how many were stored. At the first
     /// error it stops: what came before is stored, the rest is not.
+    ///
+    /// Readers learn of up to 512 items at once, which costs them and the writer fewer locks.
     pub fn put_batch<I, Q, T>(&mut self, items: I) -> Result<u64>
     where
         I: IntoIterator<Item = (u64, Q, T)>,
         Q: Borrow<K>,
         T: EncodeAs<V>,
     {
-        let mut stored = 0;
-        for (index, key, value) in items {
-            stored += u64::from(self.put(index, key.borrow(), &value)? == Put::Stored);
-        }
-        Ok(stored)
+        let put_all = || {
+            let mut stored = 0;
+            for (index, key, value) in items {
+                let key = key.borrow().as_bytes();
+                let put = self.put_with(&value, |writer, value| {
+                    writer.put_of_batch(index, key, value)
+                })?;
+                stored += u64::from(put == Put::Stored);
+            }
+            Ok(stored)
+        };
+        let stored = put_all();
+        self.writer.publish().and(stored)
     }
 
     /// Returns when everything that was put before is durable: it survives a crash of the process
@@ -158,19 +172,18 @@ impl<K: Key, V: Value> Archive<K, V> {
         destroy::destroy(self.writer)
     }
 
-    fn put_as(
+    /// Hands the bytes of a value to the writer.
+    fn put_with(
         &mut self,
-        index: u64,
-        key: &K,
         value: &(impl EncodeAs<V> + ?Sized),
-        multi: bool,
+        put: impl FnOnce(&mut Writer, &[u8]) -> Result<Put>,
     ) -> Result<Put> {
         if let Some(bytes) = value.as_bytes() {
-            return self.writer.put(index, key.as_bytes(), bytes, multi);
+            return put(&mut self.writer, bytes);
         }
         self.scratch.clear();
         value.encode(&mut self.scratch)?;
-        self.writer.put(index, key.as_bytes(), &self.scratch, multi)
+        put(&mut self.writer, &self.scratch)
     }
 }
 

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::index::Runs;
 use crate::journal::{Durable, Pair, Present, SectionReport, Trust};
 use crate::manifest::{Mark, Marks};
+use crate::storage::Access;
 
 /// Bytes of an index file that are read at a time.
 const READ_AHEAD_BYTES: usize = 1 << 20;
@@ -34,6 +35,10 @@ pub(super) fn load(
         value_bytes: mark.map_or(0, |mark| mark.value_bytes),
     };
     let (records, values) = shared.files_of(number);
+    if shared.files.access() == Access::Read && shared.being_rewound == Some(number) {
+        // Its pages and those of the file that takes its place must not be mixed.
+        records.pin()?;
+    }
     let opened = Pair::open(records, values, present, &shared.pair, durable, trust);
     let (pair, report) = match opened {
         // Of an archive, the other sections can still be read.

@@ -274,8 +274,15 @@ impl Shared {
             return Ok(());
         }
         let (records, values) = self.files_of(number);
-        records.get()?;
-        values.get().map(drop)
+        let opened = records.get().and_then(|_| values.get().map(drop));
+        opened.map_err(|error| match error {
+            Error::NotFound { path } => Error::Damaged {
+                path,
+                offset: 0,
+                reason: "the file is gone".to_owned(),
+            },
+            other => other,
+        })
     }
 
     /// Nothing, or the error of an index whose entry is gone with its page.

@@ -17,6 +17,10 @@ impl Shared {
         if self.is_damaged(index) {
             return Ok(Status::Damaged);
         }
+        // Nothing of such a section can be read, but its marks tell what it held.
+        if self.unreadable.read().contains(&self.number_of(index)) {
+            return Ok(Status::Missing);
+        }
         match self.find(By::Index(index), Want::Value) {
             Ok(Some(_)) => Ok(Status::Present),
             Ok(None) if index < self.floor() => Ok(Status::Pruned),

@@ -155,7 +155,7 @@ impl Writer {
         if kept.dropped.is_empty() {
             return Ok(());
         }
-        if kept.len() == 0 {
+        if kept.len() == 0 && self.mark_of(section).runs.count() == 0 {
             self.marks.rewrite(|marks| marks.forget(section.number))?;
             return self.drop_sections(&[Arc::clone(section)], |_| false);
         }

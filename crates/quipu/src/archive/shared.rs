@@ -19,7 +19,7 @@ use crate::error::Result;
 use crate::format::EntryLayout;
 use crate::index::{KeyIndex, Locations, Runs};
 use crate::journal::{Pair, PairConfig, RecordConfig, ValueConfig};
-use crate::manifest::{CompressionMap, Manifest};
+use crate::manifest::{CompressionMap, Manifest, State};
 use crate::paged::PageCache;
 use crate::storage::{Access, BlobFile, OpenFiles, Storage};
 
@@ -51,6 +51,8 @@ pub(crate) struct Shared {
     pub(super) unreadable: RwLock<BTreeSet<u64>>,
     /// Whether a reader found the marks cut short or damaged.
     pub(super) marks_incomplete: AtomicBool,
+    /// The section whose index file the writer was about to replace when a reader was opened.
+    pub(super) being_rewound: Option<u64>,
     /// The archive's, as its manifest has it.
     pub(super) id: u64,
     /// Held while a reader beside the writer of another process takes in a higher floor.
@@ -123,6 +125,10 @@ impl Shared {
             floor: AtomicU64::new(manifest.floor),
             unreadable: RwLock::default(),
             marks_incomplete: AtomicBool::new(false),
+            being_rewound: match manifest.state {
+                State::Rewinding(index) => Some(index - index % manifest.items_per_section),
+                _ => None,
+            },
             id: manifest.id,
             following: Mutex::default(),
             counters: Counters::default(),

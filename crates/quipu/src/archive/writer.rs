@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::compression::{Compression, Compressor};
-use super::current::Current;
+use super::current::{Appended, Current};
 use super::section::Section;
 use super::shared::Shared;
 use super::stats::Durations;
@@ -24,6 +24,9 @@ use crate::storage::Lock;
 
 /// Bytes of entries that wait for a sync before the writer makes one of its own.
 const MAX_WAITING_ENTRIES: usize = 4 << 20;
+
+/// Items of a batch that readers learn of at once.
+const BATCH_ITEMS: usize = 512;
 
 /// The level that zstd itself takes for its default.
 const ZSTD_DEFAULT_LEVEL: i32 = 3;
@@ -88,24 +91,42 @@ impl Writer {
     /// Stores an item; `multi` also where the index is taken.
     pub(super) fn put(&mut self, index: u64, key: &[u8], value: &[u8], multi: bool) -> Result<Put> {
         let started = Durations::start();
+        let put = self.append(index, key, value, multi)?;
+        self.publish()?;
+        if put == Put::Stored {
+            self.shared.counters.puts.end(started);
+        }
+        Ok(put)
+    }
+
+    /// Stores an item that readers may learn of only when enough of a batch came together, or it
+    /// [ended](Self::publish).
+    pub(super) fn put_of_batch(&mut self, index: u64, key: &[u8], value: &[u8]) -> Result<Put> {
+        let started = Durations::start();
+        let put = self.append(index, key, value, false)?;
+        let unpublished = self.current.as_ref().map_or(0, |of| of.unpublished.len());
+        if unpublished >= BATCH_ITEMS {
+            self.publish()?;
+        }
+        if put == Put::Stored {
+            self.shared.counters.puts.end(started);
+        }
+        Ok(put)
+    }
+
+    /// Puts an item into its section's buffers.
+    fn append(&mut self, index: u64, key: &[u8], value: &[u8], multi: bool) -> Result<Put> {
         self.check_put(index, key, value)?;
-        if !multi && self.is_taken(index) {
+        if !multi && self.is_taken(index)? {
             return Ok(Put::Exists);
         }
         let mut current = self.take_current(index)?;
-        let put = self.put_into(&mut current, index, key, value);
-        let (number, waiting) = (current.section.number, current.waiting);
+        let appended = self.append_to(&mut current, index, key, value);
         self.current = Some(current);
-        put?;
-        self.shared.counters.puts.end(started);
-        self.sweep.step_at_put(&self.shared);
-        if waiting > MAX_WAITING_ENTRIES {
-            self.sync_section(number)?;
-        }
-        Ok(Put::Stored)
+        appended.map(|()| Put::Stored)
     }
 
-    fn put_into(
+    fn append_to(
         &mut self,
         current: &mut Current,
         index: u64,
@@ -113,14 +134,24 @@ impl Writer {
         value: &[u8],
     ) -> Result<()> {
         let location = current.location(&self.shared.locations)?;
-        let stored = self.append(&current.section, index, key, value);
-        let position = self.poison_on_error(stored)?;
-        current.advance(index, position, location, self.entry.len());
-        self.publish(&current.section, index, key, position, location)
+        let written = self.write(&current.section, index, key, value);
+        let item = Appended {
+            index,
+            position: self.poison_on_error(written)?,
+            location,
+            translated: self.shared.translator.translate(key),
+        };
+        current.advance(item, self.entry.len());
+        self.unused_from = self.unused_from.max(u128::from(index) + 1);
+        Ok(())
     }
 
-    fn is_taken(&self, index: u64) -> bool {
-        u128::from(index) < self.unused_from && self.shared.runs.read().contains(index)
+    fn is_taken(&mut self, index: u64) -> Result<bool> {
+        if u128::from(index) >= self.unused_from {
+            return Ok(false);
+        }
+        self.publish()?;
+        Ok(self.shared.runs.read().contains(index))
     }
 
     fn check_put(&self, index: u64, key: &[u8], value: &[u8]) -> Result<()> {
@@ -152,6 +183,7 @@ impl Writer {
         if let Some(current) = self.current.take_if(is_current) {
             return Ok(current);
         }
+        self.publish()?;
         self.forget_current();
         if self.dirty.len() >= self.max_dirty && !self.dirty.contains(&number) {
             self.sync()?;
@@ -170,7 +202,7 @@ impl Writer {
     }
 
     /// Value, then entry, into the section's buffers; the entry's position.
-    fn append(&mut self, section: &Section, index: u64, key: &[u8], value: &[u8]) -> Result<u64> {
+    fn write(&mut self, section: &Section, index: u64, key: &[u8], value: &[u8]) -> Result<u64> {
         let (offset, size) = match section.compressed {
             true => section.pair.values.append(&self.compress(value)?)?,
             false => section.pair.values.append(value)?,
@@ -194,28 +226,23 @@ impl Writer {
         }
     }
 
-    /// Makes an appended item visible to readers.
-    fn publish(
-        &mut self,
-        section: &Section,
-        index: u64,
-        key: &[u8],
-        position: u64,
-        location: u64,
-    ) -> Result<()> {
-        let shared = &self.shared;
-        section.positions.write().insert(index, position);
-        shared.runs.write().insert(index);
-        self.unused_from = self.unused_from.max(u128::from(index) + 1);
-        if shared.has_damage.load(Ordering::Acquire) {
-            shared.damage.write().indices.remove(index);
+    /// Makes the appended items visible to readers, and what a put has to do for the rest.
+    pub(super) fn publish(&mut self) -> Result<()> {
+        let Some(current) = &mut self.current else {
+            return Ok(());
+        };
+        let items = std::mem::take(&mut current.unpublished);
+        let published = publish(&self.shared, &current.section, &items);
+        for _ in &items {
+            self.sweep.step_at_put(&self.shared);
         }
-        let is_dead = |location| shared.locations.resolve(location).is_none();
-        let translated = shared.translator.translate(key);
-        let removed = shared.keys.insert(translated, location, &is_dead)?;
-        if removed > 0 {
-            let pruned = &shared.counters.pruned;
-            pruned.fetch_add(removed as u64, Ordering::Relaxed);
+        // Its memory serves the next ones.
+        current.unpublished = items;
+        current.unpublished.clear();
+        let (number, waiting) = (current.section.number, current.waiting);
+        published?;
+        if waiting > MAX_WAITING_ENTRIES {
+            self.sync_section(number)?;
         }
         Ok(())
     }
@@ -299,4 +326,37 @@ impl Drop for Writer {
             let _ = self.mark_synced();
         }
     }
+}
+
+/// Makes items of a section known: positions, runs, keys, in this order.
+fn publish(shared: &Shared, section: &Section, items: &[Appended]) -> Result<()> {
+    {
+        let mut positions = section.positions.write();
+        for item in items {
+            positions.insert(item.index, item.position);
+        }
+    }
+    {
+        let mut runs = shared.runs.write();
+        for item in items {
+            runs.insert(item.index);
+        }
+    }
+    if shared.has_damage.load(Ordering::Acquire) {
+        let mut damage = shared.damage.write();
+        for item in items {
+            damage.indices.remove(item.index);
+        }
+    }
+    let is_dead = |location| shared.locations.resolve(location).is_none();
+    for item in items {
+        let removed = shared
+            .keys
+            .insert(item.translated, item.location, &is_dead)?;
+        if removed > 0 {
+            let pruned = &shared.counters.pruned;
+            pruned.fetch_add(removed as u64, Ordering::Relaxed);
+        }
+    }
+    Ok(())
 }
