@@ -59,6 +59,13 @@ impl Worker {
         self.report(format!("{what}/s"), rate);
     }
 
+    fn report_quantiles(&mut self, what: &str, latencies: &Histogram<u64>) {
+        for (name, quantile) in [("p50", 0.5), ("p99", 0.99)] {
+            let nanos = latencies.value_at_quantile(quantile);
+            self.report(format!("{what} {name} us"), nanos as f64 / 1e3);
+        }
+    }
+
     async fn put<E: Engine>(&mut self, env: &E::Env) -> Result<()> {
         let mut engine = E::open(env, &self.dir, &self.workload).await?;
         let (mut elapsed, mut cpu) = (0.0, 0.0);
@@ -80,14 +87,7 @@ impl Worker {
         }
         self.report("put/s", items as f64 / elapsed);
         self.report("put CPU ns", cpu * 1e9 / items as f64);
-        self.report(
-            "batch p50 us",
-            latencies.value_at_quantile(0.5) as f64 / 1e3,
-        );
-        self.report(
-            "batch p99 us",
-            latencies.value_at_quantile(0.99) as f64 / 1e3,
-        );
+        self.report_quantiles("batch", &latencies);
         self.report("batch worst us", latencies.max() as f64 / 1e3);
         let payload = items * (self.workload.value_size + crate::KEY_SIZE) as u64;
         self.report(
@@ -172,14 +172,7 @@ impl Worker {
             latencies.record(started.elapsed().as_nanos() as u64)?;
             ensure!(value.is_some());
         }
-        self.report(
-            "get by key p50 us",
-            latencies.value_at_quantile(0.5) as f64 / 1e3,
-        );
-        self.report(
-            "get by key p99 us",
-            latencies.value_at_quantile(0.99) as f64 / 1e3,
-        );
+        self.report_quantiles("get by key", &latencies);
         Ok(())
     }
 
