@@ -40,6 +40,7 @@ mod key;
 mod manifest;
 mod paged;
 pub mod storage;
+mod sync;
 mod value;
 
 pub use archive::{

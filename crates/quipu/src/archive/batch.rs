@@ -6,7 +6,6 @@
 //! damage is found and told as anywhere else.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
@@ -16,6 +15,7 @@ use super::section::Section;
 use super::shared::Shared;
 use crate::error::Result;
 use crate::index::Runs;
+use crate::sync::atomic::Ordering;
 
 /// Bytes of values that one batch gathers, and that one read takes.
 const BATCH_BYTES: u64 = 256 << 10;

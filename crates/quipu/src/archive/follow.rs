@@ -1,7 +1,5 @@
 //! A reader beside the writer of another process: following what that one does.
 
-use std::sync::atomic::Ordering;
-
 use super::load;
 use super::recovery::Listing;
 use super::section::Section;
@@ -10,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::journal::Trust;
 use crate::manifest::{Manifest, Marks, MarksLog};
 use crate::storage::Access;
+use crate::sync::atomic::Ordering;
 
 impl Shared {
     /// Whether a section was dropped while something was read of it: what was read does not count

@@ -4,7 +4,6 @@
 //! stored twice is found as long as one of them is whole. Where none is, the first error tells.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
@@ -13,6 +12,7 @@ use super::section::Section;
 use super::shared::Shared;
 use crate::error::{Error, Result};
 use crate::index::Candidates;
+use crate::sync::atomic::Ordering;
 
 /// What an item is asked for by.
 #[derive(Clone, Copy, Debug)]

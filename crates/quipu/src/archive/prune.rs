@@ -8,7 +8,6 @@
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::rewrite::Kept;
 use super::section::Section;
@@ -17,6 +16,7 @@ use super::writer::Writer;
 use crate::error::Result;
 use crate::format::section_name;
 use crate::manifest::{Mark, State};
+use crate::sync::atomic::Ordering;
 
 impl Writer {
     /// Drops the sections below the one of `min`; how many.

@@ -4,7 +4,6 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{RangeBounds, RangeInclusive};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
@@ -16,6 +15,7 @@ use super::stats::{Durations, SectionInfo, Stats};
 use super::verify::{VerifyEvent, VerifyReport};
 use crate::error::Result;
 use crate::key::Key;
+use crate::sync::atomic::Ordering;
 use crate::value::Value;
 
 /// Reads an archive, beside its writer and from any thread; cheap to clone.

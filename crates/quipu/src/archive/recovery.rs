@@ -7,7 +7,6 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::follow;
@@ -21,6 +20,7 @@ use crate::format::{NEW_SUFFIX, section_name, section_number};
 use crate::journal::{Present, SectionReport, Trust};
 use crate::manifest::{self, Manifest, Marks, MarksLog, State};
 use crate::storage::{Access, Lock, Storage};
+use crate::sync::atomic::Ordering;
 
 /// A reader begins anew so often when the archive changes under it.
 const MAX_OPEN_TRIES: u32 = 10;

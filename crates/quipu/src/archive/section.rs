@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use parking_lot::RwLock;
 
 use super::compression::decompress;
 use super::entry::EntryBuf;
@@ -13,6 +11,8 @@ use crate::error::{Error, Result};
 use crate::format::VALUE_CHECKSUM_SIZE;
 use crate::index::Positions;
 use crate::journal::Pair;
+use crate::sync::RwLock;
+use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// A section that is loaded. Written by the writer alone, read by all.
 pub(crate) struct Section {

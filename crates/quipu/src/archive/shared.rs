@@ -7,9 +7,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
-use parking_lot::{Mutex, RwLock};
 
 use super::options::Options;
 use super::section::Section;
@@ -22,6 +19,8 @@ use crate::journal::{Pair, PairConfig, RecordConfig, ValueConfig};
 use crate::manifest::{CompressionMap, Manifest, State};
 use crate::paged::PageCache;
 use crate::storage::{Access, BlobFile, OpenFiles, Storage};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::{Mutex, RwLock};
 
 /// Files that an archive has open beside those of sections: folder, lock, marks, one for a moment.
 const OTHER_FILES: usize = 4;

@@ -1,10 +1,10 @@
 //! What an archive counts.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::shared::Shared;
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Buckets of a histogram: the first counts up to 1 µs, each next one up to twice as much.
 const BUCKETS: usize = 24;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
-use std::sync::atomic::Ordering;
 
 use super::section::Section;
 use super::shared::Shared;
@@ -10,6 +9,7 @@ use super::writer::Writer;
 use crate::error::Result;
 use crate::index::Runs;
 use crate::manifest::Mark;
+use crate::sync::atomic::Ordering;
 
 /// So many syncs may pass before what they made durable is marked.
 const SYNCS_PER_MARK: u32 = 16;

@@ -2,12 +2,12 @@
 
 use std::ops::{ControlFlow, RangeInclusive};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::entry::EntryBuf;
 use super::section::Section;
 use super::shared::Shared;
 use crate::error::{Error, Result};
+use crate::sync::atomic::Ordering;
 
 const READ_AHEAD_BYTES: usize = 1 << 20;
 

@@ -8,7 +8,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::compression::{Compression, Compressor};
@@ -21,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::format::MAX_VALUE_SIZE;
 use crate::manifest::{Manifest, MarksLog};
 use crate::storage::Lock;
+use crate::sync::atomic::Ordering;
 
 /// Bytes of entries that wait for a sync before the writer makes one of its own.
 const MAX_WAITING_ENTRIES: usize = 4 << 20;

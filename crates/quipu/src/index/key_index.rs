@@ -29,14 +29,13 @@
 //! does, the process seems no smaller from outside.
 
 use std::fmt;
-use std::sync::atomic::{AtomicIsize, Ordering::Relaxed};
-
-use parking_lot::{RwLock, RwLockUpgradableReadGuard};
 
 use super::candidates::Candidates;
 use super::place::{GROUP_SIZE, GROUPS, Place};
 use super::shard::{LOCATION_BITS, Shard};
 use crate::error::{Error, Result};
+use crate::sync::atomic::{AtomicIsize, Ordering::Relaxed};
+use crate::sync::{RwLock, RwLockUpgradableReadGuard};
 
 /// The greatest location that the index holds.
 pub const MAX_LOCATION: u64 = (1 << LOCATION_BITS) - 2;
@@ -251,7 +250,7 @@ impl fmt::Debug for KeyIndex {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{
+    use crate::sync::atomic::{
         AtomicBool,
         Ordering::{Acquire, Release},
     };

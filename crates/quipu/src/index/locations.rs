@@ -22,16 +22,14 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::OnceLock;
-use std::sync::atomic::{
-    AtomicU64,
-    Ordering::{Acquire, Release},
-};
-
-use parking_lot::Mutex;
 
 use super::shard::LOCATION_BITS;
 use crate::error::{Error, Result};
+use crate::sync::atomic::{
+    AtomicU64,
+    Ordering::{Acquire, Release},
+};
+use crate::sync::{Mutex, OnceLock};
 
 const OFFSET_BITS: u32 = 10;
 const EXTENT_SIZE: u64 = 1 << OFFSET_BITS;

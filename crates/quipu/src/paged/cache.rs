@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes that a cached page costs beside its own.
 const OVERHEAD_BYTES: u64 = 96;

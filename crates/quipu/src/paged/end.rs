@@ -1,13 +1,12 @@
 //! Finding the end of a stream: at open, and again beside a writer in another process.
 
-use std::sync::atomic::Ordering;
-
 use super::encode::Committed;
 use super::file::{Cut, PagedFile};
 use super::tail::Tail;
 use crate::error::{Error, Result};
 use crate::format::{PageState, SLOTS_SIZE, crc32c, page_size_of};
 use crate::storage::{Access, DataBlob};
+use crate::sync::atomic::Ordering;
 
 /// Bytes that are read at a time in search of the last valid page.
 const SCAN_BYTES: u64 = 256 << 10;

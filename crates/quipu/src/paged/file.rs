@@ -1,16 +1,16 @@
 //! One paged blob: append, read, cut.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use parking_lot::{Mutex, RwLock};
 
 use super::cache::PageCache;
 use super::tail::Tail;
 use crate::error::{Error, Result};
 use crate::format::{PageState, SLOTS_SIZE};
 use crate::storage::{BlobFile, DataBlob};
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Mutex, RwLock};
 
 /// Smaller pages are not cached: they would cost more than they hold.
 pub(super) const MIN_CACHED_PAGE: usize = 64;

@@ -2,7 +2,6 @@
 
 use std::io::IoSlice;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
@@ -12,6 +11,7 @@ use super::tail::Tail;
 use crate::error::Result;
 use crate::format::{PageState, Slot, crc32c};
 use crate::storage::DataBlob;
+use crate::sync::atomic::Ordering;
 
 /// Never called by two at a time.
 impl PagedFile {

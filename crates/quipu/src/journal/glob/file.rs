@@ -2,15 +2,15 @@
 
 use std::io::IoSlice;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use parking_lot::{Mutex, RwLock};
 
 use super::super::config::ValueConfig;
 use crate::error::{Error, Result};
 use crate::format::{MAX_VALUE_SIZE, VALUE_CHECKSUM_SIZE, crc32c};
 use crate::storage::{BlobFile, DataBlob};
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Mutex, RwLock};
 
 /// A buffer that has grown larger than this is given back when its section is left.
 const KEPT_BUFFER_BYTES: usize = 4096;

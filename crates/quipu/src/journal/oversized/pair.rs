@@ -7,6 +7,7 @@ use crate::journal::config::{RecordConfig, ValueConfig};
 use crate::journal::fixed::{RecordCut, RecordFile};
 use crate::journal::glob::ValueFile;
 use crate::storage::{Access, BlobFile};
+use crate::sync::Mutex;
 
 /// How the two files of a section are kept.
 #[derive(Clone, Debug)]
@@ -50,7 +51,7 @@ pub(crate) struct Pair {
     pub(crate) records: RecordFile,
     pub(crate) values: ValueFile,
     /// Whether the files' names are not durable yet.
-    unnamed: parking_lot::Mutex<bool>,
+    unnamed: Mutex<bool>,
 }
 
 impl Pair {
@@ -61,7 +62,7 @@ impl Pair {
         Ok(Self {
             records,
             values,
-            unnamed: parking_lot::Mutex::new(true),
+            unnamed: Mutex::new(true),
         })
     }
 
@@ -90,7 +91,7 @@ impl Pair {
         let pair = Self {
             records,
             values,
-            unnamed: parking_lot::Mutex::new(!present.records || !present.values),
+            unnamed: Mutex::new(!present.records || !present.values),
         };
         let mut report = SectionReport::new(section, &cut);
         pair.recover(config, durable, trust, &cut, &mut report)?;

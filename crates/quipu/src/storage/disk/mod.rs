@@ -55,13 +55,13 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use rustix::fs::OFlags;
 
 use self::blob::DiskBlob;
 use self::folder::Folder;
 use super::{Blob, Lock, OpenMode, Storage, check_blob_name, check_partition_name};
 use crate::error::{Error, Result};
+use crate::sync::Mutex;
 
 /// The storage in a folder of a file system.
 ///

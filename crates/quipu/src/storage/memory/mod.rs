@@ -34,14 +34,13 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use self::blob::MemoryBlob;
 use self::content::Content;
 use super::{Blob, Lock, OpenMode, Storage, check_blob_name, check_partition_name};
 use crate::error::{Error, Result};
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Mutex, MutexGuard, RwLock};
 
 type Partition = BTreeMap<String, Arc<Node>>;
 

@@ -1,13 +1,14 @@
 //! One section file, by name: what the journals hold instead of an open file.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use super::super::data_blob::Found;
 use super::{Access, DataBlob, Hand, OpenFile, OpenFiles};
 use crate::error::{Error, Result};
 use crate::format::section_name;
+use crate::sync::OnceLock;
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Unique in the process, so that caches can go by it.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);

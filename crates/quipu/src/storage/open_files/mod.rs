@@ -34,14 +34,13 @@ mod blob_file;
 mod tests;
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
-
-use parking_lot::{Mutex, RwLock};
+use std::sync::Arc;
 
 use super::{Access, DataBlob, Storage};
 use crate::error::Result;
 use crate::format::Layout;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Mutex, OnceLock, RwLock};
 
 pub(crate) use self::blob_file::BlobFile;
 

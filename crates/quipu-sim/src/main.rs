@@ -1,0 +1,3 @@
+//! `quipu-sim`: the simulator as a program.
+
+fn main() {}
