@@ -52,6 +52,7 @@ fn verify(archive: &Reader<KeyBytes>, args: &Args) -> Result<()> {
         out.json(&json!({
             "sections": report.sections, "entries": report.entries, "bytes": report.bytes,
             "damaged": report.damaged, "lost_indices": report.lost_indices,
+            "damaged_files": report.damaged_files,
             "unreadable_sections": report.unreadable_sections,
             "marks_incomplete": report.marks_incomplete,
         }))?;
@@ -85,6 +86,10 @@ fn print(out: &mut Output, event: &VerifyEvent, as_json: bool) -> Result<()> {
                 }),
             )
         }
+        VerifyEvent::File { section, error } => (
+            error.to_string(),
+            json!({ "section": section, "error": error.to_string() }),
+        ),
         VerifyEvent::Unreadable { section, error } => (
             format!("section {section}: {error}"),
             json!({ "section": section, "error": error.to_string() }),
@@ -103,6 +108,12 @@ fn print(out: &mut Output, event: &VerifyEvent, as_json: bool) -> Result<()> {
 
 fn failure(report: &VerifyReport, noted: bool) -> Failure {
     let (damaged, lost) = (report.damaged, report.lost_indices);
+    if damaged == 0 && lost == 0 && report.unreadable_sections == 0 && report.damaged_files > 0 {
+        return Failure::Damage(format!(
+            "{} files are damaged, but every item can be read",
+            report.damaged_files
+        ));
+    }
     if damaged == 0 && lost == 0 && report.unreadable_sections == 0 {
         return Failure::Damage(
             "the marks of what is durable, quipu/marks, are damaged, everything else is right; \

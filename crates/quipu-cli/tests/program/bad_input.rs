@@ -135,6 +135,7 @@ fn damage_is_code_three_and_says_where() {
     );
     assert_eq!(bench.text(&["get", "archive", "1"]), "line 1");
     super::flip(&bench.path("archive/quipu/manifest"), 30);
+    super::flip(&bench.path("archive/quipu/manifest-copy"), 30);
     assert!(bench.fails(3, &["info", "archive"]).contains("manifest"));
 }
 

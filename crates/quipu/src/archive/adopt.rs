@@ -18,6 +18,7 @@ use super::section::Section;
 use super::settings;
 use super::shared::Shared;
 use crate::error::{Error, Result};
+use crate::format::Layouts;
 use crate::journal::{Durable, Pair, Trust};
 use crate::manifest::{Manifest, PARTITION};
 use crate::storage::{Access, OpenMode, Storage};
@@ -103,7 +104,7 @@ fn check_fit(
 }
 
 fn sample(shared: &Shared, number: u64, listing: &Listing, samples: &mut Samples) -> Result<()> {
-    let (records, values) = shared.files_of(number);
+    let (records, values) = shared.files_of(number, Layouts::default());
     let none = Durable {
         records: 0,
         value_bytes: 0,

@@ -64,8 +64,8 @@ pub(super) fn floor(shared: &Shared, floor: u64) {
 }
 
 /// Takes in what the writer has made durable since.
-pub(super) fn sections(shared: &Shared) -> Result<()> {
-    let (marks, _) = MarksLog::open(&shared.storage)?;
+pub(super) fn sections(shared: &Shared, manifest: &Manifest) -> Result<()> {
+    let (marks, _) = MarksLog::open(&shared.storage, manifest)?;
     let listing = Listing::read(shared)?;
     for number in listing.numbers_from(shared.floor()) {
         match shared.section(number) {

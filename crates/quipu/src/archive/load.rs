@@ -34,7 +34,8 @@ pub(super) fn load(
         records: mark.map_or(0, |mark| mark.records),
         value_bytes: mark.map_or(0, |mark| mark.value_bytes),
     };
-    let (records, values) = shared.files_of(number);
+    let layouts = mark.map(|mark| mark.layouts).unwrap_or_default();
+    let (records, values) = shared.files_of(number, layouts);
     if shared.files.access() == Access::Read && shared.being_rewound == Some(number) {
         // Its pages and those of the file that takes its place must not be mixed.
         records.pin()?;
@@ -50,7 +51,9 @@ pub(super) fn load(
     };
     let compressed = shared.compression.read().is_compressed(number);
     let section = Arc::new(Section::new(number, pair, compressed));
-    for (position, index) in marks.damaged_in(number) {
+    // Where the end was lost, its positions are given out again.
+    let end = section.pair.records.next_position();
+    for (position, index) in marks.damaged_in(number).filter(|&(at, _)| at < end) {
         section.know_damage(position, index);
     }
     shared.sections.write().insert(number, Arc::clone(&section));
@@ -63,7 +66,7 @@ pub(super) fn load(
 pub(super) fn note_unreadable(shared: &Shared, number: u64, mark: Option<&Mark>) {
     shared.unreadable.write().insert(number);
     if let Some(mark) = mark {
-        note_lost_runs(shared, &mark.runs);
+        note_lost_runs(shared, number, &mark.runs);
     }
 }
 
@@ -130,24 +133,19 @@ fn note_lost(shared: &Shared, section: &Section, mark: Option<&Mark>) {
         }
     }
     if let Some(mark) = mark {
-        note_lost_runs(shared, &mark.runs);
+        note_lost_runs(shared, section.number, &mark.runs);
     }
 }
 
-/// Of indices that were durable, those that are not stored are damaged.
-pub(super) fn note_lost_runs(shared: &Shared, runs: &Runs) {
+/// Of indices of a section that were durable, those that are not stored are damaged.
+pub(super) fn note_lost_runs(shared: &Shared, number: u64, runs: &Runs) {
+    let end = number.saturating_add(shared.items_per_section - 1);
     for run in runs.ranges() {
         let (first, last) = run.into_inner();
-        let mut next = Some(first);
-        while let Some(index) = next.filter(|&index| index <= last) {
-            let end = shared.runs.read().next_gap(index).0;
-            match end {
-                Some(end) => next = end.checked_add(1),
-                None => {
-                    shared.note_lost(index);
-                    next = index.checked_add(1);
-                }
-            }
+        let (first, last) = (first.max(number), last.min(end));
+        if first <= last {
+            let lost = shared.runs.read().not_stored(first, last);
+            shared.note_lost_runs(&lost);
         }
     }
 }

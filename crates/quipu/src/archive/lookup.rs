@@ -11,6 +11,7 @@ use super::entry::EntryBuf;
 use super::section::Section;
 use super::shared::Shared;
 use crate::error::{Error, Result};
+use crate::format::Layouts;
 use crate::index::Candidates;
 use crate::sync::atomic::Ordering;
 
@@ -273,7 +274,7 @@ impl Shared {
         if !self.unreadable.read().contains(&number) {
             return Ok(());
         }
-        let (records, values) = self.files_of(number);
+        let (records, values) = self.files_of(number, Layouts::default());
         let opened = records.get().and_then(|_| values.get().map(drop));
         opened.map_err(|error| match error {
             Error::NotFound { path } => Error::Damaged {
@@ -290,7 +291,7 @@ impl Shared {
         if !self.is_damaged(index) {
             return Ok(None);
         }
-        let (records, _) = self.files_of(self.number_of(index));
+        let (records, _) = self.files_of(self.number_of(index), Layouts::default());
         Err(Error::Damaged {
             path: records.path(),
             offset: 0,

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::format::{Layout, MAX_VALUE_SIZE};
 use crate::index::TranslatorSpec;
 use crate::key::Key;
+use crate::manifest::check_partitions;
 use crate::paged::PageCache;
 use crate::storage::{Disk, Storage};
 use crate::value::Value;
@@ -280,7 +281,7 @@ impl Options {
             return refuse("max_open_files", "an archive needs at least 8 open files");
         }
         let (index, values) = &self.partitions;
-        settings::check_partitions(
+        check_partitions(
             index.as_deref().unwrap_or("index"),
             values.as_deref().unwrap_or("values"),
         )?;

@@ -107,13 +107,20 @@ impl Writer {
         self.sync()?;
         // Its index file will be written anew, so it must be one that can be read.
         self.shared.check_readable(self.shared.number_of(index))?;
+        let index = match self.manifest.state {
+            // One that could not be finished goes on with this one.
+            State::Rewinding(pending) => pending.min(index),
+            _ => {
+                self.manifest.rewinds = self.manifest.rewinds.saturating_add(1);
+                index
+            }
+        };
         let result = self.rewind_synced(index);
         self.poison_on_error(result)
     }
 
     fn rewind_synced(&mut self, index: u64) -> Result<()> {
         self.manifest.state = State::Rewinding(index);
-        self.manifest.rewinds += 1;
         self.manifest.store(&self.shared.storage)?;
         let boundary = self.shared.number_of(index);
         let above = self.shared.all_sections();
@@ -122,7 +129,7 @@ impl Writer {
             .filter(|section| section.number > boundary)
             .collect();
         self.forget_above(index);
-        self.marks.rewrite(|marks| {
+        self.marks.rewrite_for(&self.manifest, |marks| {
             for section in &above {
                 marks.forget(section.number);
             }

@@ -69,7 +69,7 @@ impl<K: Key, V: Value> ReadOnly<K, V> {
         shared.settings.write().compression = manifest.compression.current;
         follow::floor(shared, manifest.floor);
         self.manifest = manifest;
-        match follow::sections(shared) {
+        match follow::sections(shared, &self.manifest) {
             Err(Error::Stale { .. } | Error::NotFound { .. }) => self.reopen(),
             other => other,
         }

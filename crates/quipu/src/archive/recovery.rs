@@ -18,7 +18,7 @@ use super::writer::Writer;
 use crate::error::{Error, Result};
 use crate::format::{NEW_SUFFIX, section_name, section_number};
 use crate::journal::{Present, SectionReport, Trust};
-use crate::manifest::{self, Manifest, Marks, MarksLog, State};
+use crate::manifest::{self, Copies, Manifest, Marks, MarksLog, State};
 use crate::storage::{Access, Lock, Storage};
 use crate::sync::atomic::Ordering;
 
@@ -42,6 +42,8 @@ pub struct Recovery {
     /// Whether the durable marks were not whole: what they protected may have been cut as a torn
     /// end.
     pub marks_incomplete: bool,
+    /// Whether one of the two copies of the manifest was missing or damaged; it was written again.
+    pub manifest_restored: bool,
 }
 
 impl Recovery {
@@ -77,26 +79,30 @@ pub(super) fn open_writer(
     }
     let lock = lock(&*storage)?;
     // Another writer may have changed it until the lock was ours.
-    let manifest = match Manifest::load(&*storage)? {
-        Some(manifest) => manifest,
+    let (manifest, copies) = match manifest::load(&*storage)? {
+        Some(loaded) => loaded,
         None => {
-            let manifest = settings::new_manifest(options, key_size)?;
+            let mut manifest = settings::new_manifest(options, key_size)?;
             // First: an archive has marks, so that their loss is noticed.
-            MarksLog::create(&storage)?;
+            MarksLog::create(&storage, &manifest)?;
             manifest.store(&storage)?;
-            manifest
+            (manifest, Copies::Same)
         }
     };
-    let (writer, recovery) =
-        Opening::new(storage, options, manifest, Trust::Ordered).write(lock)?;
-    Ok((writer, recovery))
+    let mut opening = Opening::new(storage, options, manifest, Trust::Ordered);
+    if copies != Copies::Same {
+        // Before anything is done that only one of them announces.
+        opening.manifest.store(&opening.storage)?;
+        opening.recovery.manifest_restored = copies == Copies::OneLost;
+    }
+    opening.write(lock)
 }
 
 /// Turns a store without a manifest into an archive.
 pub(super) fn take_over(
     storage: Arc<dyn Storage>,
     options: &Options,
-    manifest: Manifest,
+    mut manifest: Manifest,
     lock: Box<dyn Lock>,
 ) -> Result<Recovery> {
     let opening = Opening::new(
@@ -105,7 +111,7 @@ pub(super) fn take_over(
         manifest.clone(),
         Trust::Unordered,
     );
-    MarksLog::create(&storage)?;
+    MarksLog::create(&storage, &manifest)?;
     let (mut writer, recovery) = opening.write(lock)?;
     // Last: a crash before it leaves a store that can be adopted again.
     manifest.store(&storage)?;
@@ -155,7 +161,7 @@ fn open_reader_once(
     }
     let key_size = settings::key_size(key_size_of_type, options, Some(&manifest))?;
     settings::check_against(options, key_size, &manifest, path)?;
-    let (marks, whole) = MarksLog::open(&storage)?;
+    let (marks, whole) = MarksLog::open(&storage, &manifest)?;
     let shared = Arc::new(Shared::new(storage, options, &manifest, Access::Read));
     shared.marks_incomplete.store(!whole, Ordering::Relaxed);
     let listing = Listing::read(&shared)?;
@@ -237,7 +243,7 @@ impl<'a> Opening<'a> {
         if self.manifest.state == State::Destroying {
             self.finish_destruction()?;
         }
-        let (marks, whole) = MarksLog::open(&self.storage)?;
+        let (marks, whole) = MarksLog::open(&self.storage, &self.manifest)?;
         self.recovery.marks_incomplete = !whole;
         if !whole && self.trust == Trust::Ordered {
             self.trust = Trust::Unmarked;
@@ -255,6 +261,7 @@ impl<'a> Opening<'a> {
         self.recovery.damaged = shared.damage.read().indices.count();
         let files = self.options.max_open_files;
         let mut writer = Writer::new(shared, self.manifest, marks, lock, files)?;
+        writer.forget_lost_positions()?;
         writer.mark_loaded()?;
         if let State::Rewinding(index) = writer.manifest.state {
             match writer.rewind(index) {
@@ -274,10 +281,12 @@ impl<'a> Opening<'a> {
             Access::Write,
         );
         super::destroy::remove_sections(&shared)?;
-        self.manifest = settings::new_manifest(self.options, self.manifest.key_size as usize)?;
-        MarksLog::open(&self.storage)?
-            .0
-            .rewrite(|marks| *marks = Marks::default())?;
+        let fresh = settings::new_manifest(self.options, self.manifest.key_size as usize)?;
+        self.manifest = Manifest {
+            generation: self.manifest.generation,
+            ..fresh
+        };
+        MarksLog::create(&self.storage, &self.manifest)?;
         self.manifest.store(&self.storage)
     }
 
@@ -424,9 +433,10 @@ impl Listing {
 /// Sections that were durable and of which no file is left: all their indices are damaged.
 fn note_lost_sections(shared: &Shared, listing: &Listing, marks: &Marks) {
     let floor = shared.floor.load(Ordering::Acquire);
-    for (number, mark) in marks.sections.range(floor..) {
-        if !listing.index.contains(number) && !listing.values.contains(number) {
-            load::note_lost_runs(shared, &mark.runs);
+    for (&number, mark) in marks.sections.range(floor..) {
+        let is_section = shared.number_of(number) == number;
+        if is_section && !listing.index.contains(&number) && !listing.values.contains(&number) {
+            load::note_lost_runs(shared, number, &mark.runs);
         }
     }
 }

@@ -67,7 +67,7 @@ impl Writer {
         // Who reads the old section goes on with the old file.
         section.pair.records.file().pin()?;
         let keys = write_index_file(&shared, section, kept)?;
-        let (records, values) = shared.files_of(section.number);
+        let (records, values) = shared.files_of(section.number, section.pair.layouts());
         let durable = Durable {
             records: kept.len(),
             value_bytes: section.pair.values.len(),
@@ -118,7 +118,7 @@ fn write_index_file(
     section: &Section,
     kept: &Kept,
 ) -> Result<Vec<(u64, u64, Vec<u8>)>> {
-    let (records, _) = shared.files_of(section.number);
+    let (records, _) = shared.files_of(section.number, section.pair.layouts());
     let mut keys = Vec::with_capacity(kept.positions.len());
     let mut next = kept.positions.iter().copied();
     RecordFile::replace(&records, &shared.pair.record, &mut |out| {

@@ -5,14 +5,12 @@ use std::path::PathBuf;
 use super::compression::Compression;
 use super::options::Options;
 use crate::error::{Error, Result};
-use crate::format::{EntryLayout, Layout};
+use crate::format::{EntryLayout, Layout, MAX_KEY_SIZE};
 use crate::index::{EightCap, Hashed, TranslatorSpec};
-use crate::manifest::{self, CompressionMap, Manifest, State};
+use crate::manifest::{CompressionMap, Manifest, State};
 
 const DEFAULT_ITEMS_PER_SECTION: u64 = 65_536;
 const DEFAULT_PAGE_SIZE: u16 = 4084;
-/// The longest key, in bytes.
-pub(super) const MAX_KEY_SIZE: usize = 65_535;
 
 /// What an archive says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +67,7 @@ pub(super) fn new_manifest(options: &Options, key_size: usize) -> Result<Manifes
         .map_err(|error| Error::io("read", "the system's random numbers", error.into()))?;
     Ok(Manifest {
         id: u64::from_be_bytes(id),
+        generation: 0,
         key_size: u32::try_from(key_size).unwrap_or(u32::MAX),
         page_size: options.page_size.unwrap_or(DEFAULT_PAGE_SIZE),
         layout: options.layout.unwrap_or_default(),
@@ -185,19 +184,4 @@ pub(super) fn key_size(
             reason: "a new archive needs to know how long its keys are".to_owned(),
         }),
     }
-}
-
-/// Partition names must differ from each other and from the one that is ours.
-pub(super) fn check_partitions(index: &str, values: &str) -> Result<()> {
-    crate::storage::check_partition_name(index)?;
-    crate::storage::check_partition_name(values)?;
-    if index == values || [index, values].contains(&manifest::PARTITION) {
-        return Err(Error::InvalidOption {
-            option: "partitions",
-            reason: format!(
-                "{index:?} and {values:?} must differ from each other and from \"quipu\""
-            ),
-        });
-    }
-    Ok(())
 }

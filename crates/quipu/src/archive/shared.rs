@@ -13,7 +13,7 @@ use super::section::Section;
 use super::settings::Settings;
 use super::stats::Counters;
 use crate::error::Result;
-use crate::format::EntryLayout;
+use crate::format::{EntryLayout, Layouts};
 use crate::index::{KeyIndex, Locations, Runs};
 use crate::journal::{Pair, PairConfig, RecordConfig, ValueConfig};
 use crate::manifest::{CompressionMap, Manifest, State};
@@ -161,17 +161,18 @@ impl Shared {
         self.sections.read().values().cloned().collect()
     }
 
-    /// The two files of a section; opens nothing.
-    pub(super) fn files_of(&self, number: u64) -> (BlobFile, BlobFile) {
-        (
-            BlobFile::new(&self.files, &self.partitions.index, number),
-            BlobFile::new(&self.files, &self.partitions.values, number),
-        )
+    /// The two files of a section, and what is known of their headers; opens nothing.
+    pub(super) fn files_of(&self, number: u64, known: Layouts) -> (BlobFile, BlobFile) {
+        let records = BlobFile::new(&self.files, &self.partitions.index, number);
+        let values = BlobFile::new(&self.files, &self.partitions.values, number);
+        records.know_layout(known.records);
+        values.know_layout(known.values);
+        (records, values)
     }
 
     /// Creates the files of a section that does not exist.
     pub(super) fn create_section(&self, number: u64) -> Result<Arc<Section>> {
-        let (records, values) = self.files_of(number);
+        let (records, values) = self.files_of(number, Layouts::default());
         let pair = Pair::create(records, values, &self.pair)?;
         let compressed = self.compression.read().is_compressed(number);
         let section = Arc::new(Section::new(number, pair, compressed));
@@ -196,6 +197,18 @@ impl Shared {
     pub(super) fn note_lost(&self, index: u64) {
         self.damage.write().indices.insert(index);
         self.has_damage.store(true, Ordering::Release);
+    }
+
+    /// Notes runs of indices whose entries are gone.
+    pub(super) fn note_lost_runs(&self, lost: &[(u64, u64)]) {
+        let mut damage = self.damage.write();
+        for &(first, last) in lost {
+            damage.indices.insert_run(first, last);
+        }
+        drop(damage);
+        if !lost.is_empty() {
+            self.has_damage.store(true, Ordering::Release);
+        }
     }
 
     /// Whether the index was durable and cannot be read.

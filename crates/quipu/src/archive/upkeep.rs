@@ -86,6 +86,21 @@ impl Writer {
         Ok(())
     }
 
+    /// Forgets the damage of positions that were lost with the end of their section: other items
+    /// will get them.
+    pub(super) fn forget_lost_positions(&mut self) -> Result<()> {
+        let shared = &self.shared;
+        let is_lost = |&(number, position, _): &(u64, u64, u64)| {
+            let section = shared.section(number);
+            section.is_some_and(|section| position >= section.pair.records.next_position())
+        };
+        if !self.marks.marks().damaged.iter().any(is_lost) {
+            return Ok(());
+        }
+        self.marks
+            .rewrite(|marks| marks.damaged.retain(|damage| !is_lost(damage)))
+    }
+
     /// Flushes and marks what the last open read beyond the marks: it may be in the system's
     /// memory alone, left there by a process that was killed.
     pub(super) fn mark_loaded(&mut self) -> Result<()> {
@@ -139,6 +154,7 @@ fn mark(section: &Section, runs: Runs) -> Mark {
     Mark {
         records: section.pair.records.len(),
         value_bytes: section.pair.values.len(),
+        layouts: section.pair.layouts(),
         runs,
     }
 }

@@ -7,6 +7,7 @@ use super::entry::EntryBuf;
 use super::section::Section;
 use super::shared::Shared;
 use crate::error::{Error, Result};
+use crate::manifest;
 use crate::sync::atomic::Ordering;
 
 const READ_AHEAD_BYTES: usize = 1 << 20;
@@ -21,6 +22,14 @@ pub enum VerifyEvent {
         done: u64,
         /// Bytes of all sections.
         total: u64,
+    },
+    /// A file is damaged outside of its entries and values: a section's header, a copy of the
+    /// manifest. Nothing is lost by that; the next open for writing mends the manifest.
+    File {
+        /// The section that the file is of, if of one.
+        section: Option<u64>,
+        /// Which file, where in it, what was expected and what was found.
+        error: Error,
     },
     /// An entry, or its value, is damaged.
     Damage(DamagedEntry),
@@ -61,6 +70,8 @@ pub struct VerifyReport {
     pub bytes: u64,
     /// Entries that are damaged, or whose values are.
     pub damaged: u64,
+    /// Files that are damaged outside of their entries and values.
+    pub damaged_files: u64,
     /// Sections of which nothing can be read.
     pub unreadable_sections: u64,
     /// Whether the file of durable marks is cut short or damaged: what is lost at the end of a
@@ -74,6 +85,7 @@ impl VerifyReport {
     /// Whether everything can be read.
     pub fn is_clean(&self) -> bool {
         self.damaged == 0
+            && self.damaged_files == 0
             && self.unreadable_sections == 0
             && self.lost_indices == 0
             && !self.marks_incomplete
@@ -85,8 +97,17 @@ impl Shared {
         let sections = self.all_sections();
         let total = sections.iter().map(|section| disk_len(section)).sum();
         let mut report = VerifyReport::default();
+        for error in manifest::damaged_copies(&*self.storage) {
+            report.damaged_files += 1;
+            tell(VerifyEvent::File {
+                section: None,
+                error,
+            });
+        }
         for section in &sections {
-            let verified = self.verify_section(section, &mut report, tell);
+            let verified = self
+                .verify_headers(section, &mut report, tell)
+                .and_then(|()| self.verify_section(section, &mut report, tell));
             if !self.is_dropped(section, &verified) {
                 verified?;
             }
@@ -100,6 +121,28 @@ impl Shared {
         self.verify_lost(&mut report, tell);
         report.marks_incomplete = self.marks_incomplete.load(Ordering::Relaxed);
         Ok(report)
+    }
+
+    fn verify_headers(
+        &self,
+        section: &Arc<Section>,
+        report: &mut VerifyReport,
+        tell: &mut dyn FnMut(VerifyEvent),
+    ) -> Result<()> {
+        for file in [section.pair.records.file(), section.pair.values.file()] {
+            match file.check_header() {
+                Ok(()) => {}
+                Err(error @ Error::Header { .. }) => {
+                    report.damaged_files += 1;
+                    tell(VerifyEvent::File {
+                        section: Some(section.number),
+                        error,
+                    });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     fn verify_section(

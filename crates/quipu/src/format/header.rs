@@ -23,6 +23,15 @@ pub enum Layout {
     V1,
 }
 
+/// Which header the two files of a section have, as far as it is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Layouts {
+    /// The index file's.
+    pub(crate) records: Option<Layout>,
+    /// The value file's.
+    pub(crate) values: Option<Layout>,
+}
+
 /// What the first bytes of a file say.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum HeaderState {
@@ -40,6 +49,24 @@ impl Layout {
         match self {
             Self::V0 => 8,
             Self::V1 => MAX_HEADER_SIZE as u64,
+        }
+    }
+
+    /// What is known of a layout, in two bits.
+    pub(crate) fn code(known: Option<Self>) -> u8 {
+        match known {
+            None => 0,
+            Some(Self::V0) => 1,
+            Some(Self::V1) => 2,
+        }
+    }
+
+    /// What [`code`](Self::code) wrote; other bits do not count.
+    pub(crate) fn of_code(code: u8) -> Option<Self> {
+        match code & 3 {
+            1 => Some(Self::V0),
+            2 => Some(Self::V1),
+            _ => None,
         }
     }
 
@@ -72,11 +99,32 @@ impl HeaderState {
         if [Layout::V0, Layout::V1].iter().any(interrupted) {
             return Self::Interrupted;
         }
-        let shown: Vec<String> = start.iter().take(12).map(|b| format!("{b:02x}")).collect();
-        Self::Invalid(format!(
-            "expected CWIC or CWIK, a version and zeros, found {} in a file of {file_len} bytes",
-            shown.concat()
-        ))
+        Self::Invalid(invalid_reason(start, file_len))
+    }
+}
+
+/// What is wrong with a header: its first wrong byte, taken for the layout that it is nearest to.
+fn invalid_reason(start: &[u8], file_len: u64) -> String {
+    let [v0, v1] = [Layout::V0, Layout::V1].map(Layout::encode);
+    let wrong = |header: &[u8]| {
+        let pairs = header.iter().zip(start).take(v0.len());
+        pairs.filter(|(expected, found)| expected != found).count()
+    };
+    let (layout, header) = match wrong(&v0) < wrong(&v1) {
+        true => (0, &v0),
+        false => (1, &v1),
+    };
+    let pairs = (0..).zip(header.iter().zip(start));
+    let mut differing = pairs.filter(|(_, (expected, found))| expected != found);
+    match differing.next() {
+        Some((at, (expected, found))) => format!(
+            "offset {at}: expected {expected:02x} as in a header of layout {layout}, found \
+             {found:02x}"
+        ),
+        None => format!(
+            "expected {} bytes of a header of layout {layout}, found {file_len}",
+            header.len()
+        ),
     }
 }
 

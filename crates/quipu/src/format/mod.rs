@@ -12,7 +12,7 @@ mod page;
 pub use checksum::crc32c;
 pub(crate) use entry::EntryLayout;
 pub use header::Layout;
-pub(crate) use header::{HeaderState, MAX_HEADER_SIZE};
+pub(crate) use header::{HeaderState, Layouts, MAX_HEADER_SIZE};
 pub(crate) use name::{NEW_SUFFIX, section_name, section_number};
 pub(crate) use page::{PageState, SLOTS_SIZE, Slot, page_size_of};
 
@@ -20,6 +20,8 @@ pub(crate) use page::{PageState, SLOTS_SIZE, Slot, page_size_of};
 pub(crate) const VALUE_CHECKSUM_SIZE: u32 = 4;
 /// The longest value that a section can hold, in bytes: its size with checksum is a `u32`.
 pub const MAX_VALUE_SIZE: u32 = u32::MAX - VALUE_CHECKSUM_SIZE;
+/// The longest key, in bytes.
+pub(crate) const MAX_KEY_SIZE: usize = 65_535;
 /// The largest logical page, in bytes.
 pub const MAX_PAGE_SIZE: u16 = u16::MAX;
 

@@ -188,6 +188,22 @@ impl Runs {
         })
     }
 
+    /// The runs of what is not stored of `first..=last`, ascending.
+    pub(crate) fn not_stored(&self, first: u64, last: u64) -> Vec<(u64, u64)> {
+        let mut gaps = Vec::new();
+        let mut from = Some(first);
+        for run in self
+            .ranges_from(first)
+            .take_while(|run| *run.start() <= last)
+        {
+            let gap = from.zip(run.start().checked_sub(1));
+            gaps.extend(gap.filter(|(from, to)| from <= to));
+            from = run.end().checked_add(1);
+        }
+        gaps.extend(from.filter(|&from| from <= last).map(|from| (from, last)));
+        gaps
+    }
+
     /// The stored runs, ascending.
     pub(crate) fn ranges(&self) -> impl DoubleEndedIterator<Item = RangeInclusive<u64>> + '_ {
         self.ranges_from(0)

@@ -1,18 +1,19 @@
 //! The marks: what is known durable of each section, and which entries are known damaged.
 //!
 //! ```text
-//! file:    "QUIPUMRK" version u32, then records
+//! file:    "QUIPUMRK" version u32 | archive id u64 | rewinds u64 | CRC-32C of these u32, then records
 //! record:  length u32 | CRC-32C of the payload u32 | payload
-//! payload: 1, section, records, value bytes, runs…      the section's durable mark, and the runs
-//!                                                       of indices that came with it
-//!          2, section, position, index                  an entry whose item cannot be read
+//! payload: 1, section, records, value bytes, layouts, runs…   the section's durable mark, and the
+//!                                                             runs of indices that came with it
+//!          2, section, position, index                        an entry whose item cannot be read
 //! ```
 //!
 //! The last mark of a section counts, with the runs of all. The first record that does not check ends the file: what a
 //! crash tore off there only protected less. A file that cannot be read at all is reported, and
 //! leaves the archive without protection against silent cuts, but whole.
 //!
-//! The manifest's version stands for both files: another version here is damage.
+//! Marks of another archive, or from before a rewind, tell of files that are gone: they are not
+//! believed at all. The manifest's version stands for both files: another version here is damage.
 //!
 //! Cost: a mark takes about 60 bytes for a section that was filled in order. The file is written
 //! anew once it is mostly made of marks that others have replaced.
@@ -22,18 +23,19 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 use super::codec::{Decoder, Encoder};
-use super::{MARKS, PARTITION, read_whole, replace_whole};
+use super::{MARKS, Manifest, PARTITION, State, read_whole, replace_whole};
 use crate::error::Result;
-use crate::format::crc32c;
+use crate::format::{Layout, Layouts, crc32c};
 use crate::index::Runs;
 use crate::storage::{Blob, OpenMode, Storage};
 
 pub(crate) const MAGIC: &[u8; 8] = b"QUIPUMRK";
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 /// Bytes that the file may have beyond twice what is needed before it is written anew.
 const SLACK: usize = 64 * 1024;
+const HEADER_SIZE: usize = 32;
 /// Bytes of a record without its runs, of a run, of a record of damage.
-const MARK_SIZE: usize = 8 + 25;
+const MARK_SIZE: usize = 8 + 26;
 const RUN_SIZE: usize = 16;
 const DAMAGE_SIZE: usize = 8 + 25;
 
@@ -44,8 +46,53 @@ pub(crate) struct Mark {
     pub(crate) records: u64,
     /// so many bytes of values.
     pub(crate) value_bytes: u64,
+    /// The headers of its two files, so that these can be read where a header is damaged.
+    pub(crate) layouts: Layouts,
     /// The indices these entries hold.
     pub(crate) runs: Runs,
+}
+
+/// Which state of which archive the marks belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Owner {
+    id: u64,
+    rewinds: u64,
+}
+
+impl Owner {
+    fn of(manifest: &Manifest) -> Self {
+        Self {
+            id: manifest.id,
+            rewinds: manifest.rewinds,
+        }
+    }
+
+    /// Whether marks of this owner tell of the files of a manifest. While a rewind is under way
+    /// they may be those from before it.
+    fn fits(self, manifest: &Manifest) -> bool {
+        let before = matches!(manifest.state, State::Rewinding(_))
+            && self.rewinds.checked_add(1) == Some(manifest.rewinds);
+        self.id == manifest.id && (before || self.rewinds == manifest.rewinds)
+    }
+
+    fn header(self) -> Vec<u8> {
+        let mut out = Encoder(MAGIC.to_vec());
+        out.u32(VERSION);
+        out.u64(self.id);
+        out.u64(self.rewinds);
+        let crc = crc32c(&out.0);
+        out.u32(crc);
+        out.0
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut from = Decoder::new(bytes.get(MAGIC.len() + 4..)?);
+        let owner = Self {
+            id: from.u64()?,
+            rewinds: from.u64()?,
+        };
+        bytes.starts_with(&owner.header()).then_some(owner)
+    }
 }
 
 /// All marks of an archive.
@@ -69,6 +116,7 @@ impl Marks {
     fn merge(&mut self, section: u64, new: &Mark) {
         let mark = self.sections.entry(section).or_default();
         (mark.records, mark.value_bytes) = (new.records, new.value_bytes);
+        mark.layouts = new.layouts;
         for run in new.runs.ranges() {
             mark.runs.insert_run(*run.start(), *run.end());
         }
@@ -77,7 +125,7 @@ impl Marks {
     /// How long a file with these marks alone is.
     fn encoded_len(&self) -> usize {
         let runs = self.sections.values().map(|mark| mark.runs.run_count());
-        header().len()
+        HEADER_SIZE
             + MARK_SIZE * self.sections.len()
             + RUN_SIZE * runs.sum::<usize>()
             + DAMAGE_SIZE * self.damaged.len()
@@ -95,8 +143,8 @@ impl Marks {
         self.damaged.retain(|&(of, _, _)| of != section);
     }
 
-    fn encode(&self) -> Vec<u8> {
-        let mut out = header();
+    fn encode(&self, owner: Owner) -> Vec<u8> {
+        let mut out = owner.header();
         for (&section, mark) in &self.sections {
             push_record(&mut out, &encode_mark(section, mark));
         }
@@ -106,17 +154,18 @@ impl Marks {
         out
     }
 
-    /// The marks of a file and how many of its bytes are good.
-    fn decode(bytes: &[u8]) -> (Self, usize) {
+    /// The marks of a file and how many of its bytes are good; none where it does not belong to
+    /// the manifest's archive as it is.
+    fn decode(bytes: &[u8], manifest: &Manifest) -> (Self, usize) {
         let mut marks = Self::default();
-        let head = header();
-        if !bytes.starts_with(&head) {
+        let owner = Owner::decode(bytes).filter(|owner| owner.fits(manifest));
+        let Some(records) = bytes.get(HEADER_SIZE..).filter(|_| owner.is_some()) else {
             return (marks, 0);
-        }
-        let mut from = Decoder::new(&bytes[head.len()..]);
-        let mut good = head.len();
+        };
+        let mut from = Decoder::new(records);
+        let mut good = HEADER_SIZE;
         while marks.take_record(&mut from).is_some() {
-            good = head.len() + from.offset();
+            good = HEADER_SIZE + from.offset();
         }
         (marks, good)
     }
@@ -132,6 +181,7 @@ impl Marks {
             1 => {
                 let section = payload.u64()?;
                 let (records, value_bytes) = (payload.u64()?, payload.u64()?);
+                let layouts = decode_layouts(payload.u8()?);
                 let mut runs = Runs::default();
                 while !payload.is_empty() {
                     let (first, last) = (payload.u64()?, payload.u64()?);
@@ -140,6 +190,7 @@ impl Marks {
                 let mark = Mark {
                     records,
                     value_bytes,
+                    layouts,
                     runs,
                 };
                 self.merge(section, &mark);
@@ -154,12 +205,6 @@ impl Marks {
     }
 }
 
-fn header() -> Vec<u8> {
-    let mut out = Encoder(MAGIC.to_vec());
-    out.u32(VERSION);
-    out.0
-}
-
 fn push_record(out: &mut Vec<u8>, payload: &[u8]) {
     out.extend_from_slice(&(payload.len() as u32).to_be_bytes());
     out.extend_from_slice(&crc32c(payload).to_be_bytes());
@@ -172,11 +217,24 @@ fn encode_mark(section: u64, mark: &Mark) -> Vec<u8> {
     out.u64(section);
     out.u64(mark.records);
     out.u64(mark.value_bytes);
+    out.u8(encode_layouts(mark.layouts));
     for run in mark.runs.ranges() {
         out.u64(*run.start());
         out.u64(*run.end());
     }
     out.0
+}
+
+/// Two bits a file.
+fn encode_layouts(layouts: Layouts) -> u8 {
+    Layout::code(layouts.records) << 2 | Layout::code(layouts.values)
+}
+
+fn decode_layouts(byte: u8) -> Layouts {
+    Layouts {
+        records: Layout::of_code(byte >> 2),
+        values: Layout::of_code(byte),
+    }
 }
 
 fn encode_damage((section, position, index): (u64, u64, u64)) -> Vec<u8> {
@@ -192,6 +250,7 @@ fn encode_damage((section, position, index): (u64, u64, u64)) -> Vec<u8> {
 #[derive(Debug)]
 pub(crate) struct MarksLog {
     storage: Arc<dyn Storage>,
+    owner: Owner,
     blob: Option<Arc<dyn Blob>>,
     marks: Marks,
     /// Length of the file; `usize::MAX` where it must be written anew.
@@ -202,20 +261,22 @@ pub(crate) struct MarksLog {
 
 impl MarksLog {
     /// Writes the marks of an archive without sections.
-    pub(crate) fn create(storage: &Arc<dyn Storage>) -> Result<()> {
-        replace_whole(storage, MARKS, &Marks::default().encode())
+    pub(crate) fn create(storage: &Arc<dyn Storage>, manifest: &Manifest) -> Result<()> {
+        let bytes = Marks::default().encode(Owner::of(manifest));
+        replace_whole(storage, MARKS, &bytes)
     }
 
-    /// Reads the marks and says whether the file was there and whole.
-    pub(crate) fn open(storage: &Arc<dyn Storage>) -> Result<(Self, bool)> {
+    /// Reads the marks and says whether the file was there, whole, and of this archive.
+    pub(crate) fn open(storage: &Arc<dyn Storage>, manifest: &Manifest) -> Result<(Self, bool)> {
         let bytes = read_whole(&**storage, MARKS)?;
         let bytes = bytes.unwrap_or_default();
-        let (marks, good) = Marks::decode(&bytes);
+        let (marks, good) = Marks::decode(&bytes, manifest);
         let whole = !bytes.is_empty() && bytes.len() == good;
         let needed = marks.encoded_len();
         let log = Self {
             needed,
             storage: Arc::clone(storage),
+            owner: Owner::of(manifest),
             blob: None,
             marks,
             // A file with a bad end is written anew before anything is appended.
@@ -250,11 +311,22 @@ impl MarksLog {
         self.append(&out)
     }
 
+    /// As [`rewrite`](Self::rewrite), for a manifest that has been stored since: files are about to
+    /// be replaced, and marks from before are not to be believed then.
+    pub(crate) fn rewrite_for(
+        &mut self,
+        manifest: &Manifest,
+        change: impl FnOnce(&mut Marks),
+    ) -> Result<()> {
+        self.owner = Owner::of(manifest);
+        self.rewrite(change)
+    }
+
     /// Changes the marks and makes the change durable before it returns: what lowers a mark must
     /// be known before the bytes above it go.
     pub(crate) fn rewrite(&mut self, change: impl FnOnce(&mut Marks)) -> Result<()> {
         change(&mut self.marks);
-        let bytes = self.marks.encode();
+        let bytes = self.marks.encode(self.owner);
         self.blob = None;
         replace_whole(&self.storage, MARKS, &bytes)?;
         (self.len, self.needed) = (bytes.len(), bytes.len());
@@ -292,6 +364,7 @@ impl MarksLog {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::manifest::record::tests::sample as manifest;
     use crate::storage::Memory;
 
     fn run(first: u64, last: u64) -> Runs {
@@ -304,19 +377,23 @@ mod tests {
         Mark {
             records,
             value_bytes: records * 20,
+            layouts: Layouts {
+                records: Some(Layout::V1),
+                values: None,
+            },
             runs: run(0, records - 1),
         }
     }
 
     fn reopen(storage: &Arc<dyn Storage>) -> (Marks, bool) {
-        let (log, whole) = MarksLog::open(storage).unwrap();
+        let (log, whole) = MarksLog::open(storage, &manifest()).unwrap();
         (log.marks().clone(), whole)
     }
 
     #[test]
     fn the_last_mark_counts_and_damage_stays() {
         let storage: Arc<dyn Storage> = Arc::new(Memory::new());
-        let (mut log, _) = MarksLog::open(&storage).unwrap();
+        let (mut log, _) = MarksLog::open(&storage, &manifest()).unwrap();
         log.mark(vec![(0, mark(3)), (10, mark(2))]).unwrap();
         let added = Mark {
             runs: run(3, 4),
@@ -338,7 +415,7 @@ mod tests {
     #[test]
     fn a_torn_end_loses_only_what_was_torn() {
         let storage: Arc<dyn Storage> = Arc::new(Memory::new());
-        let (mut log, _) = MarksLog::open(&storage).unwrap();
+        let (mut log, _) = MarksLog::open(&storage, &manifest()).unwrap();
         log.mark(vec![(0, mark(3))]).unwrap();
         let first = log.len as u64;
         log.mark(vec![(10, mark(2))]).unwrap();
@@ -350,7 +427,7 @@ mod tests {
             assert!(!whole);
             assert_eq!(marks.sections.len(), 1);
         }
-        let (mut log, _) = MarksLog::open(&storage).unwrap();
+        let (mut log, _) = MarksLog::open(&storage, &manifest()).unwrap();
         log.mark(vec![(20, mark(1))]).unwrap();
         let (marks, whole) = reopen(&storage);
         assert!(whole);
@@ -360,7 +437,7 @@ mod tests {
     #[test]
     fn the_file_stays_small_however_often_a_section_is_marked() {
         let storage: Arc<dyn Storage> = Arc::new(Memory::new());
-        let (mut log, _) = MarksLog::open(&storage).unwrap();
+        let (mut log, _) = MarksLog::open(&storage, &manifest()).unwrap();
         for records in 1..20_000 {
             log.mark(vec![(0, mark(records))]).unwrap();
         }
@@ -371,5 +448,29 @@ mod tests {
             .unwrap();
         assert!(len < 2 * SLACK as u64, "{len}");
         assert_eq!(reopen(&storage).0.sections[&0], mark(19_999));
+    }
+
+    #[test]
+    fn marks_from_before_a_rewind_or_of_another_archive_are_not_believed() {
+        let storage: Arc<dyn Storage> = Arc::new(Memory::new());
+        let mut of = manifest();
+        of.state = State::Open;
+        MarksLog::create(&storage, &of).unwrap();
+        MarksLog::open(&storage, &of)
+            .unwrap()
+            .0
+            .mark(vec![(0, mark(3))])
+            .unwrap();
+        let read = |manifest: &Manifest| {
+            let (log, whole) = MarksLog::open(&storage, manifest).unwrap();
+            (log.marks().sections.len(), whole)
+        };
+        assert_eq!(read(&of), (1, true));
+        of.rewinds += 1;
+        assert_eq!(read(&of), (0, false));
+        of.state = State::Rewinding(2);
+        assert_eq!(read(&of), (1, true));
+        of.id += 1;
+        assert_eq!(read(&of), (0, false));
     }
 }

@@ -1,9 +1,10 @@
 //! What an archive knows of itself, beside its sections: the manifest and the marks.
 //!
 //! ```text
-//! quipu/manifest   settings, floor; replaced whole: written beside, flushed, renamed
-//! quipu/marks      what is durable of each section, and known damage; appended to
-//! quipu/lock       held by the writer
+//! quipu/manifest        settings, floor; replaced whole: written beside, flushed, renamed
+//! quipu/manifest-copy   the same again, for when one of the two is damaged
+//! quipu/marks           what is durable of each section, and known damage; appended to
+//! quipu/lock            held by the writer
 //! ```
 //!
 //! The two rest on different needs. The manifest changes rarely and must be right after every
@@ -11,13 +12,17 @@
 //! and is written often, so it is appended without a flush of its own.
 
 mod codec;
+mod compression;
+mod copies;
 mod marks;
 mod record;
 
 use std::sync::Arc;
 
+pub(crate) use compression::CompressionMap;
+pub(crate) use copies::{Copies, damaged_copies, load};
 pub(crate) use marks::{Mark, Marks, MarksLog};
-pub(crate) use record::{CompressionMap, Manifest, State};
+pub(crate) use record::{Manifest, State};
 #[cfg(test)]
 pub(crate) use {
     marks::{MAGIC as MARKS_MAGIC, VERSION as MARKS_VERSION},
@@ -26,12 +31,14 @@ pub(crate) use {
 
 use crate::error::{Error, Result};
 use crate::format::NEW_SUFFIX;
-use crate::storage::{OpenMode, Storage};
+use crate::storage::{OpenMode, Storage, check_partition_name};
 
 /// The partition that holds what is ours alone.
 pub(crate) const PARTITION: &str = "quipu";
 /// The manifest's blob.
 pub(crate) const MANIFEST: &str = "manifest";
+/// Its copy.
+pub(crate) const MANIFEST_COPY: &str = "manifest-copy";
 /// The marks' blob.
 pub(crate) const MARKS: &str = "marks";
 /// The writer's lock.
@@ -52,20 +59,39 @@ fn read_whole(storage: &dyn Storage, name: &str) -> Result<Option<Vec<u8>>> {
 
 /// Replaces a blob at once: after a crash it has the old content or the new one.
 fn replace_whole(storage: &Arc<dyn Storage>, name: &str, bytes: &[u8]) -> Result<()> {
-    let temporary = format!("{name}{NEW_SUFFIX}");
-    let blob = storage.open(PARTITION, &temporary, OpenMode::Create)?;
+    let blob = storage.open(PARTITION, &temporary(name), OpenMode::Create)?;
     blob.resize(0)?;
     blob.write_at(&[std::io::IoSlice::new(bytes)], 0)?;
     blob.sync()?;
-    storage.rename(PARTITION, &temporary, name)?;
+    storage.rename(PARTITION, &temporary(name), name)?;
     storage.sync_partition(PARTITION)
+}
+
+/// What a blob is called until it takes its place.
+fn temporary(name: &str) -> String {
+    format!("{name}{NEW_SUFFIX}")
 }
 
 /// Bytes of the manifest and the marks on disk, as far as they can be told.
 pub(crate) fn disk_len(storage: &dyn Storage) -> u64 {
     let len = |name| storage.open(PARTITION, name, OpenMode::Read)?.len();
-    [MANIFEST, MARKS]
+    [MANIFEST, MANIFEST_COPY, MARKS]
         .into_iter()
         .filter_map(|name| len(name).ok())
         .sum()
+}
+
+/// Partition names must differ from each other and from the one that is ours.
+pub(crate) fn check_partitions(index: &str, values: &str) -> Result<()> {
+    check_partition_name(index)?;
+    check_partition_name(values)?;
+    if index == values || [index, values].contains(&PARTITION) {
+        return Err(Error::InvalidOption {
+            option: "partitions",
+            reason: format!(
+                "{index:?} and {values:?} must differ from each other and from \"quipu\""
+            ),
+        });
+    }
+    Ok(())
 }

@@ -14,15 +14,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::codec::{Decoder, Encoder};
-use super::{MANIFEST, PARTITION, read_whole, replace_whole};
+use super::compression::CompressionMap;
+use super::{check_partitions, copies};
 use crate::archive::Compression;
 use crate::error::{Error, Result};
-use crate::format::{Layout, crc32c};
+use crate::format::{Layout, MAX_KEY_SIZE, crc32c};
 use crate::index::{SEED_SIZE, TranslatorSpec};
 use crate::storage::Storage;
 
 pub(crate) const MAGIC: &[u8; 8] = b"QUIPUMAN";
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 const FRAME_SIZE: usize = 16;
 
 /// What an archive is in the middle of, so that a crash there is finished by the next open.
@@ -41,6 +42,8 @@ pub(crate) enum State {
 pub(crate) struct Manifest {
     /// Drawn when the archive is created: another one at the same path has another.
     pub(crate) id: u64,
+    /// How often it was stored: of two copies the greater counts.
+    pub(crate) generation: u64,
     pub(crate) key_size: u32,
     pub(crate) page_size: u16,
     pub(crate) layout: Layout,
@@ -55,67 +58,16 @@ pub(crate) struct Manifest {
     pub(crate) compression: CompressionMap,
 }
 
-/// Which sections are compressed: today's setting, and the sections from before it was changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct CompressionMap {
-    pub(crate) current: Compression,
-    /// Inclusive spans of section numbers that existed when the setting was another.
-    pub(crate) earlier: Vec<(u64, u64, bool)>,
-}
-
-impl CompressionMap {
-    /// Whether the values of a section are compressed.
-    pub(crate) fn is_compressed(&self, section: u64) -> bool {
-        let spans = &self.earlier;
-        let after = spans.partition_point(|&(first, _, _)| first <= section);
-        match after.checked_sub(1).and_then(|at| spans.get(at)) {
-            Some(&(_, last, compressed)) if section <= last => compressed,
-            _ => self.current.is_on(),
-        }
-    }
-
-    /// Forgets sections that are gone: a new one of the same number follows today's setting.
-    pub(crate) fn keep(&mut self, sections: std::ops::RangeInclusive<u64>) {
-        for (first, last, _) in &mut self.earlier {
-            *first = (*first).max(*sections.start());
-            *last = (*last).min(*sections.end());
-        }
-        self.earlier.retain(|&(first, last, _)| first <= last);
-    }
-
-    /// Changes the setting for sections that are created from now on; `existing` are the
-    /// numbers of all others, ascending, `step` apart at the least.
-    pub(crate) fn change(&mut self, to: Compression, existing: &[u64], step: u64) {
-        let mut spans: Vec<(u64, u64, bool)> = Vec::new();
-        for &section in existing {
-            let compressed = self.is_compressed(section);
-            match spans.last_mut() {
-                Some((_, last, same))
-                    if *same == compressed && last.checked_add(step) == Some(section) =>
-                {
-                    *last = section;
-                }
-                _ => spans.push((section, section, compressed)),
-            }
-        }
-        spans.retain(|&(_, _, compressed)| compressed != to.is_on());
-        self.earlier = spans;
-        self.current = to;
-    }
-}
-
 impl Manifest {
     /// Reads the archive's manifest; none when there is none.
     pub(crate) fn load(storage: &dyn Storage) -> Result<Option<Self>> {
-        let Some(bytes) = read_whole(storage, MANIFEST)? else {
-            return Ok(None);
-        };
-        Self::decode(&bytes, &storage.path(PARTITION, MANIFEST)).map(Some)
+        Ok(copies::load(storage)?.map(|(manifest, _)| manifest))
     }
 
-    /// Writes the manifest, at once and durably.
-    pub(crate) fn store(&self, storage: &Arc<dyn Storage>) -> Result<()> {
-        replace_whole(storage, MANIFEST, &self.encode())
+    /// Writes the manifest, durably.
+    pub(crate) fn store(&mut self, storage: &Arc<dyn Storage>) -> Result<()> {
+        self.generation = self.generation.saturating_add(1);
+        copies::store(storage, &self.encode())
     }
 
     /// An error when the storage holds another archive by now, or this one after a rewind.
@@ -151,6 +103,7 @@ impl Manifest {
 
     fn encode_fields(&self, out: &mut Encoder) {
         out.u64(self.id);
+        out.u64(self.generation);
         out.u32(self.key_size);
         out.u16(self.page_size);
         out.u8(match self.layout {
@@ -191,7 +144,7 @@ impl Manifest {
         }
     }
 
-    fn decode(bytes: &[u8], path: &Path) -> Result<Self> {
+    pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<Self> {
         let damaged = |offset: usize, reason: &str| Error::Manifest {
             path: path.to_path_buf(),
             offset: offset as u64,
@@ -211,7 +164,13 @@ impl Manifest {
             let reason = format!("checksum mismatch, expected {expected:08x}, found {found:08x}");
             return Err(damaged(0, &reason));
         }
-        if version != VERSION {
+        if version < VERSION {
+            return Err(damaged(
+                8,
+                "its version is one from before the first release",
+            ));
+        }
+        if version > VERSION {
             return Err(Error::NewerVersion {
                 path: path.to_path_buf(),
                 found: version,
@@ -219,13 +178,24 @@ impl Manifest {
             });
         }
         let mut fields = Decoder::new(fields);
-        let manifest = Self::decode_fields(&mut fields).filter(|_| fields.is_empty());
+        let manifest = Self::decode_fields(&mut fields)
+            .filter(|manifest| fields.is_empty() && manifest.is_sound());
         manifest.ok_or_else(|| damaged(FRAME_SIZE + fields.offset(), "a field is not valid"))
+    }
+
+    /// Whether the fields are ones that an archive can have: a right checksum says who wrote them
+    /// no more than any bytes do.
+    fn is_sound(&self) -> bool {
+        self.key_size as usize <= MAX_KEY_SIZE
+            && self.floor.is_multiple_of(self.items_per_section)
+            && check_partitions(&self.index_partition, &self.value_partition).is_ok()
+            && self.compression.is_sound()
     }
 
     fn decode_fields(from: &mut Decoder<'_>) -> Option<Self> {
         Some(Self {
             id: from.u64()?,
+            generation: from.u64()?,
             key_size: from.u32()?,
             page_size: from.u16().filter(|&size| size > 0)?,
             layout: match from.u8()? {
@@ -269,13 +239,14 @@ impl Manifest {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::storage::Memory;
 
-    fn sample() -> Manifest {
+    pub(in crate::manifest) fn sample() -> Manifest {
         Manifest {
             id: 0x0123_4567_89ab_cdef,
+            generation: 7,
             key_size: 32,
             page_size: 4084,
             layout: Layout::V1,
@@ -297,8 +268,10 @@ mod tests {
     fn there_and_back() {
         let storage: Arc<dyn Storage> = Arc::new(Memory::new());
         assert_eq!(Manifest::load(&*storage).unwrap(), None);
-        sample().store(&storage).unwrap();
-        assert_eq!(Manifest::load(&*storage).unwrap(), Some(sample()));
+        let mut manifest = sample();
+        manifest.store(&storage).unwrap();
+        assert_eq!(manifest.generation, 8);
+        assert_eq!(Manifest::load(&*storage).unwrap(), Some(manifest));
     }
 
     #[test]
@@ -324,7 +297,7 @@ mod tests {
     #[test]
     fn a_newer_version_says_so() {
         let mut bytes = sample().encode();
-        bytes[11] = 2;
+        bytes[11] = 3;
         let body = bytes.len() - 4;
         let crc = crc32c(&bytes[..body]);
         bytes[body..].copy_from_slice(&crc.to_be_bytes());
@@ -333,28 +306,12 @@ mod tests {
             matches!(
                 error,
                 Error::NewerVersion {
-                    found: 2,
-                    supported: 1,
+                    found: 3,
+                    supported: 2,
                     ..
                 }
             ),
             "{error}"
         );
-    }
-
-    #[test]
-    fn a_changed_compression_leaves_old_sections_as_they_are() {
-        let mut map = CompressionMap {
-            current: Compression::Off,
-            earlier: Vec::new(),
-        };
-        map.change(Compression::Zstd(3), &[0, 10, 30], 10);
-        assert_eq!(map.earlier, [(0, 10, false), (30, 30, false)]);
-        map.change(Compression::Zstd(9), &[0, 10, 20, 30, 40], 10);
-        map.change(Compression::Off, &[0, 10, 20, 30, 40], 10);
-        let compressed = [0, 10, 20, 30, 40, 50].map(|section| map.is_compressed(section));
-        assert_eq!(compressed, [false, false, true, false, true, false]);
-        map.keep(10..=20);
-        assert_eq!(map.earlier, [(20, 20, true)]);
     }
 }

@@ -10,6 +10,9 @@ use crate::sync::atomic::Ordering;
 
 /// Bytes that are read at a time in search of the last valid page.
 const SCAN_BYTES: u64 = 256 << 10;
+/// So many bytes that are said to be durable, and that the blob does not have, count as a damaged
+/// end whose place is kept; more are not believed to have been there.
+const MAX_MISSING_BYTES: u64 = 1 << 20;
 
 /// The last valid page of a blob.
 struct LastPage {
@@ -73,8 +76,13 @@ impl PagedFile {
     /// The end of the stream and how many pages the blob keeps.
     fn end_of(&self, blob: &DataBlob, durable: u64, strict: bool) -> Result<(Tail, u64)> {
         let page_size = self.page_size as u64;
-        let durable_pages = durable.div_ceil(page_size);
         let pages = blob.len()? / self.physical() as u64;
+        let durable = durable.min(
+            pages
+                .saturating_mul(page_size)
+                .saturating_add(MAX_MISSING_BYTES),
+        );
+        let durable_pages = durable.div_ceil(page_size);
         let whole = match strict {
             true => self.first_torn_page(blob, durable, pages)?,
             false => pages,

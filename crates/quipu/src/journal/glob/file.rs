@@ -12,6 +12,8 @@ use crate::storage::{BlobFile, DataBlob};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, RwLock};
 
+/// No file has more bytes: what says so is not believed.
+const MAX_DURABLE_BYTES: u64 = 1 << 62;
 /// A buffer that has grown larger than this is given back when its section is left.
 const KEPT_BUFFER_BYTES: usize = 4096;
 
@@ -54,6 +56,7 @@ impl ValueFile {
     pub(crate) fn open(file: BlobFile, config: &ValueConfig, durable: u64) -> Result<Self> {
         let blob = file.get()?;
         let found = blob.len()?;
+        let durable = durable.min(MAX_DURABLE_BYTES);
         let opened = Self::with(file, config, &blob, found.max(durable));
         opened.found.store(found, Ordering::Release);
         Ok(opened)

@@ -2,7 +2,7 @@
 
 use super::report::{Reason, SectionReport};
 use crate::error::Result;
-use crate::format::VALUE_CHECKSUM_SIZE;
+use crate::format::{Layouts, VALUE_CHECKSUM_SIZE};
 use crate::journal::config::{RecordConfig, ValueConfig};
 use crate::journal::fixed::{RecordCut, RecordFile};
 use crate::journal::glob::ValueFile;
@@ -213,6 +213,14 @@ impl Pair {
     pub(crate) fn truncate(&self, records: u64, value_bytes: u64) -> Result<()> {
         self.records.truncate(records)?;
         self.values.truncate(value_bytes)
+    }
+
+    /// Which headers the two files have.
+    pub(crate) fn layouts(&self) -> Layouts {
+        Layouts {
+            records: self.records.file().layout(),
+            values: self.values.file().layout(),
+        }
     }
 
     pub(crate) fn memory(&self) -> usize {

@@ -16,7 +16,8 @@
 //!
 //! Other programs create files under their final name, so a crash may leave one whose header is not
 //! whole. It was never used: a writer creates it anew, a reader sees no data. Any other bytes in
-//! place of a header are an error, never a reason to write over them.
+//! place of a header are an error, never a reason to write over them. Who knows the file's layout
+//! can read its data all the same.
 //!
 //! # Cost
 //!
@@ -90,15 +91,17 @@ impl DataBlob {
     ///
     /// A file whose creation was interrupted is created anew with `layout` for
     /// [`Access::Write`], and has no data for [`Access::Read`]; such a handle stays without data,
-    /// also when a writer creates the file anew. Any other header is [`Error::Header`].
+    /// also when a writer creates the file anew. Any other header is [`Error::Header`], unless the
+    /// layout is `known`.
     pub(crate) fn open(
         storage: &dyn Storage,
         partition: &str,
         name: &str,
         access: Access,
         layout: Layout,
+        known: Option<Layout>,
     ) -> Result<Self> {
-        match (Self::find(storage, partition, name, access)?, access) {
+        match (Self::find(storage, partition, name, access, known)?, access) {
             (Found::Whole(blob), _) => Ok(blob),
             (Found::Interrupted(_), Access::Write) => {
                 Self::create(storage, partition, name, layout)
@@ -107,12 +110,14 @@ impl DataBlob {
         }
     }
 
-    /// Opens the file and reads its header; changes nothing.
+    /// Opens the file and reads its header; changes nothing. Where the header is not right, and the
+    /// file's layout is `known`, its data is where that says: it has checksums of its own.
     pub(super) fn find(
         storage: &dyn Storage,
         partition: &str,
         name: &str,
         access: Access,
+        known: Option<Layout>,
     ) -> Result<Found> {
         let mode = match access {
             Access::Read => OpenMode::Read,
@@ -123,14 +128,23 @@ impl DataBlob {
         let mut start = Vec::new();
         let header_len = len.min(MAX_HEADER_SIZE as u64) as usize;
         blob.read_into(&mut start, 0, header_len)?;
-        match HeaderState::parse(&start, len) {
-            HeaderState::Valid(layout) => Ok(Found::Whole(Self {
+        let with = |blob, layout| {
+            Ok(Found::Whole(Self {
                 blob,
                 layout,
                 hollow: false,
-            })),
-            HeaderState::Interrupted => Ok(Found::Interrupted(blob)),
-            HeaderState::Invalid(reason) => Err(Error::Header {
+            }))
+        };
+        match (HeaderState::parse(&start, len), known) {
+            (HeaderState::Valid(layout), _) => with(blob, layout),
+            (HeaderState::Invalid(_), Some(layout)) if len >= layout.header_size() => {
+                with(blob, layout)
+            }
+            (HeaderState::Interrupted, Some(layout)) if len > layout.header_size() => {
+                with(blob, layout)
+            }
+            (HeaderState::Interrupted, _) => Ok(Found::Interrupted(blob)),
+            (HeaderState::Invalid(reason), _) => Err(Error::Header {
                 path: blob.path().to_path_buf(),
                 reason,
             }),

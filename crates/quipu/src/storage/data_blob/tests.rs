@@ -29,7 +29,7 @@ fn bytes_of(storage: &dyn Storage, name: &str) -> Vec<u8> {
 }
 
 fn open(storage: &dyn Storage, access: Access, layout: Layout) -> Result<DataBlob> {
-    DataBlob::open(storage, "p", "x", access, layout)
+    DataBlob::open(storage, "p", "x", access, layout, None)
 }
 
 #[test]

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::super::data_blob::Found;
 use super::{Access, DataBlob, Hand, OpenFile, OpenFiles};
 use crate::error::{Error, Result};
-use crate::format::section_name;
+use crate::format::{Layout, section_name};
 use crate::sync::OnceLock;
-use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 /// Unique in the process, so that caches can go by it.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -27,6 +27,8 @@ pub(crate) struct BlobFile {
     era: AtomicU32,
     /// The file to go on with, whatever has the name by now.
     pinned: OnceLock<Arc<DataBlob>>,
+    /// The layout that the file has, or is known to have, as its code.
+    layout: AtomicU8,
 }
 
 impl BlobFile {
@@ -40,7 +42,31 @@ impl BlobFile {
             place: AtomicU32::new(0),
             era: AtomicU32::new(0),
             pinned: OnceLock::new(),
+            layout: AtomicU8::new(Layout::code(None)),
         }
+    }
+
+    /// Tells the layout that the file had when its header was right.
+    pub(crate) fn know_layout(&self, layout: Option<Layout>) {
+        self.layout.store(Layout::code(layout), Ordering::Relaxed);
+    }
+
+    /// The layout that the file has, or is known to have; none while it was never opened.
+    pub(crate) fn layout(&self) -> Option<Layout> {
+        Layout::of_code(self.layout.load(Ordering::Relaxed))
+    }
+
+    /// Reads the header anew; [`Error::Header`] where it is not right, whatever is known of it.
+    pub(crate) fn check_header(&self) -> Result<()> {
+        let name = section_name(self.section);
+        DataBlob::find(
+            &*self.files.storage,
+            &self.partition,
+            &name,
+            Access::Read,
+            None,
+        )
+        .map(drop)
     }
 
     /// The open file; opened if it is not.
@@ -68,6 +94,7 @@ impl BlobFile {
         };
         // A failed creation may have replaced the file all the same.
         let blob = Arc::new(created.inspect_err(|_| self.forget())?);
+        self.know_layout(Some(blob.layout()));
         let mut hand = files.hand.lock();
         self.era.fetch_add(1, Ordering::Release);
         let old = self.keep(&mut hand, &blob);
@@ -150,6 +177,7 @@ impl BlobFile {
                 return Ok(blob);
             }
             if self.era.load(Ordering::Acquire) == era {
+                self.know_layout(Some(opened.layout()));
                 let blob = Arc::new(opened);
                 let old = self.keep(&mut hand, &blob);
                 drop(hand);
@@ -163,7 +191,8 @@ impl BlobFile {
         let name = section_name(self.section);
         let files = &*self.files;
         let storage = &*files.storage;
-        match DataBlob::find(storage, &self.partition, &name, files.access)? {
+        let known = self.layout();
+        match DataBlob::find(storage, &self.partition, &name, files.access, known)? {
             Found::Whole(blob) => Ok(blob),
             Found::Interrupted(blob) if files.access == Access::Read => {
                 Ok(DataBlob::hollow(blob, files.layout))
@@ -171,7 +200,14 @@ impl BlobFile {
             Found::Interrupted(_) => {
                 let _creating = files.creating.lock();
                 // Looks again: another thread may have created it by now.
-                DataBlob::open(storage, &self.partition, &name, files.access, files.layout)
+                DataBlob::open(
+                    storage,
+                    &self.partition,
+                    &name,
+                    files.access,
+                    files.layout,
+                    known,
+                )
             }
         }
     }

@@ -112,7 +112,7 @@ fn names_and_ids() {
     let partition: Arc<str> = "p".into();
     let a = BlobFile::new(&files, &partition, u64::MAX);
     let b = BlobFile::new(&files, &partition, u64::MAX);
-    assert!(a.id != b.id && size_of::<BlobFile>() <= 64);
+    assert!(a.id != b.id && size_of::<BlobFile>() <= 72);
     assert_eq!((a.partition(), a.section()), ("p", u64::MAX));
     assert_eq!(a.path(), storage.path("p", "ffffffffffffffff"));
     assert!(Arc::ptr_eq(a.files(), &files) && Arc::ptr_eq(files.storage(), &storage));

@@ -1,0 +1,139 @@
+//! Damage outside of entries and values: headers, the manifest, the marks. Nothing is lost by it.
+
+mod common;
+
+use common::{Bench, key, value};
+use quipu::{Archive, Layout, Options, VerifyEvent};
+
+type Store = Archive<[u8; 8]>;
+
+const ITEMS: u64 = 20;
+
+fn options(layout: Layout) -> Options {
+    Options::new()
+        .items_per_section(8)
+        .page_size(50)
+        .layout(layout)
+}
+
+fn fill(bench: &Bench) {
+    let mut archive: Store = bench.open();
+    for index in 0..ITEMS {
+        let _ = archive.put(index, &key(index), &value(index, 30)).unwrap();
+    }
+    archive.close().unwrap();
+}
+
+fn check(archive: &Store, items: u64, context: &str) {
+    for index in 0..items {
+        let found = archive.get(index).unwrap();
+        assert_eq!(found.as_deref(), Some(&value(index, 30)[..]), "{context}");
+        assert!(
+            archive.get(&key::<8>(index)).unwrap().is_some(),
+            "{context}"
+        );
+    }
+    assert_eq!(archive.range(..).count() as u64, items, "{context}");
+    assert!(archive.missing_items(0, 10).is_empty(), "{context}");
+}
+
+/// What verify says of files: (section, text).
+fn findings(archive: &Store) -> Vec<(Option<u64>, String)> {
+    let mut found = Vec::new();
+    let report = archive
+        .verify(&mut |event| {
+            if let VerifyEvent::File { section, error } = event {
+                found.push((section, error.to_string()));
+            }
+        })
+        .unwrap();
+    assert_eq!(report.damaged_files as usize, found.len());
+    assert_eq!((report.damaged, report.lost_indices), (0, 0));
+    assert_eq!(report.is_clean(), found.is_empty());
+    found
+}
+
+#[test]
+fn a_damaged_header_loses_nothing_and_is_told() {
+    let name = "0000000000000008";
+    for (layout, header) in [(Layout::V0, 8), (Layout::V1, 4096)] {
+        for partition in ["index", "values"] {
+            for at in (0..header).step_by(1 + header / 40) {
+                let context = format!("{layout:?} {partition} {at}");
+                Bench::memory(options(layout), |bench| {
+                    fill(bench);
+                    bench.flip(partition, name, at);
+                    let mut archive: Store = bench.open();
+                    check(&archive, ITEMS, &context);
+                    let [(Some(8), text)] = &findings(&archive)[..] else {
+                        panic!("{context}");
+                    };
+                    let offset = format!("offset {at}: expected");
+                    assert!(text.contains(name) && text.contains(&offset), "{text}");
+                    let put = archive.put_multi(9, &key(99), &value(9, 30));
+                    assert_eq!(put.unwrap(), quipu::Put::Stored);
+                    archive.close().unwrap();
+                    let archive: Store = bench.open();
+                    assert_eq!(archive.get_all(9).unwrap().len(), 2, "{context}");
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn a_zeroed_header_loses_nothing() {
+    for layout in [Layout::V0, Layout::V1] {
+        Bench::each(options(layout), |bench| {
+            fill(bench);
+            for partition in ["index", "values"] {
+                let mut bytes = bench.read(partition, "0000000000000000");
+                let header = layout.header_size() as usize;
+                bytes[..header].fill(0);
+                bench.write(partition, "0000000000000000", &bytes);
+            }
+            let mut archive: Store = bench.open();
+            check(&archive, ITEMS, "zeroed");
+            assert_eq!(findings(&archive).len(), 2);
+            // The index file is written anew by it, the value file stays as it is.
+            archive.rewind(4).unwrap();
+            check(&archive, 5, "rewound");
+            assert_eq!(findings(&archive).len(), 1);
+        });
+    }
+}
+
+#[test]
+fn a_damaged_copy_of_the_manifest_is_told_and_written_again() {
+    Bench::each(options(Layout::V1), |bench| {
+        fill(bench);
+        for name in ["manifest", "manifest-copy"] {
+            bench.flip("quipu", name, 30);
+            let reader = bench
+                .options()
+                .open_read_only_on::<[u8; 8], quipu::Bytes>(bench.storage())
+                .unwrap();
+            assert_eq!(reader.verify(&mut |_| {}).unwrap().damaged_files, 1);
+            let archive: Store = bench.open();
+            assert!(archive.recovery().manifest_restored);
+            check(&archive, ITEMS, name);
+            assert!(findings(&archive).is_empty());
+        }
+    });
+}
+
+#[test]
+fn an_older_copy_of_the_marks_does_not_tell_of_rewound_items() {
+    Bench::each(options(Layout::V1), |bench| {
+        fill(bench);
+        let before = bench.read("quipu", "marks");
+        let mut archive: Store = bench.open();
+        archive.rewind(9).unwrap();
+        archive.close().unwrap();
+        bench.write("quipu", "marks", &before);
+        let archive: Store = bench.open();
+        assert!(archive.recovery().marks_incomplete);
+        assert_eq!(archive.recovery().damaged, 0);
+        check(&archive, 10, "older marks");
+    });
+}
