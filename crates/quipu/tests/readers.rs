@@ -193,3 +193,26 @@ fn a_read_only_open_changes_no_file() {
         assert_eq!(bench.read("index", name), whole);
     });
 }
+
+#[test]
+fn a_refresh_sees_what_was_damaged_and_put_again() {
+    Bench::each(Options::new(), |bench| {
+        let mut archive: Archive<[u8; 8]> = bench.open();
+        for index in 0..4u64 {
+            let _ = archive.put(index, &key(index), &value(index, 9)).unwrap();
+        }
+        archive.sync().unwrap();
+        let stored = bench.read("values", "0000000000000000");
+        let at = stored.windows(9).position(|part| part == value(1, 9));
+        bench.flip("values", "0000000000000000", at.unwrap());
+        let mut beside = beside(bench);
+        assert!(beside.get(1).is_err());
+        assert_eq!(beside.status(1).unwrap(), quipu::Status::Damaged);
+        assert!(archive.get(1).is_err());
+        let _ = archive.put_sync(1, &key(9), &value(9, 9)).unwrap();
+        beside.refresh().unwrap();
+        assert_eq!(beside.status(1).unwrap(), quipu::Status::Present);
+        assert_eq!(beside.range(..).filter(Result::is_ok).count(), 4);
+        assert_eq!(beside.stats().damaged, 0);
+    });
+}

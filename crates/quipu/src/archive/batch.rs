@@ -104,7 +104,10 @@ impl Gathered {
     fn add(&mut self, shared: &Shared, index: u64, direction: Direction) {
         if shared.is_damaged(index) {
             let damaged = shared.find(By::Index(index), Want::Value);
-            return self.places.extend(damaged.err().map(Err));
+            if let Err(error) = damaged {
+                return self.places.push(Err(error));
+            }
+            // Put again since.
         }
         let Some(section) = shared.section(shared.number_of(index)) else {
             return;

@@ -39,8 +39,19 @@ pub(super) fn floor(shared: &Shared, floor: u64) {
         return;
     }
     shared.floor.store(floor, Ordering::Release);
+    forget_below(shared, floor);
+}
+
+/// Forgets a section that was taken in while another thread raised the floor above it.
+fn forget_again(shared: &Shared, number: u64) {
+    let _one_at_a_time = shared.following.lock();
+    shared.locations.release(number);
+    forget_below(shared, shared.floor());
+}
+
+/// Forgets what lies below the floor. Called by one at a time.
+fn forget_below(shared: &Shared, floor: u64) {
     shared.runs.write().remove_below(floor);
-    shared.damage.write().indices.remove_below(floor);
     let pruned: Vec<_> = {
         let mut sections = shared.sections.write();
         let kept = sections.split_off(&floor);
@@ -54,6 +65,8 @@ pub(super) fn floor(shared: &Shared, floor: u64) {
         section.pair.records.file().forget();
         section.pair.values.file().forget();
     }
+    // Now that readers note nothing of these sections any more.
+    shared.damage.write().indices.remove_below(floor);
     let mut unreadable = shared.unreadable.write();
     *unreadable = unreadable.split_off(&floor);
     drop(unreadable);
@@ -77,6 +90,9 @@ pub(super) fn sections(shared: &Shared, manifest: &Manifest) -> Result<()> {
                 }
             }
             None => load_section(shared, number, &listing, marks.marks())?,
+        }
+        if number < shared.floor() {
+            forget_again(shared, number);
         }
     }
     Ok(())

@@ -118,6 +118,10 @@ fn add(
         return Ok(());
     }
     shared.runs.write().insert(index);
+    if shared.is_damaged(index) {
+        // Put again by the writer that is followed.
+        shared.damage.write().indices.remove(index);
+    }
     let location = shared.locations.locate(section.number, position)?;
     let translated = shared.translator.translate(shared.entry.key(entry));
     let is_dead = |location| shared.locations.resolve(location).is_none();

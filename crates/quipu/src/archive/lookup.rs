@@ -89,11 +89,19 @@ impl Shared {
     ) -> Result<Option<Found>> {
         let mut positions = Vec::new();
         section.positions_of(index, &mut positions);
+        let mut first_error = None;
         for position in positions {
             match self.read(section, position, Some(index), want) {
-                Err(error) if error.is_corruption() => self.note_damage(section, position, index),
+                Err(error) if error.is_corruption() => {
+                    self.note_damage(section, position, index);
+                    first_error.get_or_insert(error);
+                }
                 other => return other,
             }
+        }
+        if let Some(error) = first_error {
+            // Also where it is not noted, because another section has taken the place of this one.
+            return Err(error);
         }
         match section.damaged_position_of(index) {
             Some(position) if want == Want::Value => {
@@ -173,11 +181,28 @@ impl Shared {
                 found: key.len(),
             });
         }
+        let translated = self.translator.translate(key);
         let mut candidates = Candidates::default();
-        self.keys
-            .lookup(self.translator.translate(key), &mut candidates);
+        loop {
+            let rewrites = self.rewrites.load(Ordering::SeqCst);
+            self.keys.lookup(translated, &mut candidates);
+            let found = self.first_of(&candidates, key, at, want);
+            // The item may have moved between the look at its place and that at its section.
+            if !matches!(found, Ok(None)) || self.rewrites.load(Ordering::SeqCst) == rewrites {
+                return found;
+            }
+        }
+    }
+
+    fn first_of(
+        &self,
+        candidates: &Candidates,
+        key: &[u8],
+        at: Option<u64>,
+        want: Want,
+    ) -> Result<Option<Found>> {
         let mut first_error = None;
-        for &location in candidates.iter() {
+        for &location in candidates {
             match self.candidate(location, key, at, want) {
                 Ok(None) => {}
                 Ok(found) => return Ok(found),

@@ -37,6 +37,8 @@ impl Writer {
             .filter(|section| section.number < floor)
             .collect();
         let dropped = self.drop_sections(&below, |number| number < floor);
+        // What readers have noted of the sections until they were closed.
+        self.forget_damage_below(floor);
         self.poison_on_error(dropped)?;
         let marks = self.marks.rewrite(|marks| marks.prune(floor));
         self.poison_on_error(marks)?;
@@ -62,7 +64,11 @@ impl Writer {
             .counters
             .indices_pruned
             .fetch_add(u64::try_from(pruned).unwrap_or(u64::MAX), Ordering::Relaxed);
-        let mut damage = shared.damage.write();
+        self.forget_damage_below(floor);
+    }
+
+    fn forget_damage_below(&self, floor: u64) {
+        let mut damage = self.shared.damage.write();
         damage.indices.remove_below(floor);
         damage.unmarked = damage.unmarked.split_off(&floor);
     }

@@ -14,6 +14,7 @@ use super::shared::Shared;
 use super::writer::Writer;
 use crate::error::Result;
 use crate::journal::{Durable, Pair, Present, RecordFile, Trust};
+use crate::sync::atomic::Ordering;
 
 const READ_AHEAD_BYTES: usize = 1 << 20;
 
@@ -61,7 +62,8 @@ impl Kept {
 impl Writer {
     /// Puts a new index file with the kept entries in place of the old one. Nothing of the
     /// section waits to be written. Readers find every kept item at any time: its new place is
-    /// known before the switch, its old one until after it.
+    /// known before the switch, its old one until after it, and who has looked up the old one
+    /// alone and finds the new section looks again.
     pub(super) fn rewrite_section(&mut self, section: &Arc<Section>, kept: &Kept) -> Result<()> {
         let shared = Arc::clone(&self.shared);
         // Who reads the old section goes on with the old file.
@@ -103,6 +105,8 @@ impl Writer {
             shared.damage.write().unmarked.insert(section.number);
         }
         let new = Arc::new(new);
+        // Before the switch: who sees the new section sees this as well.
+        shared.rewrites.fetch_add(1, Ordering::SeqCst);
         shared.sections.write().insert(section.number, new);
         self.forget_keys(section, &moved);
         self.forget_keys(section, &kept.dropped);

@@ -140,7 +140,9 @@ impl Section {
     }
 
     /// Notes a damaged entry. Where it is new, and the section still counts, `tell` is called with
-    /// whether nothing whole is left at its index; nothing closes the section meanwhile.
+    /// whether nothing whole is left at its index; nothing closes the section meanwhile, and no
+    /// item is published in it: a put comes to the index either before, and is whole, or after,
+    /// and takes back what `tell` notes.
     pub(super) fn note_damage(&self, position: u64, index: u64, tell: impl FnOnce(bool)) {
         let mut damage = self.damage.write();
         if damage.closed || damage.entries.insert(position, index).is_some() {
@@ -148,10 +150,11 @@ impl Section {
         }
         damage.unmarked.push((position, index));
         self.has_damage.store(true, Ordering::Release);
-        let mut positions = Vec::new();
-        self.positions.read().all(index, &mut positions);
+        let positions = self.positions.read();
+        let mut of_index = Vec::new();
+        positions.all(index, &mut of_index);
         let is_damaged = |position| damage.entries.contains_key(position);
-        tell(positions.iter().all(is_damaged));
+        tell(of_index.iter().all(is_damaged));
     }
 
     /// Damage that is not in the marks yet: (position, index).

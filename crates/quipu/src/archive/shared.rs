@@ -25,8 +25,9 @@ use crate::sync::{Mutex, RwLock};
 /// Files that an archive has open beside those of sections: folder, lock, marks, one for a moment.
 const OTHER_FILES: usize = 4;
 
-/// The state of one open archive. Of the locks below, no two are ever held at
-/// once; a section's lock of its damage is the one under which others are taken.
+/// The state of one open archive. Of the locks below, no two are ever held at once, but for
+/// `following`; others are taken while a section's locks of its damage and its positions are held,
+/// in this order.
 pub(crate) struct Shared {
     pub(super) settings: RwLock<Settings>,
     pub(super) entry: EntryLayout,
@@ -42,6 +43,8 @@ pub(crate) struct Shared {
     pub(super) sections: RwLock<BTreeMap<u64, Arc<Section>>>,
     pub(super) keys: KeyIndex,
     pub(super) locations: Locations,
+    /// Counts sections that were written anew: a key that was looked for meanwhile may have moved.
+    pub(super) rewrites: AtomicU64,
     pub(super) runs: RwLock<Runs>,
     pub(super) damage: RwLock<Damage>,
     pub(super) has_damage: AtomicBool,
@@ -118,6 +121,7 @@ impl Shared {
             sections: RwLock::default(),
             keys: KeyIndex::new(),
             locations: Locations::new(),
+            rewrites: AtomicU64::new(0),
             runs: RwLock::default(),
             damage: RwLock::default(),
             has_damage: AtomicBool::new(false),
