@@ -1,4 +1,38 @@
 //! Locks and atomics: the one place that says which are used.
+//!
+//! Built with `--cfg shuttle` they are those of the crate `shuttle`, so that the tests in
+//! `tests/shuttle` can run the whole library, on a storage in memory, in orders of their choice.
 
+#[cfg(shuttle)]
+mod checked;
+
+#[cfg(not(shuttle))]
 pub(crate) use parking_lot::{Mutex, MutexGuard, RwLock, RwLockUpgradableReadGuard};
-pub(crate) use std::sync::{OnceLock, atomic};
+#[cfg(not(shuttle))]
+pub(crate) use std::{
+    sync::{OnceLock, atomic},
+    thread_local,
+};
+
+#[cfg(shuttle)]
+pub(crate) use self::checked::{Mutex, MutexGuard, OnceLock, RwLock, RwLockUpgradableReadGuard};
+#[cfg(shuttle)]
+pub(crate) use shuttle::{sync::atomic, thread_local};
+
+/// Numbers that the process gives out once each.
+///
+/// Always of the standard library: it outlives an order of steps that `shuttle` tries.
+#[derive(Debug)]
+pub(crate) struct Unique(std::sync::atomic::AtomicU64);
+
+impl Unique {
+    /// Begins with 1.
+    pub(crate) const fn new() -> Self {
+        Self(std::sync::atomic::AtomicU64::new(1))
+    }
+
+    /// One that nobody else has.
+    pub(crate) fn next(&self) -> u64 {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+    }
+}

@@ -93,9 +93,8 @@ impl Durations {
     /// The time, if this is one of the calls that are timed.
     #[inline]
     pub(super) fn start() -> Option<Instant> {
-        thread_local!(static CALLS: Cell<u32> = const { Cell::new(0) });
-        let calls = CALLS.get();
-        CALLS.set(calls.wrapping_add(1));
+        crate::sync::thread_local!(static CALLS: Cell<u32> = const { Cell::new(0) });
+        let calls = CALLS.with(|calls| calls.replace(calls.get().wrapping_add(1)));
         calls.is_multiple_of(CALLS_PER_TIMED).then(Instant::now)
     }
 

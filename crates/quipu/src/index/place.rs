@@ -2,8 +2,9 @@
 
 use super::shard::TAG_BITS;
 
-const SHARD_BITS: u32 = 12;
-const GROUP_BITS: u32 = 9;
+/// With `shuttle` few, since a visit to each is so many points at which threads may switch.
+const SHARD_BITS: u32 = if cfg!(shuttle) { 2 } else { 12 };
+const GROUP_BITS: u32 = if cfg!(shuttle) { 1 } else { 9 };
 /// How many groups of shards there are.
 pub(super) const GROUPS: usize = 1 << GROUP_BITS;
 /// Shards that share a lock: a lock for each would be a quarter of an empty index.

@@ -10,16 +10,16 @@ use crate::error::{Error, Result};
 use crate::format::{PageState, SLOTS_SIZE};
 use crate::storage::{BlobFile, DataBlob};
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::sync::{Mutex, RwLock};
+use crate::sync::{Mutex, RwLock, Unique};
 
 /// Smaller pages are not cached: they would cost more than they hold.
 pub(super) const MIN_CACHED_PAGE: usize = 64;
 
 /// Streams in the cache; each cut makes a new one.
-static NEXT_STREAM: AtomicU64 = AtomicU64::new(1);
+static STREAMS: Unique = Unique::new();
 
 pub(super) fn next_stream() -> u64 {
-    NEXT_STREAM.fetch_add(1, Ordering::Relaxed)
+    STREAMS.next()
 }
 
 /// One blob as an append-only stream. One writer, any number of readers beside it.

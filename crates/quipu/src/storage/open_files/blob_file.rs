@@ -7,11 +7,11 @@ use super::super::data_blob::Found;
 use super::{Access, DataBlob, Hand, OpenFile, OpenFiles};
 use crate::error::{Error, Result};
 use crate::format::{Layout, section_name};
-use crate::sync::OnceLock;
-use crate::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use crate::sync::{OnceLock, Unique};
 
 /// Unique in the process, so that caches can go by it.
-static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+static IDS: Unique = Unique::new();
 
 /// One section file: opened when needed, kept in the bounded set, closed when others are needed
 /// more.
@@ -38,7 +38,7 @@ impl BlobFile {
             files: files.clone(),
             partition: partition.clone(),
             section,
-            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            id: IDS.next(),
             place: AtomicU32::new(0),
             era: AtomicU32::new(0),
             pinned: OnceLock::new(),
