@@ -32,3 +32,16 @@ bench-archive:
 # quipu and the reference program side by side
 bench *arguments:
     bash bench/run.sh {{arguments}}
+
+# The library in orders of steps that a scheduler chooses; see crates/quipu/tests/shuttle
+shuttle:
+    RUSTFLAGS="--cfg shuttle" CARGO_TARGET_DIR=target/shuttle cargo test -p quipu --test shuttle
+    RUSTFLAGS="--cfg shuttle" CARGO_TARGET_DIR=target/shuttle cargo test -p quipu --lib sync::
+
+# Readers beside a writer, for long
+stress rounds="500":
+    QUIPU_STRESS_ROUNDS={{rounds}} cargo test --release -p quipu --test stress -- --nocapture
+
+# The same under ThreadSanitizer
+tsan:
+    bash scripts/tsan.sh
