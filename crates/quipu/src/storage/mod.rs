@@ -1,7 +1,8 @@
 //! Where bytes live: partitions of named blobs, behind a trait.
 //!
 //! Everything that this crate reads or writes goes through [`Storage`] and [`Blob`], so that an
-//! archive runs on a disk ([`Disk`]), in memory ([`Memory`]), or on a storage of your own.
+//! archive runs on a disk ([`Disk`]), in memory ([`Memory`]), or on a storage of your own. The
+//! feature `simulated` adds one that crashes and fails as a seed says, for tests.
 //!
 //! ```text
 //! storage root
@@ -42,6 +43,8 @@ mod disk;
 mod memory;
 mod name;
 mod open_files;
+#[cfg(feature = "simulated")]
+pub mod simulated;
 pub mod suite;
 
 pub(crate) use data_blob::{Access, DataBlob};

@@ -14,9 +14,11 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// Runs a check over memory and over a disk.
+    /// Runs a check over memory, over a simulated machine and over a disk.
     pub fn each(options: Options, check: impl Fn(&Self)) {
         Self::memory(options.clone(), &check);
+        #[cfg(feature = "simulated")]
+        Self::simulated(options.clone(), &check);
         Self::disk(options, check);
     }
 
@@ -24,6 +26,15 @@ impl Bench {
         check(&Self {
             options,
             storage: Arc::new(Memory::new()),
+            folder: None,
+        });
+    }
+
+    #[cfg(feature = "simulated")]
+    pub fn simulated(options: Options, check: impl Fn(&Self)) {
+        check(&Self {
+            options,
+            storage: Arc::new(quipu::storage::simulated::Simulated::new(0)),
             folder: None,
         });
     }

@@ -7,24 +7,53 @@ const CHUNK: u64 = 1 << 16;
 
 /// Bytes 0 to `len`. A chunk may be shorter than [`CHUNK`]: what it lacks reads as zeros. No chunk
 /// has bytes at or behind `len`.
-#[derive(Debug, Default)]
-pub(super) struct Content {
+#[derive(Clone, Debug, Default)]
+pub(in crate::storage) struct Content {
     len: u64,
     chunks: BTreeMap<u64, Vec<u8>>,
 }
 
 impl Content {
-    pub(super) fn len(&self) -> u64 {
+    pub(in crate::storage) fn len(&self) -> u64 {
         self.len
     }
 
     /// Bytes of memory that the chunks take.
-    pub(super) fn bytes(&self) -> u64 {
+    pub(in crate::storage) fn bytes(&self) -> u64 {
         self.chunks.values().map(|c| c.capacity() as u64).sum()
     }
 
+    /// Bytes that are kept, holes before the last byte of a chunk among them.
+    #[cfg(feature = "simulated")]
+    pub(in crate::storage) fn stored(&self) -> u64 {
+        self.chunks.values().map(|c| c.len() as u64).sum()
+    }
+
+    /// How much [`stored`](Self::stored) grows by a write of `len` bytes at `offset`.
+    #[cfg(feature = "simulated")]
+    pub(in crate::storage) fn growth(&self, offset: u64, len: u64) -> u64 {
+        let (mut at, mut rest, mut grown) = (offset, len, 0_u64);
+        while rest > 0 {
+            let (number, from) = place(at);
+            let part = rest.min(CHUNK.saturating_sub(from as u64));
+            let there = self.chunks.get(&number).map_or(0, |c| c.len() as u64);
+            let end = (from as u64).saturating_add(part);
+            grown = grown.saturating_add(end.saturating_sub(there));
+            at = at.saturating_add(part);
+            rest = rest.saturating_sub(part);
+        }
+        grown
+    }
+
+    /// The offsets and lengths of the chunks that hold anything at or behind `from`.
+    #[cfg(feature = "simulated")]
+    pub(in crate::storage) fn chunks_from(&self, from: u64) -> impl Iterator<Item = (u64, u64)> {
+        let chunks = self.chunks.range(place(from).0..);
+        chunks.map(|(number, bytes)| (number.saturating_mul(CHUNK), bytes.len() as u64))
+    }
+
     /// Fills `out` from `offset` on. The range must lie within the blob.
-    pub(super) fn read(&self, offset: u64, out: &mut [u8]) {
+    pub(in crate::storage) fn read(&self, offset: u64, out: &mut [u8]) {
         let mut rest = out;
         let mut at = offset;
         while !rest.is_empty() {
@@ -41,14 +70,14 @@ impl Content {
     }
 
     /// Appends `len` bytes from `offset` on to `out`. The range must lie within the blob.
-    pub(super) fn read_into(&self, offset: u64, len: usize, out: &mut Vec<u8>) {
+    pub(in crate::storage) fn read_into(&self, offset: u64, len: usize, out: &mut Vec<u8>) {
         let start = out.len();
         out.resize(start.saturating_add(len), 0);
         self.read(offset, out.split_at_mut(start).1);
     }
 
     /// Writes `bytes` from `offset` on; the end must be one that a blob can have.
-    pub(super) fn write(&mut self, offset: u64, bytes: &[u8]) {
+    pub(in crate::storage) fn write(&mut self, offset: u64, bytes: &[u8]) {
         let mut rest = bytes;
         let mut at = offset;
         while !rest.is_empty() {
@@ -74,7 +103,7 @@ impl Content {
     }
 
     /// Cuts, or grows with zeros.
-    pub(super) fn resize(&mut self, len: u64) {
+    pub(in crate::storage) fn resize(&mut self, len: u64) {
         if len < self.len {
             let (number, keep) = place(len);
             self.chunks.split_off(&number.saturating_add(1));

@@ -28,7 +28,7 @@
 //! ```
 
 mod blob;
-mod content;
+pub(super) mod content;
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
