@@ -139,13 +139,13 @@ fn a_read_error_reads_nothing() {
     let (machine, blob) = with_durable(b"abc");
     for read in [1, 2] {
         next(&machine, Fault::ReadError);
-        let mut bytes = b"kept".to_vec();
+        let mut bytes = b"old".to_vec();
         blob.read_into(&mut Vec::new(), 0, 0).unwrap();
         failed(match read {
             1 => blob.read_at(&mut bytes, 0),
             _ => blob.read_into(&mut bytes, 0, 3),
         });
-        assert_eq!(bytes, b"kept");
+        assert_eq!(bytes, b"old");
     }
     assert_eq!(read(&machine, "b").unwrap(), b"abc");
 }

@@ -90,7 +90,7 @@ fn split<'a, T>(pending: &'a [T], random: &mut Random) -> (&'a [T], &'a [T]) {
 
 fn subset(content: &mut Content, pending: &[Change], pick: Pick, random: &mut Random) {
     let sectors = matches!(pick, Pick::Sectors { .. });
-    let len = surviving_len(content.len(), pending, sectors, random);
+    let (moment, len) = surviving_len(content.len(), pending, sectors, random);
     for (number, change) in pending.iter().enumerate() {
         match change {
             Change::Write { offset, bytes } => {
@@ -103,8 +103,11 @@ fn subset(content: &mut Content, pending: &[Change], pick: Pick, random: &mut Ra
                 pick.merge(&mut merged, bytes, place, random);
                 content.write(*offset, &merged);
             }
-            Change::Resize { len } if *len < content.len() && pick.keeps_a_cut(random) => {
-                content.resize(*len);
+            // A cut takes bytes together with the length, or not at all.
+            Change::Resize { len } if *len < content.len() => {
+                if moment > number && pick.keeps_a_cut(random) {
+                    content.resize(*len);
+                }
             }
             Change::Resize { .. } => {}
         }
@@ -112,28 +115,31 @@ fn subset(content: &mut Content, pending: &[Change], pick: Pick, random: &mut Ra
     content.resize(len);
 }
 
-/// One of the lengths that the blob had since its flush, or one on the way as it grew.
-fn surviving_len(durable: u64, pending: &[Change], sectors: bool, random: &mut Random) -> u64 {
-    let mut lens = vec![durable];
-    for change in pending {
-        let last = lens.last().copied().unwrap_or(durable);
-        lens.push(change.len_after(last));
+/// One of the lengths that the blob had since its flush, or one on the way as it grew; and how many
+/// changes had been done then.
+fn surviving_len(
+    durable: u64,
+    pending: &[Change],
+    sectors: bool,
+    random: &mut Random,
+) -> (usize, u64) {
+    let last = pending.len();
+    let choice = random.below(4);
+    let moment = match choice {
+        0 => 0,
+        1 => last,
+        2 => random.up_to(last as u64) as usize,
+        _ => random.below(last as u64) as usize,
+    };
+    let done = pending.iter().take(moment);
+    let len = done.fold(durable, |len, change| change.len_after(len));
+    let next = pending.get(moment).map_or(len, |next| next.len_after(len));
+    if choice < 3 || next <= len {
+        return (moment, len);
     }
-    let nth = |n: u64| lens.get(n as usize).copied().unwrap_or(durable);
-    let n = random.below(lens.len() as u64);
-    match random.below(4) {
-        0 => durable,
-        1 => nth(pending.len() as u64),
-        2 => nth(n),
-        _ => {
-            let (from, to) = (nth(n), nth(n.saturating_add(1)));
-            let between = from.saturating_add(random.up_to(to.saturating_sub(from)));
-            match sectors {
-                true => (between / BLOCK).saturating_mul(BLOCK).max(from),
-                false => between,
-            }
-        }
-    }
+    let between = len.saturating_add(random.up_to(next.saturating_sub(len)));
+    let whole = (between / BLOCK).saturating_mul(BLOCK).max(len);
+    (moment, if sectors { whole } else { between })
 }
 
 /// How the bytes are chosen that survive.
