@@ -16,7 +16,7 @@ use crate::index::TranslatorSpec;
 use crate::key::Key;
 use crate::manifest::check_partitions;
 use crate::paged::PageCache;
-use crate::storage::{Disk, Storage};
+use crate::storage::{DEFAULT_FILE_MODE, Disk, Storage, check_file_mode};
 use crate::value::Value;
 
 const DEFAULT_CACHE_BYTES: usize = 64 << 20;
@@ -55,6 +55,7 @@ pub struct Options {
     pub(super) write_buffer: usize,
     pub(super) max_open_files: usize,
     pub(super) max_value_size: u32,
+    pub(super) file_mode: u32,
     pub(super) create: bool,
     pub(super) progress: Option<Progress>,
 }
@@ -80,6 +81,7 @@ impl fmt::Debug for Options {
             .field("write_buffer", &self.write_buffer)
             .field("max_open_files", &self.max_open_files)
             .field("max_value_size", &self.max_value_size)
+            .field("file_mode", &format_args!("{:#o}", self.file_mode))
             .field("create", &self.create)
             .finish_non_exhaustive()
     }
@@ -103,6 +105,7 @@ impl Options {
             write_buffer: DEFAULT_WRITE_BUFFER_BYTES,
             max_open_files: DEFAULT_OPEN_FILES,
             max_value_size: MAX_VALUE_SIZE,
+            file_mode: DEFAULT_FILE_MODE,
             create: true,
             progress: None,
         }
@@ -190,6 +193,17 @@ impl Options {
         self
     }
 
+    /// Which permissions new files get, where the archive is in a folder: of the bits `0o666`, the
+    /// owner's both; [`Error::InvalidOption`] when it is opened with others. New folders get the
+    /// same, and may be searched by whom it lets read or write. `0o600`, the default, is the owner
+    /// alone; with `0o640` the group can read.
+    ///
+    /// The process's umask takes bits away, as from all files. What exists keeps its permissions.
+    pub fn file_mode(mut self, mode: u32) -> Self {
+        self.file_mode = mode;
+        self
+    }
+
     /// Whether to create an archive where there is none; otherwise that is
     /// [`Error::NotAnArchive`].
     pub fn create(mut self, create: bool) -> Self {
@@ -216,9 +230,9 @@ impl Options {
                 // Refused before a folder is made for it.
                 settings::key_size(K::SIZE, &self, None)?;
             }
-            Disk::create(path)?
+            Disk::create_with_mode(path, self.file_mode)?
         } else {
-            open_disk(path.as_ref())?
+            self.open_disk(path.as_ref())?
         };
         self.open_on(Arc::new(disk))
     }
@@ -234,7 +248,7 @@ impl Options {
         self,
         path: impl AsRef<Path>,
     ) -> Result<ReadOnly<K, V>> {
-        let disk = open_disk(path.as_ref())?;
+        let disk = self.open_disk(path.as_ref())?;
         self.open_read_only_on(Arc::new(disk))
     }
 
@@ -256,7 +270,8 @@ impl Options {
     ///
     /// Costs one pass over the index files, and over the values at the end of each section.
     pub fn adopt(self, path: impl AsRef<Path>) -> Result<Recovery> {
-        self.adopt_on(Arc::new(open_disk(path.as_ref())?))
+        let disk = self.open_disk(path.as_ref())?;
+        self.adopt_on(Arc::new(disk))
     }
 
     /// As [`adopt`](Self::adopt), for a storage of any kind.
@@ -280,6 +295,7 @@ impl Options {
         if self.max_open_files < MIN_OPEN_FILES {
             return refuse("max_open_files", "an archive needs at least 8 open files");
         }
+        check_file_mode(self.file_mode)?;
         let (index, values) = &self.partitions;
         check_partitions(
             index.as_deref().unwrap_or("index"),
@@ -293,14 +309,14 @@ impl Options {
             .clone()
             .unwrap_or_else(|| PageCache::new(DEFAULT_CACHE_BYTES))
     }
-}
 
-fn open_disk(path: &Path) -> Result<Disk> {
-    match Disk::open(path) {
-        Err(Error::NotFound { path }) => Err(Error::NotAnArchive {
-            path,
-            reason: "there is no such folder".to_owned(),
-        }),
-        other => other,
+    fn open_disk(&self, path: &Path) -> Result<Disk> {
+        match Disk::open(path) {
+            Err(Error::NotFound { path }) => Err(Error::NotAnArchive {
+                path,
+                reason: "there is no such folder".to_owned(),
+            }),
+            other => other?.with_file_mode(self.file_mode),
+        }
     }
 }

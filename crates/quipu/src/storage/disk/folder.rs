@@ -10,22 +10,28 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::super::check_blob_name;
+use super::mode::FileMode;
 use crate::error::{Error, Result};
-
-/// The rights of folders that are made: the owner's only.
-pub(super) const FOLDER_MODE: u32 = 0o700;
-/// The rights of files that are created: the owner's only.
-const FILE_MODE: u32 = 0o600;
 
 #[derive(Debug)]
 pub(super) struct Folder {
     dir: File,
     path: PathBuf,
+    mode: FileMode,
 }
 
 impl Folder {
     pub(super) fn new(dir: File, path: PathBuf) -> Self {
-        Self { dir, path }
+        Self {
+            dir,
+            path,
+            mode: FileMode::default(),
+        }
+    }
+
+    /// From now on, what is made in it gets these permissions.
+    pub(super) fn set_mode(&mut self, mode: FileMode) {
+        self.mode = mode;
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -38,8 +44,14 @@ impl Folder {
 
     /// Opens a folder in this one; none when there is nothing of that name.
     pub(super) fn folder(&self, name: &str) -> Result<Option<Folder>> {
-        match self.openat(name, OFlags::RDONLY | OFlags::DIRECTORY) {
-            Ok(dir) => Ok(Some(Folder::new(dir, self.path_of(name)))),
+        // Not to wait either, should a system open a FIFO before it sees that it is no folder.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK;
+        match self.openat(name, flags) {
+            Ok(dir) => Ok(Some(Folder {
+                dir,
+                path: self.path_of(name),
+                mode: self.mode,
+            })),
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(self.refused("open", name, errno, FileType::Directory)),
         }
@@ -47,7 +59,7 @@ impl Folder {
 
     /// Makes a folder in this one; fine when there is one.
     pub(super) fn make_folder(&self, name: &str) -> Result<()> {
-        let mode = Mode::from_raw_mode(FOLDER_MODE as rustix::fs::RawMode);
+        let mode = Mode::from_raw_mode(self.mode.folder() as rustix::fs::RawMode);
         match retry_on_intr(|| rustix::fs::mkdirat(&self.dir, name, mode)) {
             Ok(()) | Err(Errno::EXIST) => Ok(()),
             Err(errno) => Err(self.failed("create the folder", name, errno)),
@@ -140,7 +152,7 @@ impl Folder {
 
     fn openat(&self, name: &str, flags: OFlags) -> Result<File, Errno> {
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mode = Mode::from_raw_mode(FILE_MODE as rustix::fs::RawMode);
+        let mode = Mode::from_raw_mode(self.mode.file() as rustix::fs::RawMode);
         retry_on_intr(|| rustix::fs::openat(&self.dir, name, flags, mode)).map(File::from)
     }
 

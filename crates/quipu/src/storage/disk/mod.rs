@@ -7,6 +7,9 @@
 //! └── values/
 //! ```
 //!
+//! New files and folders are their owner's alone, unless [`Disk::create_with_mode`] or
+//! [`Disk::with_file_mode`] says otherwise.
+//!
 //! # Invariants
 //!
 //! - Names are looked up in the folder that was opened, one step at a time, and links are never
@@ -47,6 +50,7 @@
 mod blob;
 mod folder;
 mod lock;
+mod mode;
 mod root;
 #[cfg(test)]
 mod tests;
@@ -59,9 +63,12 @@ use rustix::fs::OFlags;
 
 use self::blob::DiskBlob;
 use self::folder::Folder;
+use self::mode::FileMode;
 use super::{Blob, Lock, OpenMode, Storage, check_blob_name, check_partition_name};
 use crate::error::{Error, Result};
 use crate::sync::Mutex;
+
+pub(crate) use self::mode::{DEFAULT_FILE_MODE, check_file_mode};
 
 /// The storage in a folder of a file system.
 ///
@@ -95,10 +102,47 @@ impl Disk {
     ///
     /// As [`open`](Self::open), and [`Error::Io`] when `root` cannot be made or is not writable.
     pub fn create(root: impl AsRef<Path>) -> Result<Self> {
-        root::make(root.as_ref())?;
-        let disk = Self::open(root.as_ref())?;
+        Self::create_with_mode(root, DEFAULT_FILE_MODE)
+    }
+
+    /// As [`create`](Self::create), with the permissions that [`with_file_mode`](Self::with_file_mode)
+    /// describes, for the root and the folders above it too.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create) and [`with_file_mode`](Self::with_file_mode).
+    pub fn create_with_mode(root: impl AsRef<Path>, mode: u32) -> Result<Self> {
+        root::make(root.as_ref(), FileMode::new(mode)?)?;
+        let disk = Self::open(root.as_ref())?.with_file_mode(mode)?;
         root::check_writable(root.as_ref())?;
         Ok(disk)
+    }
+
+    /// New files get these permissions from now on: of the bits `0o666`, the owner's both. New
+    /// partitions get the same, and may be searched by whom `mode` lets read or write: `0o640` makes
+    /// folders of `0o750`.
+    ///
+    /// The process's umask takes bits away, as from all files: under one of `0o022` a `mode` of
+    /// `0o660` makes files of `0o640`. What exists keeps its permissions.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidOption`] for any other bit, or where one of the owner's is missing.
+    ///
+    /// ```
+    /// use quipu::storage::{Disk, OpenMode, Storage};
+    ///
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let root = folder.path().join("store");
+    /// // A backup that runs in the owner's group can read it.
+    /// let disk = Disk::create_with_mode(&root, 0o640)?;
+    /// disk.open("notes", "first", OpenMode::Create)?;
+    /// assert!(Disk::open(&root)?.with_file_mode(0o755).is_err());
+    /// # Ok::<(), quipu::Error>(())
+    /// ```
+    pub fn with_file_mode(mut self, mode: u32) -> Result<Self> {
+        self.root.set_mode(FileMode::new(mode)?);
+        Ok(self)
     }
 
     /// The folder of a partition, or none when there is none.

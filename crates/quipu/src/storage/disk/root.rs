@@ -8,7 +8,8 @@ use std::path::Path;
 use rustix::fs::{Access, CWD, Mode, OFlags};
 use rustix::io::{Errno, retry_on_intr};
 
-use super::folder::{FOLDER_MODE, Folder};
+use super::folder::Folder;
+use super::mode::FileMode;
 use crate::error::{Error, Result};
 
 /// Opens the folder `root`; a link to a folder is followed.
@@ -25,13 +26,13 @@ pub(super) fn open(root: &Path) -> Result<Folder> {
 }
 
 /// Makes `root` and the folders above it where they are missing, each durable before the next.
-pub(super) fn make(root: &Path) -> Result<()> {
+pub(super) fn make(root: &Path, mode: FileMode) -> Result<()> {
     let missing: Vec<&Path> = root
         .ancestors()
         .take_while(|folder| !folder.as_os_str().is_empty() && is_missing(folder))
         .collect();
     for folder in missing.iter().rev() {
-        match DirBuilder::new().mode(FOLDER_MODE).create(folder) {
+        match DirBuilder::new().mode(mode.folder()).create(folder) {
             Ok(()) => {}
             Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
             Err(e) => return Err(Error::io("create the folder", folder, e)),

@@ -122,6 +122,50 @@ fn files_and_folders_are_the_owners_only() {
     assert_eq!(mode_of(&disk.path("q", "lock")), 0o600);
 }
 
+/// Under whatever umask the tests run: it takes bits away from files of others too.
+#[test]
+fn files_and_folders_get_the_mode_that_is_asked_for() {
+    use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+    for (mode, of_folders) in [(0o640, 0o750), (0o666, 0o777), (0o600, 0o700)] {
+        let folder = TempDir::new().unwrap();
+        let (file, sub) = (folder.path().join("file"), folder.path().join("folder"));
+        let mut options = fs::File::options();
+        let options = options.write(true).create(true).mode(mode);
+        options.open(&file).unwrap();
+        fs::DirBuilder::new().mode(of_folders).create(&sub).unwrap();
+
+        let disk = Disk::create_with_mode(folder.path().join("a/b"), mode).unwrap();
+        disk.open("p", "blob", OpenMode::Create).unwrap();
+        let _lock = disk.lock("q", "lock", "me").unwrap();
+        for made in [disk.path("p", "blob"), disk.path("q", "lock")] {
+            assert_eq!(mode_of(&made), mode_of(&file), "{}", made.display());
+        }
+        let above = folder.path().join("a");
+        for made in [above, disk.path("", ""), disk.path("p", "")] {
+            assert_eq!(mode_of(&made), mode_of(&sub), "{}", made.display());
+        }
+        // What exists stays as it is.
+        let disk = Disk::open(disk.path("", "")).unwrap();
+        disk.open("p", "blob", OpenMode::Create).unwrap();
+        disk.open("p", "new", OpenMode::Create).unwrap();
+        assert_eq!(mode_of(&disk.path("p", "blob")), mode_of(&file));
+        assert_eq!(mode_of(&disk.path("p", "new")), 0o600);
+    }
+}
+
+#[test]
+fn modes_that_are_refused_make_nothing() {
+    let folder = TempDir::new().unwrap();
+    for mode in [0, 0o400, 0o755, 0o1640, 0o4600] {
+        let root = folder.path().join("root");
+        let refused = Disk::create_with_mode(&root, mode);
+        expect_error!(refused, Error::InvalidOption { .. });
+        let refused = Disk::open(folder.path()).unwrap().with_file_mode(mode);
+        expect_error!(refused, Error::InvalidOption { .. });
+        assert!(!root.exists());
+    }
+}
+
 #[test]
 fn roots_that_are_none() {
     let folder = TempDir::new().unwrap();
