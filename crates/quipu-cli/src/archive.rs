@@ -23,11 +23,20 @@ pub(crate) struct Create {
     /// Do not compress values, from the next new section on
     #[arg(long, conflicts_with = "zstd")]
     no_zstd: bool,
+    /// Keep this many bytes of disk, in a file that is given back when the disk is full: what was
+    /// put can then be synced, and nothing more is put. Without it, the file is removed
+    #[arg(
+        long,
+        value_name = "BYTES",
+        default_value_t = 0,
+        hide_default_value = true
+    )]
+    disk_reserve: u64,
 }
 
 impl Create {
     fn options(&self) -> Options {
-        let mut options = Options::new();
+        let mut options = Options::new().disk_reserve(self.disk_reserve);
         if let Some(items) = self.items_per_section {
             options = options.items_per_section(items);
         }

@@ -14,7 +14,7 @@ const FOLDER: &str = "QUIPU_TEST_FOLDER";
 const MODE: &str = "QUIPU_TEST_MODE";
 
 fn options() -> Options {
-    Options::new().items_per_section(2)
+    Options::new().items_per_section(2).disk_reserve(1000)
 }
 
 fn work(options: Options, path: &Path) {
@@ -80,8 +80,8 @@ fn files_are_the_owners_alone_unless_an_option_says_otherwise() {
         make_under_umask(umask, mode, &root);
         let (mut files, mut folders) = (Vec::new(), Vec::new());
         modes(&folder.path().join("above"), &mut files, &mut folders);
-        // Manifest, marks, lock, two sections of two files each.
-        assert!(files.len() >= 7 && folders.len() == 5, "{files:?}");
+        // Manifest, marks, lock, reserve, two sections of two files each.
+        assert!(files.len() >= 8 && folders.len() == 5, "{files:?}");
         assert!(files.iter().all(|&mode| mode == of_files), "{files:?}");
         let same = folders.iter().all(|&mode| mode == of_folders);
         assert!(same, "{folders:?}");

@@ -6,7 +6,7 @@ use super::shared::Shared;
 use super::writer::Writer;
 use crate::error::{Error, Result};
 use crate::format::NEW_SUFFIX;
-use crate::manifest::{LOCK, MANIFEST, MANIFEST_COPY, MARKS, PARTITION, State};
+use crate::manifest::{LOCK, MANIFEST, MANIFEST_COPY, MARKS, PARTITION, RESERVE, State};
 
 /// Removes the archive of a writer. The manifest says so first and goes last, so that an open
 /// after a crash in between finishes the removal instead of finding damage.
@@ -19,7 +19,7 @@ pub(super) fn destroy(mut writer: Writer) -> Result<()> {
     remove_sections(&shared)?;
     writer.abandon();
     let storage = &shared.storage;
-    for name in [MARKS, MANIFEST, MANIFEST_COPY, LOCK] {
+    for name in [RESERVE, MARKS, MANIFEST, MANIFEST_COPY, LOCK] {
         for name in [format!("{name}{NEW_SUFFIX}"), name.to_owned()] {
             match storage.remove(PARTITION, &name) {
                 Err(Error::NotFound { .. }) => {}

@@ -16,7 +16,7 @@ use crate::index::TranslatorSpec;
 use crate::key::Key;
 use crate::manifest::check_partitions;
 use crate::paged::PageCache;
-use crate::storage::{DEFAULT_FILE_MODE, Disk, Storage, check_file_mode};
+use crate::storage::{DEFAULT_FILE_MODE, Disk, MAX_BLOB_LEN, Storage, check_file_mode};
 use crate::value::Value;
 
 const DEFAULT_CACHE_BYTES: usize = 64 << 20;
@@ -55,6 +55,7 @@ pub struct Options {
     pub(super) write_buffer: usize,
     pub(super) max_open_files: usize,
     pub(super) max_value_size: u32,
+    pub(super) disk_reserve: u64,
     pub(super) file_mode: u32,
     pub(super) create: bool,
     pub(super) progress: Option<Progress>,
@@ -81,6 +82,7 @@ impl fmt::Debug for Options {
             .field("write_buffer", &self.write_buffer)
             .field("max_open_files", &self.max_open_files)
             .field("max_value_size", &self.max_value_size)
+            .field("disk_reserve", &self.disk_reserve)
             .field("file_mode", &format_args!("{:#o}", self.file_mode))
             .field("create", &self.create)
             .finish_non_exhaustive()
@@ -105,6 +107,7 @@ impl Options {
             write_buffer: DEFAULT_WRITE_BUFFER_BYTES,
             max_open_files: DEFAULT_OPEN_FILES,
             max_value_size: MAX_VALUE_SIZE,
+            disk_reserve: 0,
             file_mode: DEFAULT_FILE_MODE,
             create: true,
             progress: None,
@@ -190,6 +193,30 @@ impl Options {
     /// The longest value that is taken or given, in bytes, before compression.
     pub fn max_value_size(mut self, bytes: u32) -> Self {
         self.max_value_size = bytes;
+        self
+    }
+
+    /// Bytes of disk that are kept for when it is full; 0, the default, keeps none and removes what
+    /// an earlier open kept.
+    ///
+    /// They are written to a file `reserve` when the archive is opened for writing. When a call
+    /// then finds the disk full, they are given back, and the call goes on. From there on
+    /// [`put`](Archive::put), [`put_multi`](Archive::put_multi) and
+    /// [`put_batch`](Archive::put_batch) are refused with [`Error::StorageFull`], before they
+    /// change anything; reads, [`sync`](Archive::sync), [`prune`](Archive::prune) and
+    /// [`rewind`](Archive::rewind) go on. Each of them, reads apart, tries to fill the reserve
+    /// again, and puts go on once it is whole: after a prune, or when space was freed elsewhere.
+    /// Where there is no room for it at the open, puts are refused from the start.
+    ///
+    /// It should be more than what can wait for a sync: the [write buffer](Self::write_buffer) and
+    /// up to 4 MiB of entries for each section that is put to between two syncs, and some for the
+    /// manifest and the marks, which are written anew as a whole. For a chain, which puts to one
+    /// section, 16 MiB are plenty. A sync that needs more fails as without a reserve.
+    ///
+    /// Costs as much disk, and as much writing and one flush at the first open and whenever it is
+    /// filled again.
+    pub fn disk_reserve(mut self, bytes: u64) -> Self {
+        self.disk_reserve = bytes;
         self
     }
 
@@ -294,6 +321,9 @@ impl Options {
         }
         if self.max_open_files < MIN_OPEN_FILES {
             return refuse("max_open_files", "an archive needs at least 8 open files");
+        }
+        if self.disk_reserve > MAX_BLOB_LEN {
+            return refuse("disk_reserve", "no file has more than 2^63 - 1 bytes");
         }
         check_file_mode(self.file_mode)?;
         let (index, values) = &self.partitions;

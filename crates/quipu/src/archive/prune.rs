@@ -21,6 +21,12 @@ use crate::sync::atomic::Ordering;
 impl Writer {
     /// Drops the sections below the one of `min`; how many.
     pub(super) fn prune(&mut self, min: u64) -> Result<u64> {
+        let dropped = self.prune_files(min);
+        self.refill();
+        dropped
+    }
+
+    fn prune_files(&mut self, min: u64) -> Result<u64> {
         self.check_usable()?;
         let floor = self.shared.number_of(min);
         if floor <= self.shared.floor() {
@@ -122,7 +128,9 @@ impl Writer {
             }
         };
         let result = self.rewind_synced(index);
-        self.poison_on_error(result)
+        let result = self.poison_on_error(result);
+        self.refill();
+        result
     }
 
     fn rewind_synced(&mut self, index: u64) -> Result<()> {

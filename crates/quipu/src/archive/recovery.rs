@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::format::{NEW_SUFFIX, section_name, section_number};
 use crate::journal::{Present, SectionReport, Trust};
 use crate::manifest::{self, Copies, Manifest, Marks, MarksLog, State};
-use crate::storage::{Access, Lock, Storage};
+use crate::storage::{Access, Lock, Reserve, Reserved, Storage};
 use crate::sync::atomic::Ordering;
 
 /// A reader begins anew so often when the archive changes under it.
@@ -78,6 +78,13 @@ pub(super) fn open_writer(
         settings::check_against(options, key_size, manifest, storage.path("", ""))?;
     }
     let lock = lock(&*storage)?;
+    let (partition, name) = (manifest::PARTITION, manifest::RESERVE);
+    let reserve = Reserve::find(Arc::clone(&storage), partition, name, options.disk_reserve)?;
+    // The open itself can use what an earlier one kept.
+    let storage: Arc<dyn Storage> = match &reserve {
+        Some(reserve) => Arc::new(Reserved::new(Arc::clone(reserve))),
+        None => storage,
+    };
     // Another writer may have changed it until the lock was ours.
     let (manifest, copies) = match manifest::load(&*storage)? {
         Some(loaded) => loaded,
@@ -95,7 +102,13 @@ pub(super) fn open_writer(
         opening.manifest.store(&opening.storage)?;
         opening.recovery.manifest_restored = copies == Copies::OneLost;
     }
-    opening.write(lock)
+    let (mut writer, recovery) = opening.write(lock)?;
+    if let Some(reserve) = reserve {
+        // Without room for it the archive can be read and pruned all the same.
+        reserve.settle()?;
+        writer.reserve = (options.disk_reserve > 0).then_some(reserve);
+    }
+    Ok((writer, recovery))
 }
 
 /// Turns a store without a manifest into an archive.

@@ -55,7 +55,7 @@ pub struct Stats {
     pub disk_index: u64,
     /// Bytes of the value files on disk, those waiting to be written included.
     pub disk_values: u64,
-    /// Bytes of the manifest and the marks on disk.
+    /// Bytes of the manifest, the marks and the disk reserve on disk.
     pub disk_other: u64,
     /// Bytes of memory of the key index.
     pub memory_keys: u64,

@@ -19,7 +19,7 @@ use super::upkeep::{Sweep, Unmarked};
 use crate::error::{Error, Result};
 use crate::format::MAX_VALUE_SIZE;
 use crate::manifest::{Manifest, MarksLog};
-use crate::storage::Lock;
+use crate::storage::{Lock, Reserve};
 use crate::sync::atomic::Ordering;
 
 /// Bytes of entries that wait for a sync before the writer makes one of its own.
@@ -50,6 +50,8 @@ pub(super) struct Writer {
     pub(super) dirty: BTreeSet<u64>,
     pub(super) unmarked: Unmarked,
     pub(super) sweep: Sweep,
+    /// The disk kept for when it is full, if any is.
+    pub(super) reserve: Option<Arc<Reserve>>,
     poisoned: Option<String>,
     compressor: Option<Compressor>,
     /// The section of the last put: the next one mostly goes there too.
@@ -79,6 +81,7 @@ impl Writer {
             dirty: BTreeSet::new(),
             unmarked: Unmarked::default(),
             sweep: Sweep::default(),
+            reserve: None,
             poisoned: None,
             compressor: None,
             current: None,
@@ -173,7 +176,29 @@ impl Writer {
                 max: max.into(),
             });
         }
-        Ok(())
+        self.check_reserve()
+    }
+
+    /// Refuses a put while the disk reserve is used, so that what is left of the disk is for
+    /// syncs and prunes. Nothing was written, so the writer goes on.
+    fn check_reserve(&self) -> Result<()> {
+        match &self.reserve {
+            Some(reserve) if !reserve.fill()? => Err(Error::StorageFull {
+                action: "fill the disk reserve",
+                path: reserve.path(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Fills the disk reserve again where there is room for it by now. What cannot be done is left
+    /// to the next put, which tells.
+    pub(super) fn refill(&self) {
+        if let Some(reserve) = &self.reserve
+            && self.poisoned.is_none()
+        {
+            let _ = reserve.fill();
+        }
     }
 
     /// The section of an index, created where there is none.
@@ -249,6 +274,12 @@ impl Writer {
 
     /// Makes every put before it durable.
     pub(super) fn sync(&mut self) -> Result<()> {
+        let synced = self.sync_dirty();
+        self.refill();
+        synced
+    }
+
+    fn sync_dirty(&mut self) -> Result<()> {
         self.check_usable()?;
         self.sweep.step_at_sync(&self.shared);
         if self.dirty.is_empty() {

@@ -43,6 +43,8 @@ pub(crate) const MANIFEST_COPY: &str = "manifest-copy";
 pub(crate) const MARKS: &str = "marks";
 /// The writer's lock.
 pub(crate) const LOCK: &str = "lock";
+/// The disk reserve, where there is one.
+pub(crate) const RESERVE: &str = "reserve";
 
 /// The whole content of a small blob; none when it is not there.
 fn read_whole(storage: &dyn Storage, name: &str) -> Result<Option<Vec<u8>>> {
@@ -72,13 +74,14 @@ fn temporary(name: &str) -> String {
     format!("{name}{NEW_SUFFIX}")
 }
 
-/// Bytes of the manifest and the marks on disk, as far as they can be told.
+/// Bytes of the manifest, the marks and the reserve on disk, as far as they can be told.
 pub(crate) fn disk_len(storage: &dyn Storage) -> u64 {
-    let len = |name| storage.open(PARTITION, name, OpenMode::Read)?.len();
-    [MANIFEST, MANIFEST_COPY, MARKS]
+    let len = |name: &str| storage.open(PARTITION, name, OpenMode::Read)?.len();
+    // The last is a reserve that is being filled.
+    [MANIFEST, MANIFEST_COPY, MARKS, RESERVE, &temporary(RESERVE)]
         .into_iter()
         .filter_map(|name| len(name).ok())
-        .sum()
+        .fold(0, u64::saturating_add)
 }
 
 /// Partition names must differ from each other and from the one that is ours.

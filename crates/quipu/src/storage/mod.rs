@@ -43,6 +43,7 @@ mod disk;
 mod memory;
 mod name;
 mod open_files;
+mod reserve;
 #[cfg(feature = "simulated")]
 pub mod simulated;
 pub mod suite;
@@ -55,6 +56,7 @@ pub(crate) use disk::{DEFAULT_FILE_MODE, check_file_mode};
 pub use memory::Memory;
 pub use name::{MAX_NAME_LEN, check_blob_name, check_partition_name};
 pub(crate) use open_files::{BlobFile, OpenFiles};
+pub(crate) use reserve::{Reserve, Reserved};
 
 #[cfg(not(unix))]
 compile_error!("quipu keeps its files through the system calls of unix; this target has none");
@@ -173,7 +175,7 @@ pub trait Blob: Debug + Send + Sync + 'static {
 }
 
 /// The most bytes that a blob can have.
-const MAX_BLOB_LEN: u64 = i64::MAX as u64;
+pub(crate) const MAX_BLOB_LEN: u64 = i64::MAX as u64;
 
 /// Where `wanted` bytes from `offset` on end; none when no blob can reach that far.
 pub(crate) fn checked_end(offset: u64, wanted: u64) -> Option<u64> {

@@ -1,0 +1,115 @@
+//! The storage that gives its reserve back when the disk is full.
+
+use std::io::IoSlice;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::super::{Blob, Lock, OpenMode, Storage};
+use super::Reserve;
+use crate::error::{Error, Result};
+
+/// A storage with a reserve behind it.
+#[derive(Debug)]
+pub(crate) struct Reserved {
+    reserve: Arc<Reserve>,
+}
+
+impl Reserved {
+    pub(crate) fn new(reserve: Arc<Reserve>) -> Self {
+        Self { reserve }
+    }
+
+    fn inner(&self) -> &dyn Storage {
+        &*self.reserve.inner
+    }
+}
+
+impl Reserve {
+    /// Makes a call, and once more when it found the disk full and room could be given back. A
+    /// write that was made in part writes the same bytes to the same place again.
+    fn with_room<T>(&self, call: impl Fn() -> Result<T>) -> Result<T> {
+        match call() {
+            Err(Error::StorageFull { .. }) if self.give_back() => call(),
+            other => other,
+        }
+    }
+}
+
+impl Storage for Reserved {
+    fn open(&self, partition: &str, name: &str, mode: OpenMode) -> Result<Arc<dyn Blob>> {
+        let open = || self.inner().open(partition, name, mode);
+        let blob = self.reserve.with_room(open)?;
+        Ok(match mode {
+            OpenMode::Read => blob,
+            OpenMode::Write | OpenMode::Create => Arc::new(ReservedBlob {
+                blob,
+                reserve: Arc::clone(&self.reserve),
+            }),
+        })
+    }
+
+    fn remove(&self, partition: &str, name: &str) -> Result<()> {
+        self.inner().remove(partition, name)
+    }
+
+    fn rename(&self, partition: &str, from: &str, to: &str) -> Result<()> {
+        self.reserve
+            .with_room(|| self.inner().rename(partition, from, to))
+    }
+
+    fn list(&self, partition: &str) -> Result<Vec<String>> {
+        self.inner().list(partition)
+    }
+
+    fn sync_partition(&self, partition: &str) -> Result<()> {
+        self.inner().sync_partition(partition)
+    }
+
+    fn remove_partition(&self, partition: &str) -> Result<()> {
+        self.inner().remove_partition(partition)
+    }
+
+    fn lock(&self, partition: &str, name: &str, holder: &str) -> Result<Box<dyn Lock>> {
+        self.inner().lock(partition, name, holder)
+    }
+
+    fn path(&self, partition: &str, name: &str) -> PathBuf {
+        self.inner().path(partition, name)
+    }
+}
+
+#[derive(Debug)]
+struct ReservedBlob {
+    blob: Arc<dyn Blob>,
+    reserve: Arc<Reserve>,
+}
+
+impl Blob for ReservedBlob {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
+        self.blob.read_at(buf, offset)
+    }
+
+    fn read_into(&self, buf: &mut Vec<u8>, offset: u64, len: usize) -> Result<()> {
+        self.blob.read_into(buf, offset, len)
+    }
+
+    fn write_at(&self, bufs: &[IoSlice<'_>], offset: u64) -> Result<()> {
+        self.reserve.with_room(|| self.blob.write_at(bufs, offset))
+    }
+
+    fn resize(&self, len: u64) -> Result<()> {
+        self.reserve.with_room(|| self.blob.resize(len))
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.blob.sync()
+    }
+
+    fn len(&self) -> Result<u64> {
+        self.blob.len()
+    }
+
+    fn path(&self) -> &Path {
+        self.blob.path()
+    }
+}
