@@ -258,6 +258,13 @@ pub enum Error {
         cause: String,
     },
 
+    /// The archive was closed, and what belonged to it has ended.
+    #[error("{} is closed", path.display())]
+    Closed {
+        /// The archive.
+        path: PathBuf,
+    },
+
     /// The place of an item that was durable cannot be told any more, because the entries there
     /// are damaged.
     #[error("{} at offset {offset}: {reason}", path.display())]

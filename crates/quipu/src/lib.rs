@@ -44,8 +44,9 @@ mod sync;
 mod value;
 
 pub use archive::{
-    Archive, Compression, DamagedEntry, Histogram, Id, Item, Lookup, Options, Put, Range, ReadOnly,
-    Reader, Recovery, SectionInfo, Settings, Stats, Status, VerifyEvent, VerifyReport,
+    Archive, Compression, DamagedEntry, Histogram, Id, Item, Lookup, Options, Put, Quarantined,
+    Range, ReadOnly, Reader, Recovery, RepairReport, Scrub, ScrubHandle, ScrubOptions,
+    ScrubProgress, SectionInfo, SectionRepair, Settings, Stats, Status, VerifyEvent, VerifyReport,
 };
 pub use bytes::Bytes;
 pub use error::{Error, Result};

@@ -2,24 +2,28 @@
 
 use super::prune::remove_files;
 use super::recovery::Listing;
+use super::repair::is_exhibit;
 use super::shared::Shared;
 use super::writer::Writer;
 use crate::error::{Error, Result};
 use crate::format::NEW_SUFFIX;
-use crate::manifest::{LOCK, MANIFEST, MANIFEST_COPY, MARKS, PARTITION, RESERVE, State};
+use crate::manifest::{
+    LOCK, MANIFEST, MANIFEST_COPY, MARKS, PARTITION, QUARANTINE, RESERVE, SCRUB, State,
+};
 
 /// Removes the archive of a writer. The manifest says so first and goes last, so that an open
 /// after a crash in between finishes the removal instead of finding damage.
 pub(super) fn destroy(mut writer: Writer) -> Result<()> {
     // A stranger's file among the sections is refused while nothing is changed.
     Listing::read(&writer.shared)?;
+    writer.shared.scrub.close();
     writer.manifest.state = State::Destroying;
     writer.manifest.store(&writer.shared.storage)?;
     let shared = std::sync::Arc::clone(&writer.shared);
     remove_sections(&shared)?;
     writer.abandon();
     let storage = &shared.storage;
-    for name in [RESERVE, MARKS, MANIFEST, MANIFEST_COPY, LOCK] {
+    for name in [RESERVE, MARKS, SCRUB, MANIFEST, MANIFEST_COPY, LOCK] {
         for name in [format!("{name}{NEW_SUFFIX}"), name.to_owned()] {
             match storage.remove(PARTITION, &name) {
                 Err(Error::NotFound { .. }) => {}
@@ -32,6 +36,7 @@ pub(super) fn destroy(mut writer: Writer) -> Result<()> {
     for partition in [
         &*shared.partitions.index,
         &*shared.partitions.values,
+        QUARANTINE,
         PARTITION,
     ] {
         // What is not ours stays, and its folder with it.
@@ -42,7 +47,7 @@ pub(super) fn destroy(mut writer: Writer) -> Result<()> {
     Ok(())
 }
 
-/// Removes the section files of an archive.
+/// Removes the section files of an archive, and what repairs kept of earlier ones.
 pub(super) fn remove_sections(shared: &Shared) -> Result<()> {
     let listing = Listing::read(shared)?;
     remove_files(shared, listing.index.union(&listing.values).copied())?;
@@ -54,5 +59,18 @@ pub(super) fn remove_sections(shared: &Shared) -> Result<()> {
         };
         shared.storage.remove(partition, name)?;
     }
-    Ok(())
+    remove_quarantine(shared)
+}
+
+/// Removes the old bytes that repairs kept.
+fn remove_quarantine(shared: &Shared) -> Result<()> {
+    let mut names = shared.storage.list(QUARANTINE)?;
+    names.retain(|name| is_exhibit(name));
+    for name in &names {
+        shared.storage.remove(QUARANTINE, name)?;
+    }
+    match names.is_empty() {
+        true => Ok(()),
+        false => shared.storage.sync_partition(QUARANTINE),
+    }
 }

@@ -12,6 +12,8 @@ use super::destroy;
 use super::options::Options;
 use super::reader::Reader;
 use super::recovery::{self, Recovery};
+use super::repair::RepairReport;
+use super::scrub::{Scrub, ScrubOptions};
 use super::writer::{Put, Writer};
 use crate::error::Result;
 use crate::key::Key;
@@ -162,12 +164,56 @@ impl<K: Key, V: Value> Archive<K, V> {
         self.writer.rewind(index)
     }
 
+    /// Writes each section that has damage anew without it, and keeps the old bytes: the whole
+    /// old index file, and the bytes of damaged values, go into the partition `quarantine` first.
+    /// Syncs first; where nothing is damaged, nothing is changed.
+    ///
+    /// Every item that can be read stays, for readers too, all the time. The indices that hold
+    /// nothing whole any more are told; they stay [`Status::Damaged`](super::Status::Damaged) and
+    /// missing, also across restarts, until they are put again.
+    /// [`plan_repair`](Reader::plan_repair) tells the same beforehand.
+    ///
+    /// A section of which nothing can be read goes into quarantine whole, and is empty then.
+    ///
+    /// # Errors
+    ///
+    /// Where a file cannot be read, or there is no room for the copies, the archive is left as it
+    /// is. After a failure later on the writer is poisoned; the next open finds each section as
+    /// it was or repaired, and a repair can be run again.
+    ///
+    /// Costs one read of all files, and for each section with damage a copy of its index file, a
+    /// new one, and about eight flushes.
+    pub fn repair(&mut self) -> Result<RepairReport> {
+        self.writer.repair()
+    }
+
+    /// Verification in the background: what [`verify`](Reader::verify) does, in steps, the newest
+    /// section first, going on where it was when the archive was open last. See [`Scrub`].
+    ///
+    /// There is one at a time: [`Error::Locked`](crate::Error::Locked) while another lives. It
+    /// ends with the archive.
+    ///
+    /// ```
+    /// use quipu::{Archive, ScrubOptions};
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// let mut archive: Archive<[u8; 4]> = Archive::open(folder.path())?;
+    /// let _ = archive.put_sync(7, b"key7", b"value")?;
+    /// let options = ScrubOptions::new().bytes_per_second(1 << 20).passes(1);
+    /// archive.scrub(options)?.spawn()?.join()?;
+    /// assert_eq!((archive.stats().scrub_passes, archive.stats().scrub_findings), (1, 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn scrub(&self, options: ScrubOptions) -> Result<Scrub> {
+        Scrub::new(&self.writer, options)
+    }
+
     /// Syncs and closes. The next open has less to check than after a drop.
     pub fn close(mut self) -> Result<()> {
         self.writer.close()
     }
 
-    /// Removes every file of the archive, and nothing else.
+    /// Removes every file of the archive, what repairs have kept included, and nothing else.
     pub fn destroy(self) -> Result<()> {
         destroy::destroy(self.writer)
     }

@@ -36,7 +36,7 @@ pub(super) fn load(
     };
     let layouts = mark.map(|mark| mark.layouts).unwrap_or_default();
     let (records, values) = shared.files_of(number, layouts);
-    if shared.files.access() == Access::Read && shared.being_rewound == Some(number) {
+    if shared.files.access() == Access::Read && shared.being_rewritten == Some(number) {
         // Its pages and those of the file that takes its place must not be mixed.
         records.pin()?;
     }
@@ -106,6 +106,7 @@ fn add(
     if shared.number_of(index) != section.number {
         return Ok(());
     }
+    section.forget_damage_of_another(position, index);
     let (offset, size) = shared.entry.location(entry);
     let in_bounds = offset
         .checked_add(size.into())

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::check::gone;
 use super::entry::EntryBuf;
 use super::section::Section;
 use super::shared::Shared;
@@ -302,11 +303,7 @@ impl Shared {
         let (records, values) = self.files_of(number, Layouts::default());
         let opened = records.get().and_then(|_| values.get().map(drop));
         opened.map_err(|error| match error {
-            Error::NotFound { path } => Error::Damaged {
-                path,
-                offset: 0,
-                reason: "the file is gone".to_owned(),
-            },
+            Error::NotFound { path } => gone(path),
             other => other,
         })
     }

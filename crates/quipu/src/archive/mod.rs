@@ -10,10 +10,12 @@
 //! - `handle`, `reader`, `read_only`, `options`: what users hold. `writer` (with `current`),
 //!   `shared`: the state behind it, without types.
 //! - `recovery`, `load`, `adopt`, `follow`: from files to state. `prune`, `rewrite`, `destroy`: taking away.
-//! - `lookup`, `presence`, `batch`, `range`, `verify`: reading.
+//! - `lookup`, `presence`, `batch`, `range`, `verify`: reading. `check`: what verification,
+//!   `repair` and `scrub` find alike.
 
 mod adopt;
 mod batch;
+mod check;
 mod compression;
 mod current;
 mod destroy;
@@ -29,7 +31,9 @@ mod range;
 mod read_only;
 mod reader;
 mod recovery;
+mod repair;
 mod rewrite;
+mod scrub;
 mod section;
 mod settings;
 mod shared;
@@ -45,6 +49,8 @@ pub use range::Range;
 pub use read_only::ReadOnly;
 pub use reader::{Id, Item, Lookup, Reader, Status};
 pub use recovery::Recovery;
+pub use repair::{Quarantined, RepairReport, SectionRepair};
+pub use scrub::{Scrub, ScrubHandle, ScrubOptions, ScrubProgress};
 pub use settings::Settings;
 pub use stats::{Histogram, SectionInfo, Stats};
 pub use verify::{DamagedEntry, VerifyEvent, VerifyReport};

@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::lookup::{By, Found, Want};
 use super::range::Range;
+use super::repair::RepairReport;
 use super::settings::Settings;
 use super::shared::Shared;
 use super::stats::{Durations, SectionInfo, Stats};
@@ -300,5 +301,13 @@ impl<K: Key, V: Value> Reader<K, V> {
     /// indices are [`Status::Damaged`] and missing.
     pub fn verify(&self, tell: &mut dyn FnMut(VerifyEvent)) -> Result<VerifyReport> {
         self.shared.verify(tell)
+    }
+
+    /// A dry run of [`Archive::repair`](super::Archive::repair): says what that would do, and
+    /// changes nothing. Beside a writer it tells what it finds while that one goes on.
+    ///
+    /// Costs what [`verify`](Self::verify) does.
+    pub fn plan_repair(&self) -> Result<RepairReport> {
+        self.shared.plan_repair()
     }
 }

@@ -276,12 +276,15 @@ impl<'a> Opening<'a> {
         let mut writer = Writer::new(shared, self.manifest, marks, lock, files)?;
         writer.forget_lost_positions()?;
         writer.mark_loaded()?;
-        if let State::Rewinding(index) = writer.manifest.state {
-            match writer.rewind(index) {
+        match writer.manifest.state {
+            State::Rewinding(index) => match writer.rewind(index) {
                 // What can be read stays readable; the rewind ends when the file is back.
                 Err(Error::Header { .. }) => {}
                 other => other?,
-            }
+            },
+            // A section is as it was before the repair or as it is after it.
+            State::Repairing(_) => writer.end_repair()?,
+            State::Open | State::Destroying => {}
         }
         Ok((writer, self.recovery))
     }

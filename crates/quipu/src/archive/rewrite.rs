@@ -19,9 +19,10 @@ use crate::sync::atomic::Ordering;
 const READ_AHEAD_BYTES: usize = 1 << 20;
 
 /// Which entries of a section stay.
+#[derive(Default)]
 pub(super) struct Kept {
     /// Their positions today, ascending.
-    positions: Vec<u64>,
+    pub(super) positions: Vec<u64>,
     /// (position, key) of the readable entries that go.
     pub(super) dropped: Vec<(u64, Vec<u8>)>,
 }
@@ -33,10 +34,7 @@ impl Kept {
         section: &Section,
         keep: &dyn Fn(u64) -> bool,
     ) -> Result<Self> {
-        let mut kept = Self {
-            positions: Vec::new(),
-            dropped: Vec::new(),
-        };
+        let mut kept = Self::default();
         section
             .pair
             .records
@@ -89,6 +87,8 @@ impl Writer {
         let new = section.successor(pair);
         let mut moved = Vec::new();
         section.close();
+        // Before any new place is known: it may be the old one of another item with the same key.
+        self.forget_keys(section, &kept.dropped);
         for (to, (from, index, key)) in (0..).zip(keys) {
             new.positions.write().insert(index, to);
             if section.is_damaged(from) {
@@ -109,7 +109,6 @@ impl Writer {
         shared.rewrites.fetch_add(1, Ordering::SeqCst);
         shared.sections.write().insert(section.number, new);
         self.forget_keys(section, &moved);
-        self.forget_keys(section, &kept.dropped);
         section.pair.records.file().forget();
         Ok(())
     }

@@ -139,6 +139,17 @@ impl Section {
         self.has_damage.store(true, Ordering::Release);
     }
 
+    /// The entry at a position is whole and one of this index. Damage that is noted there of another
+    /// index is from before the section was written anew, and a crash came before its mark was.
+    pub(super) fn forget_damage_of_another(&self, position: u64, index: u64) {
+        if self.has_damage.load(Ordering::Acquire) {
+            let mut damage = self.damage.write();
+            if damage.entries.get(&position).is_some_and(|&of| of != index) {
+                damage.entries.remove(&position);
+            }
+        }
+    }
+
     /// Notes a damaged entry. Where it is new, and the section still counts, `tell` is called with
     /// whether nothing whole is left at its index; nothing closes the section meanwhile, and no
     /// item is published in it: a put comes to the index either before, and is whole, or after,

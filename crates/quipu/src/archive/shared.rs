@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::options::Options;
+use super::scrub::ScrubState;
 use super::section::Section;
 use super::settings::Settings;
 use super::stats::Counters;
@@ -54,12 +55,13 @@ pub(crate) struct Shared {
     /// Whether a reader found the marks cut short or damaged.
     pub(super) marks_incomplete: AtomicBool,
     /// The section whose index file the writer was about to replace when a reader was opened.
-    pub(super) being_rewound: Option<u64>,
+    pub(super) being_rewritten: Option<u64>,
     /// The archive's, as its manifest has it.
     pub(super) id: u64,
     /// Held while a reader beside the writer of another process takes in a higher floor.
     pub(super) following: Mutex<()>,
     pub(super) counters: Counters,
+    pub(super) scrub: ScrubState,
 }
 
 /// The names of the two partitions.
@@ -128,13 +130,15 @@ impl Shared {
             floor: AtomicU64::new(manifest.floor),
             unreadable: RwLock::default(),
             marks_incomplete: AtomicBool::new(false),
-            being_rewound: match manifest.state {
+            being_rewritten: match manifest.state {
                 State::Rewinding(index) => Some(index - index % manifest.items_per_section),
+                State::Repairing(section) => Some(section),
                 _ => None,
             },
             id: manifest.id,
             following: Mutex::default(),
             counters: Counters::default(),
+            scrub: ScrubState::default(),
         }
     }
 

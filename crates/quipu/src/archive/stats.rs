@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+use super::repair;
 use super::shared::Shared;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
@@ -55,7 +56,8 @@ pub struct Stats {
     pub disk_index: u64,
     /// Bytes of the value files on disk, those waiting to be written included.
     pub disk_values: u64,
-    /// Bytes of the manifest, the marks and the disk reserve on disk.
+    /// Bytes on disk of everything else: the manifest, the marks, the disk reserve, what repairs have
+    /// kept.
     pub disk_other: u64,
     /// Bytes of memory of the key index.
     pub memory_keys: u64,
@@ -69,6 +71,14 @@ pub struct Stats {
     pub open_files: u64,
     /// Indices that were durable and cannot be read.
     pub damaged: u64,
+    /// Bytes that the pass of a scrub has checked; 0 before the first scrub of this open.
+    pub scrub_done: u64,
+    /// Bytes that the pass is to check.
+    pub scrub_total: u64,
+    /// Passes of scrubs that have ended, those before this open included.
+    pub scrub_passes: u64,
+    /// Damage that the pass has found: entries, files, sections that cannot be read.
+    pub scrub_findings: u64,
     /// How long gets took.
     pub get_duration: Histogram,
     /// How long puts took.
@@ -171,6 +181,7 @@ impl Shared {
             let runs = self.runs.read();
             (runs.count(), runs.memory() as u64)
         };
+        let scrub = self.scrub.figures();
         let damaged = self.damage.read().indices.count();
         Stats {
             items_tracked,
@@ -194,13 +205,18 @@ impl Shared {
                 .iter()
                 .map(|section| section.pair.values.disk_len())
                 .sum(),
-            disk_other: crate::manifest::disk_len(&*self.storage),
+            disk_other: crate::manifest::disk_len(&*self.storage)
+                .saturating_add(repair::disk_len(&*self.storage)),
             memory_keys: (self.keys.memory() + self.locations.memory()) as u64,
             memory_sections: sections.iter().map(|section| section.memory() as u64).sum(),
             memory_runs,
             memory_page_cache: self.cache.bytes() as u64,
             open_files: self.files.open_count() as u64,
             damaged: u64::try_from(damaged).unwrap_or(u64::MAX),
+            scrub_done: scrub.done,
+            scrub_total: scrub.total,
+            scrub_passes: scrub.passes,
+            scrub_findings: scrub.findings,
             get_duration: counters.gets.snapshot(),
             put_duration: counters.puts.snapshot(),
             sync_duration: counters.sync_calls.snapshot(),

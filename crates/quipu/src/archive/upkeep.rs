@@ -74,7 +74,11 @@ impl Writer {
         Ok(())
     }
 
-    fn mark_damage(&mut self) -> Result<()> {
+    /// Marks damage that was found since the last time; no call of the storage where there is none.
+    pub(super) fn mark_damage(&mut self) -> Result<()> {
+        if self.shared.damage.read().unmarked.is_empty() {
+            return Ok(());
+        }
         let sections = std::mem::take(&mut self.shared.damage.write().unmarked);
         for number in sections {
             if let Some(section) = self.shared.section(number) {
@@ -131,22 +135,23 @@ impl Writer {
 
     /// The mark of a section whose every byte is durable. What is damaged was durable too.
     pub(super) fn mark_of(&self, section: &Section) -> Mark {
-        let mut runs = Runs::default();
-        self.add_runs(&self.shared.runs.read(), section.number, &mut runs);
-        self.add_runs(
-            &self.shared.damage.read().indices,
-            section.number,
-            &mut runs,
-        );
-        mark(section, runs)
+        mark(section, self.shared.known_indices(section.number))
     }
+}
 
-    /// Adds the runs of a section's indices.
-    fn add_runs(&self, from: &Runs, section: u64, to: &mut Runs) {
-        let last = section.saturating_add(self.shared.items_per_section - 1);
-        let runs = from.ranges_from(section).map(RangeInclusive::into_inner);
-        let runs = runs.take_while(|&(first, _)| first <= last);
-        runs.for_each(|(first, end)| to.insert_run(first.max(section), end.min(last)));
+impl Shared {
+    /// The indices of a section that are stored or lost.
+    pub(super) fn known_indices(&self, section: u64) -> Runs {
+        let last = section.saturating_add(self.items_per_section - 1);
+        let mut known = Runs::default();
+        let mut add = |from: &Runs| {
+            let runs = from.ranges_from(section).map(RangeInclusive::into_inner);
+            let runs = runs.take_while(|&(first, _)| first <= last);
+            runs.for_each(|(first, end)| known.insert_run(first.max(section), end.min(last)));
+        };
+        add(&self.runs.read());
+        add(&self.damage.read().indices);
+        known
     }
 }
 

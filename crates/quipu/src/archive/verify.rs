@@ -3,7 +3,7 @@
 use std::ops::{ControlFlow, RangeInclusive};
 use std::sync::Arc;
 
-use super::entry::EntryBuf;
+use super::check::Checked;
 use super::section::Section;
 use super::shared::Shared;
 use crate::error::{Error, Result};
@@ -23,8 +23,9 @@ pub enum VerifyEvent {
         /// Bytes of all sections.
         total: u64,
     },
-    /// A file is damaged outside of its entries and values: a section's header, a copy of the
-    /// manifest. Nothing is lost by that; the next open for writing mends the manifest.
+    /// A file is gone, or damaged outside of its entries and values: a section's header, a copy of
+    /// the manifest. A section's data is checked all the same, as far as it can be; the next open
+    /// for writing mends the manifest.
     File {
         /// The section that the file is of, if of one.
         section: Option<u64>,
@@ -70,25 +71,30 @@ pub struct VerifyReport {
     pub bytes: u64,
     /// Entries that are damaged, or whose values are.
     pub damaged: u64,
-    /// Files that are damaged outside of their entries and values.
+    /// Files that are gone, or damaged outside of their entries and values.
     pub damaged_files: u64,
     /// Sections of which nothing can be read.
     pub unreadable_sections: u64,
     /// Whether the file of durable marks is cut short or damaged: what is lost at the end of a
     /// section can then be taken for a torn end. The next open for writing makes it anew.
     pub marks_incomplete: bool,
-    /// Indices that were durable and cannot be read, in all.
+    /// Indices that were durable and cannot be read, in all, those included that a repair has
+    /// taken out; each waits to be put again.
     pub lost_indices: u128,
 }
 
 impl VerifyReport {
-    /// Whether everything can be read.
+    /// Whether everything that was durable is there and can be read: no bytes that do not check,
+    /// no index that waits to be put again, and the marks whole.
     pub fn is_clean(&self) -> bool {
-        self.damaged == 0
-            && self.damaged_files == 0
-            && self.unreadable_sections == 0
-            && self.lost_indices == 0
-            && !self.marks_incomplete
+        !self.needs_repair() && self.lost_indices == 0 && !self.marks_incomplete
+    }
+
+    /// Whether there are bytes on disk that do not check. [`Archive::repair`](crate::Archive::repair)
+    /// takes these out; the indices they held stay among
+    /// [`lost_indices`](Self::lost_indices) until they are put again.
+    pub fn needs_repair(&self) -> bool {
+        self.damaged > 0 || self.damaged_files > 0 || self.unreadable_sections > 0
     }
 }
 
@@ -105,9 +111,7 @@ impl Shared {
             });
         }
         for section in &sections {
-            let verified = self
-                .verify_headers(section, &mut report, tell)
-                .and_then(|()| self.verify_section(section, &mut report, tell));
+            let verified = self.verify_section(section, &mut report, tell);
             if !self.is_dropped(section, &verified) {
                 verified?;
             }
@@ -123,71 +127,54 @@ impl Shared {
         Ok(report)
     }
 
-    fn verify_headers(
-        &self,
-        section: &Arc<Section>,
-        report: &mut VerifyReport,
-        tell: &mut dyn FnMut(VerifyEvent),
-    ) -> Result<()> {
-        for file in [section.pair.records.file(), section.pair.values.file()] {
-            match file.check_header() {
-                Ok(()) => {}
-                Err(error @ Error::Header { .. }) => {
-                    report.damaged_files += 1;
-                    tell(VerifyEvent::File {
-                        section: Some(section.number),
-                        error,
-                    });
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
     fn verify_section(
         &self,
         section: &Arc<Section>,
         report: &mut VerifyReport,
         tell: &mut dyn FnMut(VerifyEvent),
     ) -> Result<()> {
-        let mut failed = None;
-        section
-            .pair
-            .records
-            .replay(0, READ_AHEAD_BYTES, &mut |position, entry| {
-                report.entries += 1;
-                let (index, checked) = match entry {
-                    Ok(bytes) => self.verify_entry(section, position, bytes),
-                    Err(error) => (None, Err(error)),
-                };
-                match checked {
-                    Ok(()) => {}
-                    Err(_) if section.is_retired() => return ControlFlow::Break(()),
-                    Err(error) if error.is_corruption() => {
-                        report.damaged += 1;
-                        if let Some(index) = index {
-                            self.note_damage(section, position, index);
-                        }
-                        tell(VerifyEvent::Damage(DamagedEntry {
-                            section: section.number,
-                            position,
-                            index,
-                            error,
-                        }));
-                    }
-                    Err(error) => {
-                        failed = Some(error);
-                        return ControlFlow::Break(());
-                    }
-                }
-                ControlFlow::Continue(())
-            })?;
-        failed.map_or(Ok(()), Err)
+        let files = self.check_files(section)?;
+        // After the look: its files go only once it is retired.
+        if section.is_retired() {
+            return Ok(());
+        }
+        for error in files.into_iter().flatten() {
+            report.damaged_files += 1;
+            tell(VerifyEvent::File {
+                section: Some(section.number),
+                error,
+            });
+        }
+        self.check_entries(section, 0, READ_AHEAD_BYTES, &mut |checked| {
+            report.entries += 1;
+            if let Some(damaged) = self.note_checked(section, checked) {
+                report.damaged += 1;
+                tell(VerifyEvent::Damage(damaged));
+            }
+            ControlFlow::Continue(())
+        })
+    }
+
+    /// Damage that a check of an entry found counts from now on.
+    pub(super) fn note_checked(
+        &self,
+        section: &Section,
+        checked: Checked<'_>,
+    ) -> Option<DamagedEntry> {
+        let error = checked.damage?;
+        if let Some(index) = checked.index {
+            self.note_damage(section, checked.position, index);
+        }
+        Some(DamagedEntry {
+            section: section.number,
+            position: checked.position,
+            index: checked.index,
+            error,
+        })
     }
 
     /// Sections that cannot be read at all, and indices that were stored and cannot be read.
-    fn verify_lost(&self, report: &mut VerifyReport, tell: &mut dyn FnMut(VerifyEvent)) {
+    pub(super) fn verify_lost(&self, report: &mut VerifyReport, tell: &mut dyn FnMut(VerifyEvent)) {
         for section in self.unreadable() {
             if let Err(error) = self.check_readable(section) {
                 report.unreadable_sections += 1;
@@ -200,34 +187,9 @@ impl Shared {
             tell(VerifyEvent::Lost(run));
         }
     }
-
-    /// The entry's index, and whether it and its value are right.
-    fn verify_entry(
-        &self,
-        section: &Section,
-        position: u64,
-        bytes: &[u8],
-    ) -> (Option<u64>, Result<()>) {
-        let mut entry = EntryBuf::new(self.entry);
-        entry.bytes_mut().copy_from_slice(bytes);
-        let index = entry.index();
-        if self.number_of(index) != section.number {
-            let error = Error::Damaged {
-                path: section.pair.records.file().path(),
-                offset: position.saturating_mul(self.entry.size() as u64),
-                reason: format!(
-                    "entry {position} says index {index}, which is not of section {}",
-                    section.number
-                ),
-            };
-            return (None, Err(error));
-        }
-        let value = section.value(&entry, self.max_value_size);
-        (Some(index), value.map(drop))
-    }
 }
 
-fn disk_len(section: &Section) -> u64 {
+pub(super) fn disk_len(section: &Section) -> u64 {
     section
         .pair
         .records

@@ -283,7 +283,8 @@ impl Writer {
         self.check_usable()?;
         self.sweep.step_at_sync(&self.shared);
         if self.dirty.is_empty() {
-            return Ok(());
+            let marked = self.mark_damage();
+            return self.poison_on_error(marked);
         }
         let started = Instant::now();
         let current = self.current.as_ref().map(|current| current.section.number);
@@ -352,6 +353,8 @@ impl Writer {
 impl Drop for Writer {
     /// What was synced is marked, so that the next open trusts it more; what was not is let go.
     fn drop(&mut self) {
+        // While the lock is held.
+        self.shared.scrub.close();
         if self.poisoned.is_none() {
             // The marks only protect: losing them costs nothing that a crash would not.
             let _ = self.mark_synced();

@@ -67,11 +67,11 @@ impl Owner {
         }
     }
 
-    /// Whether marks of this owner tell of the files of a manifest. While a rewind is under way
+    /// Whether marks of this owner tell of the files of a manifest. While files are being replaced
     /// they may be those from before it.
     fn fits(self, manifest: &Manifest) -> bool {
-        let before = matches!(manifest.state, State::Rewinding(_))
-            && self.rewinds.checked_add(1) == Some(manifest.rewinds);
+        let replacing = matches!(manifest.state, State::Rewinding(_) | State::Repairing(_));
+        let before = replacing && self.rewinds.checked_add(1) == Some(manifest.rewinds);
         self.id == manifest.id && (before || self.rewinds == manifest.rewinds)
     }
 

@@ -4,6 +4,7 @@
 //! quipu/manifest        settings, floor; replaced whole: written beside, flushed, renamed
 //! quipu/manifest-copy   the same again, for when one of the two is damaged
 //! quipu/marks           what is durable of each section, and known damage; appended to
+//! quipu/scrub           how far scrubbing has come; replaced whole
 //! quipu/lock            held by the writer
 //! ```
 //!
@@ -15,6 +16,7 @@ mod codec;
 mod compression;
 mod copies;
 mod marks;
+mod place;
 mod record;
 
 use std::sync::Arc;
@@ -22,6 +24,7 @@ use std::sync::Arc;
 pub(crate) use compression::CompressionMap;
 pub(crate) use copies::{Copies, damaged_copies, load};
 pub(crate) use marks::{Mark, Marks, MarksLog};
+pub(crate) use place::Place;
 pub(crate) use record::{Manifest, State};
 #[cfg(test)]
 pub(crate) use {
@@ -35,12 +38,16 @@ use crate::storage::{OpenMode, Storage, check_partition_name};
 
 /// The partition that holds what is ours alone.
 pub(crate) const PARTITION: &str = "quipu";
+/// The partition that keeps what repairs took out of sections.
+pub(crate) const QUARANTINE: &str = "quarantine";
 /// The manifest's blob.
 pub(crate) const MANIFEST: &str = "manifest";
 /// Its copy.
 pub(crate) const MANIFEST_COPY: &str = "manifest-copy";
 /// The marks' blob.
 pub(crate) const MARKS: &str = "marks";
+/// The blob that says how far scrubbing has come.
+pub(crate) const SCRUB: &str = "scrub";
 /// The writer's lock.
 pub(crate) const LOCK: &str = "lock";
 /// The disk reserve, where there is one.
@@ -74,25 +81,34 @@ fn temporary(name: &str) -> String {
     format!("{name}{NEW_SUFFIX}")
 }
 
-/// Bytes of the manifest, the marks and the reserve on disk, as far as they can be told.
+/// Bytes of the manifest, the marks and the rest beside the sections on disk, as far as they can be told.
 pub(crate) fn disk_len(storage: &dyn Storage) -> u64 {
     let len = |name: &str| storage.open(PARTITION, name, OpenMode::Read)?.len();
     // The last is a reserve that is being filled.
-    [MANIFEST, MANIFEST_COPY, MARKS, RESERVE, &temporary(RESERVE)]
-        .into_iter()
-        .filter_map(|name| len(name).ok())
-        .fold(0, u64::saturating_add)
+    [
+        MANIFEST,
+        MANIFEST_COPY,
+        MARKS,
+        SCRUB,
+        RESERVE,
+        &temporary(RESERVE),
+    ]
+    .into_iter()
+    .filter_map(|name| len(name).ok())
+    .fold(0, u64::saturating_add)
 }
 
-/// Partition names must differ from each other and from the one that is ours.
+/// Partition names must differ from each other and from those that are ours.
 pub(crate) fn check_partitions(index: &str, values: &str) -> Result<()> {
     check_partition_name(index)?;
     check_partition_name(values)?;
-    if index == values || [index, values].contains(&PARTITION) {
+    let is_ours = |name| [PARTITION, QUARANTINE].contains(&name);
+    if index == values || is_ours(index) || is_ours(values) {
         return Err(Error::InvalidOption {
             option: "partitions",
             reason: format!(
-                "{index:?} and {values:?} must differ from each other and from \"quipu\""
+                "{index:?} and {values:?} must differ from each other, from \"quipu\" and from \
+                 \"quarantine\""
             ),
         });
     }

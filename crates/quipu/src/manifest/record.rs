@@ -35,6 +35,8 @@ pub(crate) enum State {
     Destroying,
     /// Every item above this index is being dropped.
     Rewinding(u64),
+    /// The index file of this section is being written anew without its damage.
+    Repairing(u64),
 }
 
 /// The settings and the floor of an archive.
@@ -52,7 +54,7 @@ pub(crate) struct Manifest {
     pub(crate) index_partition: String,
     pub(crate) value_partition: String,
     pub(crate) floor: u64,
-    /// How often the archive was rewound; a reader in another process starts anew when it changes.
+    /// How often the archive was rewound or repaired; a reader in another process starts anew when it changes.
     pub(crate) rewinds: u64,
     pub(crate) state: State,
     pub(crate) compression: CompressionMap,
@@ -123,6 +125,7 @@ impl Manifest {
             State::Open => (0, 0),
             State::Destroying => (1, 0),
             State::Rewinding(index) => (2, index),
+            State::Repairing(section) => (3, section),
         };
         out.u8(state);
         out.u64(index);
@@ -216,6 +219,7 @@ impl Manifest {
                 (0, _) => State::Open,
                 (1, _) => State::Destroying,
                 (2, index) => State::Rewinding(index),
+                (3, section) => State::Repairing(section),
                 _ => return None,
             },
             compression: Self::decode_compression(from)?,

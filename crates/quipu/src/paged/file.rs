@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::cache::PageCache;
 use super::tail::Tail;
 use crate::error::{Error, Result};
-use crate::format::{PageState, SLOTS_SIZE};
+use crate::format::{Layout, PageState, SLOTS_SIZE};
 use crate::storage::{BlobFile, DataBlob};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, RwLock, Unique};
@@ -31,7 +31,7 @@ pub(crate) struct PagedFile {
     /// Bytes below are full pages on disk; mirrors the tail's start, to be read without its lock.
     pub(super) settled: AtomicU64,
     pub(super) tail: RwLock<Tail>,
-    header_size: u64,
+    layout: Layout,
     /// Held from the first write to the flush, so that an error in between is not lost with it.
     pub(super) unflushed: Mutex<Option<Arc<DataBlob>>>,
 }
@@ -48,14 +48,8 @@ impl PagedFile {
     /// A new blob with an empty stream.
     pub(crate) fn create(file: BlobFile, page_size: u16, cache: PageCache) -> Result<Self> {
         let blob = file.create()?;
-        let header_size = blob.layout().header_size();
-        Ok(Self::with(
-            file,
-            page_size,
-            cache,
-            header_size,
-            Tail::default(),
-        ))
+        let layout = blob.layout();
+        Ok(Self::with(file, page_size, cache, layout, Tail::default()))
     }
 
     /// Opens a blob. `durable` bytes of the stream are known to be durable: what lies below is
@@ -70,19 +64,13 @@ impl PagedFile {
         strict: bool,
     ) -> Result<(Self, Cut)> {
         let blob = file.get()?;
-        let header_size = blob.layout().header_size();
-        let opened = Self::with(file, page_size, cache, header_size, Tail::default());
+        let layout = blob.layout();
+        let opened = Self::with(file, page_size, cache, layout, Tail::default());
         let cut = opened.find_end(&blob, durable, strict)?;
         Ok((opened, cut))
     }
 
-    fn with(
-        file: BlobFile,
-        page_size: u16,
-        cache: PageCache,
-        header_size: u64,
-        tail: Tail,
-    ) -> Self {
+    fn with(file: BlobFile, page_size: u16, cache: PageCache, layout: Layout, tail: Tail) -> Self {
         Self {
             file,
             page_size: page_size.max(1).into(),
@@ -90,7 +78,7 @@ impl PagedFile {
             stream: AtomicU64::new(next_stream()),
             settled: AtomicU64::new(tail.start),
             tail: RwLock::new(tail),
-            header_size,
+            layout,
             unflushed: Mutex::new(None),
         }
     }
@@ -109,10 +97,16 @@ impl PagedFile {
         self.tail.read().waiting()
     }
 
+    /// The header that the file has.
+    pub(crate) fn layout(&self) -> Layout {
+        self.layout
+    }
+
     /// Bytes of the blob, header included.
     pub(crate) fn disk_len(&self) -> u64 {
         let pages = self.tail.read().disk_end().div_ceil(self.page_size as u64);
-        self.header_size
+        self.layout
+            .header_size()
             .saturating_add(pages.saturating_mul(self.physical() as u64))
     }
 

@@ -2,7 +2,7 @@
 
 use super::super::config::RecordConfig;
 use crate::error::{Error, Result};
-use crate::format::{NEW_SUFFIX, section_name};
+use crate::format::{Layout, NEW_SUFFIX, section_name};
 use crate::paged::{Cut, OnRecord, PagedFile, encode_pages};
 use crate::storage::{Access, BlobFile, OpenMode};
 
@@ -174,6 +174,11 @@ impl RecordFile {
 
     pub(crate) fn file(&self) -> &BlobFile {
         self.pages.file()
+    }
+
+    /// The header that the file has.
+    pub(crate) fn layout(&self) -> Layout {
+        self.pages.layout()
     }
 
     /// Bytes of the blob, header included.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::super::config::ValueConfig;
 use crate::error::{Error, Result};
-use crate::format::{MAX_VALUE_SIZE, VALUE_CHECKSUM_SIZE, crc32c};
+use crate::format::{Layout, MAX_VALUE_SIZE, VALUE_CHECKSUM_SIZE, crc32c};
 use crate::storage::{BlobFile, DataBlob};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, RwLock};
@@ -24,7 +24,7 @@ pub(crate) struct ValueFile {
     /// Bytes below are in the file; mirrors the tail's start, to be read without its lock.
     settled: AtomicU64,
     tail: RwLock<Tail>,
-    header_size: u64,
+    layout: Layout,
     /// Bytes of values that were there when the file was last looked at.
     found: AtomicU64,
     /// Held from the first write to the flush, so that an error in between is not lost with it.
@@ -71,7 +71,7 @@ impl ValueFile {
                 start,
                 bytes: Vec::new(),
             }),
-            header_size: blob.layout().header_size(),
+            layout: blob.layout(),
             found: AtomicU64::new(start),
             unflushed: Mutex::new(None),
         }
@@ -92,9 +92,14 @@ impl ValueFile {
         self.found.load(Ordering::Acquire)
     }
 
+    /// The header that the file has.
+    pub(crate) fn layout(&self) -> Layout {
+        self.layout
+    }
+
     /// Bytes of the blob once everything is written, header included.
     pub(crate) fn disk_len(&self) -> u64 {
-        self.header_size.saturating_add(self.len())
+        self.layout.header_size().saturating_add(self.len())
     }
 
     pub(crate) fn memory(&self) -> usize {

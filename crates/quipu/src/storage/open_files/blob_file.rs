@@ -56,19 +56,6 @@ impl BlobFile {
         Layout::of_code(self.layout.load(Ordering::Relaxed))
     }
 
-    /// Reads the header anew; [`Error::Header`] where it is not right, whatever is known of it.
-    pub(crate) fn check_header(&self) -> Result<()> {
-        let name = section_name(self.section);
-        DataBlob::find(
-            &*self.files.storage,
-            &self.partition,
-            &name,
-            Access::Read,
-            None,
-        )
-        .map(drop)
-    }
-
     /// The open file; opened if it is not.
     ///
     /// Errors as [`DataBlob::open`].

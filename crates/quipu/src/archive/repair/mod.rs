@@ -1,0 +1,300 @@
+//! Repair: sections written anew without their damage, the old bytes kept.
+//!
+//! ```text
+//! examine      read and check everything of a section; nothing is changed
+//! quarantine   the old index file, the bytes of damaged values: copied, flushed, named, flushed
+//! announce     the manifest says which section, so that readers do not mix old and new pages
+//! rewrite      the entries that are whole, in a new index file; one rename switches
+//! mark         so many entries are durable now; the lost indices stay in the mark's runs
+//! ```
+//!
+//! # Invariants
+//!
+//! - The value file stays as it is: what is kept stands where it stood. A file with a damaged header
+//!   is copied behind a right one, and a rename switches.
+//! - The mark is lowered after the rename. Before it, a crash leaves a file that is shorter than its
+//!   mark: damage, never a torn end, so nothing of it is cut. (The other way round, whole
+//!   entries behind the damage would lie above the mark.) What is noted damaged goes by position and
+//!   index, so that notes of the old file are not taken for ones of the new: see
+//!   [`Section::forget_damage_of_another`].
+//! - What was lost stays told until it is put again: the marks keep its indices.
+//!
+//! # Recovery
+//!
+//! A crash leaves each section as it was, or repaired; the next open only takes back what was
+//! announced. A second repair goes on with what is left, and keeps its own copies.
+//!
+//! # Cost
+//!
+//! One read of all files. For each section with damage: a copy of its index file, the writing of a
+//! new one, about eight flushes.
+
+mod examine;
+mod quarantine;
+mod report;
+
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use super::prune::remove_files;
+use super::rewrite::Kept;
+use super::section::Section;
+use super::shared::Shared;
+use super::writer::Writer;
+use crate::error::{Error, Result};
+use crate::format::{Layout, NEW_SUFFIX, section_name};
+use crate::index::Runs;
+use crate::manifest::{Manifest, Mark, Marks, MarksLog, State};
+use crate::storage::{BlobFile, OpenMode};
+use crate::sync::atomic::Ordering;
+use examine::Findings;
+pub(super) use quarantine::{disk_len, is_exhibit};
+pub use report::{Quarantined, RepairReport, SectionRepair};
+
+impl Shared {
+    /// What a repair would do; reads everything and changes nothing.
+    pub(super) fn plan_repair(&self) -> Result<RepairReport> {
+        let manifest = Manifest::load(&*self.storage)?.ok_or_else(|| Error::NotAnArchive {
+            path: self.path(),
+            reason: "its manifest is gone".to_owned(),
+        })?;
+        let (marks, _) = MarksLog::open(&self.storage, &manifest)?;
+        let mut all = Vec::new();
+        for number in self.unreadable() {
+            let mark = mark_of(marks.marks(), number);
+            all.extend(self.examine_unreadable(number, &mark)?);
+        }
+        for number in self.gone(marks.marks())? {
+            all.push(self.examine_gone(number, &mark_of(marks.marks(), number)));
+        }
+        for section in self.all_sections() {
+            let findings = self.examine(&section);
+            if !self.is_dropped(&section, &findings) {
+                all.push(findings?);
+            }
+        }
+        all.retain(|findings| !findings.is_empty());
+        all.sort_by_key(|findings| findings.number);
+        let sections = all.into_iter().map(|findings| findings.told(self));
+        Ok(RepairReport {
+            sections: sections.collect(),
+        })
+    }
+
+    /// Indices that hold nothing whole are damaged from now on.
+    fn note_lost_runs_of(&self, lost: &Runs) {
+        for run in lost.ranges() {
+            let (first, last) = run.into_inner();
+            // First, so that no reader takes such an index for one that never was.
+            self.damage.write().indices.insert_run(first, last);
+            self.has_damage.store(true, Ordering::Release);
+            let mut runs = self.runs.write();
+            while let Some(index) = runs.at_or_after(first).filter(|&index| index <= last) {
+                runs.remove(index);
+            }
+        }
+    }
+}
+
+/// The mark of a section, or one of nothing.
+fn mark_of(marks: &Marks, section: u64) -> Mark {
+    marks.sections.get(&section).cloned().unwrap_or_default()
+}
+
+impl Writer {
+    /// Writes each section that has damage anew without it.
+    pub(super) fn repair(&mut self) -> Result<RepairReport> {
+        self.check_usable()?;
+        self.sync()?;
+        let shared = Arc::clone(&self.shared);
+        let mut sections = Vec::new();
+        for number in shared.unreadable() {
+            sections.extend(self.repair_unreadable(number)?);
+        }
+        for number in shared.gone(self.marks.marks())? {
+            sections.push(self.repair_gone(number)?);
+        }
+        self.finish_rewind()?;
+        for section in shared.all_sections() {
+            sections.extend(self.repair_section(&section)?);
+        }
+        if self.manifest.state != State::Open {
+            let ended = self.end_repair();
+            self.poison_on_error(ended)?;
+        }
+        sections.sort_by_key(|of| of.section);
+        Ok(RepairReport { sections })
+    }
+
+    /// Says that the files of a section are about to be replaced; readers that have positions in
+    /// them begin anew. A rewind that waits stays announced.
+    fn announce(&mut self, section: u64) -> Result<()> {
+        if !matches!(self.manifest.state, State::Rewinding(_)) {
+            self.manifest.state = State::Repairing(section);
+        }
+        self.manifest.rewinds = self.manifest.rewinds.saturating_add(1);
+        self.manifest.store(&self.shared.storage)
+    }
+
+    /// Says that no section is being written anew.
+    pub(super) fn end_repair(&mut self) -> Result<()> {
+        // From here on marks from before are not believed.
+        self.marks.rewrite_for(&self.manifest, |_| {})?;
+        self.manifest.state = State::Open;
+        self.manifest.store(&self.shared.storage)
+    }
+
+    /// A rewind that waited for a file of its section.
+    fn finish_rewind(&mut self) -> Result<()> {
+        let State::Rewinding(index) = self.manifest.state else {
+            return Ok(());
+        };
+        let boundary = self.shared.number_of(index);
+        if self.shared.unreadable.read().contains(&boundary) {
+            // It can be read again; the next open loads it and ends the rewind.
+            return Err(Error::Poisoned {
+                cause: format!("a rewind to {index} has not ended"),
+            });
+        }
+        self.rewind(index)
+    }
+
+    fn repair_section(&mut self, section: &Arc<Section>) -> Result<Option<SectionRepair>> {
+        let shared = Arc::clone(&self.shared);
+        let findings = shared.examine(section)?;
+        if findings.is_empty() {
+            return Ok(None);
+        }
+        // Nothing of the archive has changed if this fails.
+        quarantine::keep(&shared, &findings.exhibits)?;
+        let applied = self.apply(section, &findings);
+        self.poison_on_error(applied)?;
+        Ok(Some(findings.told(&shared)))
+    }
+
+    fn apply(&mut self, section: &Arc<Section>, findings: &Findings) -> Result<()> {
+        let [bad_index, bad_values] = findings.bad_files;
+        if bad_values {
+            let values = &section.pair.values;
+            mend_header(values.file(), values.layout())?;
+        }
+        if findings.entries_lost > 0 {
+            return self.rewrite_without_damage(section, findings);
+        }
+        if bad_index {
+            let records = &section.pair.records;
+            mend_header(records.file(), records.layout())?;
+        }
+        Ok(())
+    }
+
+    fn rewrite_without_damage(
+        &mut self,
+        section: &Arc<Section>,
+        findings: &Findings,
+    ) -> Result<()> {
+        let shared = Arc::clone(&self.shared);
+        self.announce(section.number)?;
+        self.forget_current();
+        self.forget_ambiguous_notes(section, &findings.kept)?;
+        shared.note_lost_runs_of(&findings.lost);
+        self.rewrite_section(section, &findings.kept)?;
+        let Some(new) = shared.section(section.number) else {
+            return Ok(());
+        };
+        let mark = self.mark_of(&new);
+        self.set_mark(section.number, mark)
+    }
+
+    /// Replaces what the marks say of a section, durably.
+    fn set_mark(&mut self, number: u64, mark: Mark) -> Result<()> {
+        // All of its runs are in this mark.
+        self.unmarked.forget(number);
+        self.marks.rewrite_for(&self.manifest, |marks| {
+            marks.forget(number);
+            if mark != Mark::default() {
+                marks.sections.insert(number, mark);
+            }
+        })
+    }
+
+    /// Of damage that is noted in the marks, what would be taken for that of another item of the
+    /// same index, once the entries have moved up.
+    fn forget_ambiguous_notes(&mut self, section: &Section, kept: &Kept) -> Result<()> {
+        let number = section.number;
+        let mut ambiguous = Vec::new();
+        for (position, index) in self.marks.marks().damaged_in(number) {
+            let moved = usize::try_from(position).ok();
+            let moved = moved.and_then(|at| kept.positions.get(at));
+            if let Some(&from) = moved
+                && self.shared.index_at(section, from)? == index
+            {
+                ambiguous.push((number, position, index));
+            }
+        }
+        match ambiguous.is_empty() {
+            true => Ok(()),
+            false => self.marks.rewrite(|marks| {
+                for note in &ambiguous {
+                    marks.damaged.remove(note);
+                }
+            }),
+        }
+    }
+
+    fn repair_unreadable(&mut self, number: u64) -> Result<Option<SectionRepair>> {
+        let shared = Arc::clone(&self.shared);
+        let mark = mark_of(self.marks.marks(), number);
+        let Some(findings) = shared.examine_unreadable(number, &mark)? else {
+            return Ok(None);
+        };
+        quarantine::keep(&shared, &findings.exhibits)?;
+        let emptied = self.empty_section(&findings);
+        self.poison_on_error(emptied)?;
+        Ok(Some(findings.told(&shared)))
+    }
+
+    /// Removes the files of a section of which nothing can be read; its indices stay in its mark.
+    fn empty_section(&mut self, findings: &Findings) -> Result<()> {
+        let number = findings.number;
+        self.announce(number)?;
+        remove_files(&self.shared, std::iter::once(number))?;
+        self.shared.note_lost_runs_of(&findings.lost);
+        self.shared.unreadable.write().remove(&number);
+        self.set_mark(number, lost_mark(findings))
+    }
+
+    /// Both files are gone: only the mark still says otherwise.
+    fn repair_gone(&mut self, number: u64) -> Result<SectionRepair> {
+        let mark = mark_of(self.marks.marks(), number);
+        let findings = self.shared.examine_gone(number, &mark);
+        let marked = self.set_mark(number, lost_mark(&findings));
+        self.poison_on_error(marked)?;
+        Ok(findings.told(&self.shared))
+    }
+}
+
+/// The mark of a section that has lost everything.
+fn lost_mark(findings: &Findings) -> Mark {
+    Mark {
+        runs: findings.lost.clone(),
+        ..Mark::default()
+    }
+}
+
+/// Puts a file with a right header and the same data in the place of one, at once and durably.
+fn mend_header(file: &BlobFile, layout: Layout) -> Result<()> {
+    let storage = file.files().storage();
+    let name = section_name(file.section());
+    let temporary = format!("{name}{NEW_SUFFIX}");
+    let old = file.get()?;
+    let new = storage.open(file.partition(), &temporary, OpenMode::Create)?;
+    new.resize(0)?;
+    new.write_at(&[IoSlice::new(&layout.encode())], 0)?;
+    quarantine::copy_data(&old, &*new, layout.header_size())?;
+    new.sync()?;
+    storage.rename(file.partition(), &temporary, &name)?;
+    storage.sync_partition(file.partition())?;
+    file.forget();
+    Ok(())
+}
