@@ -12,7 +12,7 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 use crate::failure::Failure;
-use commands::{adopt, gaps, get, import, info, prune, put, range, verify};
+use commands::{adopt, gaps, get, import, info, prune, put, range, repair, scrub, verify};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,6 +22,7 @@ Examples:
   quipu range history 10..20 --json    some of them, one JSON object a line
   quipu info history                   what the archive holds
   quipu verify history                 reads and checks everything
+  quipu repair history --dry-run       what a repair would take out
 
 Exit codes:
   0  done
@@ -50,6 +51,8 @@ enum Command {
     Range(range::Args),
     Prune(prune::Args),
     Verify(verify::Args),
+    Repair(repair::Args),
+    Scrub(scrub::Args),
     Adopt(adopt::Args),
 }
 
@@ -67,6 +70,8 @@ fn main() -> ExitCode {
         Command::Range(args) => range::run(args),
         Command::Prune(args) => prune::run(args),
         Command::Verify(args) => verify::run(args),
+        Command::Repair(args) => repair::run(args),
+        Command::Scrub(args) => scrub::run(args),
         Command::Adopt(args) => adopt::run(args),
     };
     match result {

@@ -52,8 +52,13 @@ impl Output {
         })
     }
 
-    pub(crate) fn finish(mut self) -> Result<()> {
+    /// Writes what waits.
+    pub(crate) fn flush(&mut self) -> Result<()> {
         self.out.flush().map_err(|error| Failure::output(&error))
+    }
+
+    pub(crate) fn finish(mut self) -> Result<()> {
+        self.flush()
     }
 }
 

@@ -11,4 +11,6 @@ pub(crate) mod info;
 pub(crate) mod prune;
 pub(crate) mod put;
 pub(crate) mod range;
+pub(crate) mod repair;
+pub(crate) mod scrub;
 pub(crate) mod verify;

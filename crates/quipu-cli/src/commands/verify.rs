@@ -52,7 +52,7 @@ fn verify(archive: &Reader<KeyBytes>, args: &Args) -> Result<()> {
         out.json(&json!({
             "sections": report.sections, "entries": report.entries, "bytes": report.bytes,
             "damaged": report.damaged, "lost_indices": report.lost_indices,
-            "damaged_files": report.damaged_files,
+            "damaged_files": report.damaged_files, "needs_repair": report.needs_repair(),
             "unreadable_sections": report.unreadable_sections,
             "marks_incomplete": report.marks_incomplete,
         }))?;
@@ -72,7 +72,7 @@ fn verify(archive: &Reader<KeyBytes>, args: &Args) -> Result<()> {
 }
 
 /// One line for what was found.
-fn print(out: &mut Output, event: &VerifyEvent, as_json: bool) -> Result<()> {
+pub(super) fn print(out: &mut Output, event: &VerifyEvent, as_json: bool) -> Result<()> {
     let (text, json) = match event {
         VerifyEvent::Damage(damage) => {
             let (section, position, error) = (damage.section, damage.position, &damage.error);
@@ -108,26 +108,28 @@ fn print(out: &mut Output, event: &VerifyEvent, as_json: bool) -> Result<()> {
 
 fn failure(report: &VerifyReport, noted: bool) -> Failure {
     let (damaged, lost) = (report.damaged, report.lost_indices);
-    if damaged == 0 && lost == 0 && report.unreadable_sections == 0 && report.damaged_files > 0 {
-        return Failure::Damage(format!(
-            "{} files are damaged, but every item can be read",
+    let entries = report.entries;
+    Failure::Damage(match (report.needs_repair(), lost) {
+        (false, 0) => "the marks of what is durable, quipu/marks, are damaged, everything else is \
+             right; `quipu verify --note` makes them anew"
+            .to_owned(),
+        (false, _) => format!(
+            "{lost} indices were lost earlier and wait to be put again, everything that is on disk \
+             is right"
+        ),
+        (true, 0) => format!(
+            "{damaged} of {entries} entries are damaged, {} files have damage outside of entries; no index is \
+             lost, `quipu repair` takes the damage out",
             report.damaged_files
-        ));
-    }
-    if damaged == 0 && lost == 0 && report.unreadable_sections == 0 {
-        return Failure::Damage(
-            "the marks of what is durable, quipu/marks, are damaged, everything else is right; \
-             `quipu verify --note` makes them anew"
-                .to_owned(),
-        );
-    }
-    let advice = match noted {
-        _ if lost == 0 => "these were put again, nothing is lost",
-        true => "put these again from another source",
-        false => "`quipu verify --note` keeps note of it, so that they can be put again",
-    };
-    Failure::Damage(format!(
-        "{damaged} of {} entries are damaged, {lost} indices cannot be read; {advice}",
-        report.entries
-    ))
+        ),
+        (true, _) => format!(
+            "{damaged} of {entries} entries are damaged, {lost} indices cannot be read; {}",
+            match noted {
+                true => "put these again from another source",
+                false =>
+                    "`quipu verify --note` keeps note of it, so that they can be put again, and \
+                     `quipu repair` takes the damage out",
+            }
+        ),
+    })
 }

@@ -5,6 +5,7 @@ mod bad_input;
 mod damage;
 mod git;
 mod items;
+mod repair;
 
 use std::fs;
 use std::io::Write;
