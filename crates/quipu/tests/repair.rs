@@ -5,7 +5,6 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::{Bench, key, value, values_at};
-use quipu::storage::Storage;
 use quipu::{Archive, Compression, Options, ReadOnly, RepairReport, Status, VerifyReport};
 
 const ITEMS: u64 = 40;
@@ -16,7 +15,6 @@ const PAGE: usize = 72;
 const VALUE: usize = 34;
 
 type Store = Archive<[u8; 8]>;
-type Blobs = BTreeMap<(String, String), Vec<u8>>;
 
 fn options() -> Options {
     // Entries of 28 bytes straddle pages of 60.
@@ -29,21 +27,6 @@ fn fill(bench: &Bench) {
         let _ = archive.put(index, &key(index), &value(index, 30)).unwrap();
     }
     archive.close().unwrap();
-}
-
-fn blobs(storage: &dyn Storage) -> Blobs {
-    let mut blobs = Blobs::new();
-    for partition in ["index", "values", "quipu", "quarantine"] {
-        for name in storage.list(partition).unwrap() {
-            let blob = storage.open(partition, &name, quipu::storage::OpenMode::Read);
-            let blob = blob.unwrap();
-            let mut bytes = Vec::new();
-            blob.read_into(&mut bytes, 0, blob.len().unwrap() as usize)
-                .unwrap();
-            blobs.insert((partition.to_owned(), name), bytes);
-        }
-    }
-    blobs
 }
 
 fn verify(archive: &Store) -> VerifyReport {
@@ -313,10 +296,9 @@ fn a_header_that_is_damaged_while_its_file_is_open() {
             let report = archive.repair().unwrap();
             assert_eq!(planned, format!("{report:?}"));
             assert_eq!((report.entries_lost(), report.lost_indices()), (0, 0));
-            let kept: Vec<_> = report.sections[0].quarantine.iter().collect();
-            let name = kept.iter().map(|of| of.path.file_name().unwrap());
-            let name = name.last().unwrap().to_str().unwrap().to_owned();
-            assert_eq!(bench.read("quarantine", &name), hurt);
+            let kept = report.sections[0].quarantine.last().unwrap();
+            let name = kept.path.file_name().unwrap().to_str().unwrap();
+            assert_eq!(bench.read("quarantine", name), hurt);
             for _ in 0..2 {
                 check(&archive, &[]);
                 assert!(verify(&archive).is_clean());
@@ -367,7 +349,7 @@ fn quarantine_holds_the_old_bytes_and_is_never_written_twice() {
         let (index, values) = (bench.read("index", name), bench.read("values", name));
         let mut archive: Store = bench.open();
         let report = archive.repair().unwrap();
-        let first = blobs(&*bench.storage());
+        let first = bench.blobs();
         let kept = |name: &str| first[&("quarantine".to_owned(), name.to_owned())].clone();
         assert_eq!(kept("0000000000000008-1.index"), index);
         let at = |from: usize, to: usize| &values[HEADER + from * VALUE..HEADER + to * VALUE];
@@ -383,7 +365,7 @@ fn quarantine_holds_the_old_bytes_and_is_never_written_twice() {
         bench.flip("values", name, HEADER);
         archive = bench.open();
         assert_eq!(lost_of(&archive.repair().unwrap()), [8, 9, 10, 13]);
-        let second = blobs(&*bench.storage());
+        let second = bench.blobs();
         for (name, bytes) in first.iter().filter(|((of, _), _)| of == "quarantine") {
             assert_eq!(&second[name], bytes);
         }
@@ -399,7 +381,7 @@ fn quarantine_holds_the_old_bytes_and_is_never_written_twice() {
         let other: usize = other.map(|(_, bytes)| bytes.len()).sum();
         assert!(archive.stats().disk_other >= (in_quarantine + other) as u64);
         archive.destroy().unwrap();
-        assert_eq!(blobs(&*bench.storage()), Blobs::new());
+        assert_eq!(bench.blobs(), BTreeMap::new());
     });
 }
 
@@ -424,9 +406,9 @@ fn a_dry_run_beside_a_writer_changes_no_byte_and_says_what_the_repair_does() {
         bench.flip("index", "0000000000000018", HEADER + PAGE);
         let mut archive: Store = bench.open();
         let beside: ReadOnly<[u8; 8]> = bench.options().open_read_only_on(bench.storage()).unwrap();
-        let before = blobs(&*bench.storage());
+        let before = bench.blobs();
         let planned = beside.plan_repair().unwrap();
-        assert_eq!(blobs(&*bench.storage()), before);
+        assert_eq!(bench.blobs(), before);
         assert_eq!(lost_of(&planned), [9, 26, 27, 28]);
         assert_eq!(planned.entries_lost(), 4);
         let report = archive.repair().unwrap();

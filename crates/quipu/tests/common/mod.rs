@@ -1,6 +1,7 @@
 //! What the tests of the archive share: a place to open it again and again, keys and values.
 #![allow(dead_code, unreachable_pub)]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use quipu::storage::{Disk, Memory, Storage};
@@ -71,6 +72,18 @@ impl Bench {
         blob.read_into(&mut bytes, 0, blob.len().unwrap() as usize)
             .unwrap();
         bytes
+    }
+
+    /// All blobs of an archive, by partition and name.
+    pub fn blobs(&self) -> BTreeMap<(String, String), Vec<u8>> {
+        let mut blobs = BTreeMap::new();
+        for partition in ["index", "values", "quipu", "quarantine"] {
+            for name in self.storage.list(partition).unwrap() {
+                let bytes = self.read(partition, &name);
+                blobs.insert((partition.to_owned(), name), bytes);
+            }
+        }
+        blobs
     }
 
     /// Puts other bytes in a blob's place.

@@ -23,6 +23,9 @@ use crate::storage::{Blob, DataBlob, OpenMode, Storage};
 /// Bytes that are copied at a time.
 const COPY_BYTES: u64 = 1 << 20;
 
+/// Appends so many bytes from an offset on to a buffer.
+type Read<'a> = &'a dyn Fn(&mut Vec<u8>, u64, usize) -> Result<()>;
+
 /// Bytes of a section file that are to be kept.
 #[derive(Debug)]
 pub(super) struct Exhibit {
@@ -171,12 +174,7 @@ fn copy(from: &dyn Blob, start: u64, bytes: u64, to: &dyn Blob) -> Result<()> {
     in_pieces(bytes, &read, to, 0)
 }
 
-fn in_pieces(
-    bytes: u64,
-    read: &dyn Fn(&mut Vec<u8>, u64, usize) -> Result<()>,
-    to: &dyn Blob,
-    at: u64,
-) -> Result<()> {
+fn in_pieces(bytes: u64, read: Read<'_>, to: &dyn Blob, at: u64) -> Result<()> {
     let mut piece = Vec::new();
     let mut done = 0;
     while done < bytes {
