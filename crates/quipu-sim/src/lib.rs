@@ -1,1 +1,3 @@
 //! The simulator of quipu.
+
+pub mod damage;

@@ -152,7 +152,8 @@ fn an_index_file_cut_short_loses_the_entries_that_were_cut() {
             let whole = bench.read("index", "0000000000000010");
             bench.write("index", "0000000000000010", &whole[..HEADER + kept]);
         };
-        let pages = kept / 72;
+        // The last six bytes are a slot that is not in use: zeros, whether they are there or not.
+        let pages = (kept + 6) / 72;
         let cut = |index: u64| (16..24).contains(&index) && (index as usize - 15) * 28 > pages * 60;
         damaged(&options(), damage, cut);
     }

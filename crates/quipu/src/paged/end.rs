@@ -76,13 +76,18 @@ impl PagedFile {
     /// The end of the stream and how many pages the blob keeps.
     fn end_of(&self, blob: &DataBlob, durable: u64, strict: bool) -> Result<(Tail, u64)> {
         let page_size = self.page_size as u64;
-        let pages = blob.len()? / self.physical() as u64;
+        let len = blob.len()?;
+        let mut pages = len / self.physical() as u64;
         let durable = durable.min(
             pages
                 .saturating_mul(page_size)
                 .saturating_add(MAX_MISSING_BYTES),
         );
         let durable_pages = durable.div_ceil(page_size);
+        if pages < durable_pages && !len.is_multiple_of(self.physical() as u64) {
+            // Cut short below the mark. What the page lacks may have been zeros: it tells itself.
+            pages += 1;
+        }
         let whole = match strict {
             true => self.first_torn_page(blob, durable, pages)?,
             false => pages,
@@ -122,9 +127,7 @@ impl PagedFile {
         let physical = self.physical() as u64;
         while page < pages {
             let count = (SCAN_BYTES / physical).max(1).min(pages - page);
-            let mut raw = Vec::new();
-            let at = self.page_offset(page)?;
-            blob.read_into(&mut raw, at, (count * physical) as usize)?;
+            let raw = self.read_raw(blob, page, count)?;
             for raw in raw.chunks_exact(self.physical()) {
                 let len = match PageState::of(raw) {
                     PageState::Valid { len, .. } => usize::from(len),
@@ -146,12 +149,7 @@ impl PagedFile {
         let mut at_a_time = 1;
         while pages > 0 {
             let first = pages.saturating_sub(at_a_time);
-            let mut raw = Vec::new();
-            blob.read_into(
-                &mut raw,
-                first * physical,
-                ((pages - first) * physical) as usize,
-            )?;
+            let raw = self.read_raw(blob, first, pages - first)?;
             for (number, raw) in (first..pages).rev().zip(raw.rchunks_exact(self.physical())) {
                 if let PageState::Valid { len, slot } = PageState::of(raw) {
                     let bytes = raw[..usize::from(len)].to_vec();

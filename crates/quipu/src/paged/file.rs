@@ -229,11 +229,7 @@ impl PagedFile {
         mut out: &mut [u8],
     ) -> Result<()> {
         let pages = (within + out.len()).div_ceil(self.page_size);
-        let mut raw = Vec::new();
-        let len = pages.saturating_mul(self.physical());
-        self.file
-            .get()?
-            .read_into(&mut raw, self.page_offset(first)?, len)?;
+        let raw = self.read_raw(&*self.file.get()?, first, pages as u64)?;
         for (page, raw) in (first..).zip(raw.chunks_exact(self.physical())) {
             let wanted = out.len().min(self.page_size - within);
             let valid = self.check(page, raw, within + wanted)?;
@@ -247,6 +243,23 @@ impl PagedFile {
             within = 0;
         }
         Ok(())
+    }
+
+    /// Reads pages as they are in the blob. Where that was cut short, zeros take the place of what
+    /// lacks: in a slot that is not in use they are what was there, and elsewhere the checksums tell.
+    pub(super) fn read_raw(&self, blob: &DataBlob, first: u64, pages: u64) -> Result<Vec<u8>> {
+        let at = self.page_offset(first)?;
+        let len = pages.saturating_mul(self.physical() as u64);
+        let mut raw = Vec::new();
+        match blob.read_into(&mut raw, at, len as usize) {
+            Err(Error::OutOfBounds { .. }) => {
+                let there = blob.len()?.saturating_sub(at).min(len);
+                blob.read_into(&mut raw, at, there as usize)?;
+                raw.resize(len as usize, 0);
+            }
+            read => read?,
+        }
+        Ok(raw)
     }
 
     /// How many bytes of a page are right; an error when fewer than `wanted` are.

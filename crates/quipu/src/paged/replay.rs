@@ -65,16 +65,8 @@ impl PagedFile {
 
     /// Adds pages to the window.
     fn read_window(&self, first: u64, pages: u64, window: &mut Window) -> Result<()> {
-        let mut raw = Vec::new();
-        let blob = self.file().get()?;
-        let at = self.page_offset(first)?;
         // A file that is shorter than it was misses its last pages; they are holes.
-        let there = blob
-            .len()?
-            .saturating_sub(at)
-            .min(pages.saturating_mul(self.physical() as u64));
-        blob.read_into(&mut raw, at, there as usize)?;
-        raw.resize(pages as usize * self.physical(), 0);
+        let raw = self.read_raw(&*self.file().get()?, first, pages)?;
         for (page, raw) in (first..).zip(raw.chunks_exact(self.physical())) {
             let valid = self.check(page, raw, self.page_size());
             if valid.is_err() {

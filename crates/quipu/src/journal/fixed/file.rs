@@ -86,6 +86,11 @@ impl RecordFile {
         self.pages.len() / self.record_size as u64
     }
 
+    /// Whether the file ends with a damaged page: nothing behind what is durable is there then.
+    pub(crate) fn ends_damaged(&self) -> bool {
+        self.pages.ends_damaged()
+    }
+
     /// The position that the next record gets: behind a damaged end one is left out.
     #[inline]
     pub(crate) fn next_position(&self) -> u64 {

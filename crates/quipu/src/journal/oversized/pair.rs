@@ -136,6 +136,10 @@ impl Pair {
         report: &mut SectionReport,
     ) -> Result<u64> {
         let mut whole = self.records.len();
+        if self.records.ends_damaged() {
+            // What is behind the mark there is the rest of a damaged page, not a torn end.
+            return Ok(whole);
+        }
         let mut record = vec![0; config.record.record_size];
         while whole > durable.records {
             match self.records.read(whole - 1, &mut record) {

@@ -1,0 +1,74 @@
+//! Files that were cut short: what an open tells, and what it leaves alone.
+
+mod common;
+
+use common::{Bench, key, value};
+use quipu::{Archive, Options, ReadOnly, Status};
+
+const NAME: &str = "0000000000000000";
+/// Bytes of a header in the layout of new files.
+const HEADER: usize = 4096;
+const PAGE: usize = 60 + 12;
+
+/// Five entries of 28 bytes, on two full pages of 60 and a part of a third.
+fn fill(bench: &Bench) {
+    let mut archive: Archive<[u8; 8]> = bench.open();
+    for index in 0..5 {
+        let _ = archive.put(index, &key(index), &value(index, 30)).unwrap();
+    }
+    archive.close().unwrap();
+}
+
+fn cut(bench: &Bench, partition: &str, len: usize) {
+    let whole = bench.read(partition, NAME);
+    bench.write(partition, NAME, &whole[..len]);
+}
+
+fn present(status: impl Fn(u64) -> Status) -> Vec<u64> {
+    (0..5)
+        .filter(|&index| status(index) == Status::Present)
+        .collect()
+}
+
+/// The slot that is not in use is zeros: what of it is cut off holds nothing.
+#[test]
+fn a_page_that_lacks_zeros_alone_is_whole() {
+    for lacking in 1..=6 {
+        Bench::memory(Options::new().page_size(60), |bench| {
+            fill(bench);
+            cut(bench, "index", HEADER + 3 * PAGE - lacking);
+            let beside: ReadOnly<[u8; 8]> =
+                bench.options().open_read_only_on(bench.storage()).unwrap();
+            assert_eq!(
+                present(|index| beside.status(index).unwrap()),
+                [0, 1, 2, 3, 4]
+            );
+            let archive: Archive<[u8; 8]> = bench.open();
+            assert_eq!(
+                present(|index| archive.status(index).unwrap()),
+                [0, 1, 2, 3, 4]
+            );
+            assert!(archive.verify(&mut |_| {}).unwrap().is_clean());
+        });
+    }
+}
+
+/// What follows the last durable entry in its page was once told as entries that were cut.
+#[test]
+fn a_damaged_end_is_not_told_as_torn() {
+    for kept in [0, 30, PAGE, PAGE + 1, 2 * PAGE] {
+        Bench::memory(Options::new().page_size(60), |bench| {
+            fill(bench);
+            cut(bench, "index", HEADER + kept);
+            let before = bench.read("index", NAME);
+            let archive: Archive<[u8; 8]> = bench.open();
+            assert_eq!(archive.recovery().sections, []);
+            assert_eq!(
+                archive.recovery().damaged,
+                5 - (kept / PAGE * 60 / 28) as u128
+            );
+            archive.close().unwrap();
+            assert_eq!(bench.read("index", NAME), before, "{kept}");
+        });
+    }
+}
