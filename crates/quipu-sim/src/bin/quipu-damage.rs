@@ -17,7 +17,7 @@ struct Arguments {
     /// Leave out the archives that the reference program wrote.
     #[arg(long)]
     no_golden: bool,
-    /// One in so many cases, the same in every run.
+    /// Of flipped bytes and cuts one in so many, the same in every run.
     #[arg(long, value_name = "N", default_value_t = 1)]
     one_in: u64,
     /// Flip each byte with one mask instead of three.

@@ -12,6 +12,9 @@ pub const BLOCK: usize = 512;
 /// How many bytes of garbage are appended.
 const GARBAGE: [usize; 7] = [1, 6, 12, 40, 112, 512, 5000];
 
+/// What a byte is flipped with.
+const MASKS: [u8; 3] = [0x01, 0x80, 0xff];
+
 /// What is done to a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Damage {
@@ -51,6 +54,11 @@ pub enum Masks {
     One,
 }
 
+/// Whether a byte is one of the zeros that fill a header up.
+fn is_padding(file: &FileName, bytes: &[u8], at: usize) -> bool {
+    file.section().is_some() && header_size(bytes) == Some(4096) && (12..4096).contains(&at)
+}
+
 impl Case {
     /// Every damage of a shape.
     pub fn all(shape: &Shape, masks: Masks) -> Vec<Self> {
@@ -61,15 +69,12 @@ impl Case {
                 cases.push(Self { file, damage });
             };
             for at in 0..bytes.len() {
-                let zeros = file.section().is_some() && header_size(bytes) == Some(4096);
-                let all: &[u8] = match masks {
-                    Masks::All if !(zeros && (12..4096).contains(&at)) => &[0x01, 0x80, 0xff],
-                    _ => [&[0x01][..], &[0x80], &[0xff]]
-                        .get(at % 3)
-                        .copied()
-                        .unwrap_or_default(),
+                let one = MASKS.iter().skip(at % MASKS.len()).take(1);
+                let all = match masks {
+                    Masks::All if !is_padding(file, bytes, at) => MASKS.iter().skip(0).take(3),
+                    _ => one,
                 };
-                all.iter().for_each(|&mask| add(Damage::Flip { at, mask }));
+                all.for_each(|&mask| add(Damage::Flip { at, mask }));
             }
             (0..bytes.len()).for_each(|len| add(Damage::Cut { len }));
             (0..bytes.len().div_ceil(BLOCK)).for_each(|block| add(Damage::Zero { block }));
@@ -126,6 +131,22 @@ impl Case {
             _ => files.set(&self.file, bytes),
         }
         (files != shape.files).then_some(files)
+    }
+
+    /// How much rarer than others it may be in a part of all cases: there are thousands of its
+    /// like. None where it is always to be run.
+    pub fn commonness(&self, shape: &Shape) -> Option<u64> {
+        let bytes = shape.files.get(&self.file).unwrap_or_default();
+        match self.damage {
+            Damage::Flip { at, .. } | Damage::Cut { len: at } => {
+                Some(if is_padding(&self.file, bytes, at) {
+                    16
+                } else {
+                    1
+                })
+            }
+            _ => None,
+        }
     }
 
     /// Which kind of damage it is, for a table.

@@ -47,10 +47,14 @@ impl Format {
     }
 
     /// The stream of an index file's data, page by page: as many bytes of each as its slots vouch
-    /// for.
-    pub fn pages<'a>(&self, data: &'a [u8]) -> Vec<&'a [u8]> {
-        let whole = data.chunks_exact(self.physical_page());
-        whole.map(|page| self.vouched(page)).collect()
+    /// for. Of a part of a page at the end, what lacks may have been zeros.
+    pub fn pages(&self, data: &[u8]) -> Vec<Vec<u8>> {
+        let pages = data.chunks(self.physical_page()).map(|page| {
+            let mut page = page.to_vec();
+            page.resize(self.physical_page(), 0);
+            self.vouched(&page).to_vec()
+        });
+        pages.collect()
     }
 
     /// The first bytes of a page that its slots vouch for: those of the slot with the larger length
@@ -71,7 +75,7 @@ impl Format {
 
     /// The bytes of the entry at a position, where every page that has a part of it vouches for
     /// that part.
-    pub fn entry_bytes(&self, pages: &[&[u8]], position: usize) -> Option<Vec<u8>> {
+    pub fn entry_bytes(&self, pages: &[Vec<u8>], position: usize) -> Option<Vec<u8>> {
         let start = position * self.entry_size();
         let stream = start..start + self.entry_size();
         stream
@@ -158,8 +162,8 @@ mod tests {
         }
         assert_eq!(format.pages(&page), [b"abcdef"]);
         page[5] ^= 1;
-        assert_eq!(format.pages(&page), [&b"abcd"[..]]);
+        assert_eq!(format.pages(&page), [b"abcd"]);
         page[0] ^= 1;
-        assert_eq!(format.pages(&page), [&b""[..]]);
+        assert_eq!(format.pages(&page), [b""]);
     }
 }

@@ -21,6 +21,7 @@
 
 mod case;
 mod check;
+mod explained;
 mod files;
 mod format;
 mod golden;
@@ -34,6 +35,7 @@ mod shapes;
 
 pub use case::{BLOCK, Case, Damage, Masks};
 pub use check::check;
+pub use explained::explained;
 pub use files::{FileName, Files, INDEX, OWN, VALUES};
 pub use format::{Entry, Format, crc32c, header_size};
 pub use golden::adopted;

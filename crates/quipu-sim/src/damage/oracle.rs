@@ -4,6 +4,8 @@
 //! Headers hold no items, so damage of one takes nothing by itself: where the data begins was
 //! known before.
 
+use std::collections::BTreeSet;
+
 use super::files::{FileName, Files, INDEX, VALUES};
 use super::format::{Entry, Format, header_size};
 use super::shape::Item;
@@ -12,7 +14,6 @@ use super::shape::Item;
 #[derive(Clone, Debug)]
 struct Place {
     section: u64,
-    position: usize,
     entry: Vec<u8>,
     value: std::ops::Range<usize>,
 }
@@ -71,7 +72,6 @@ impl Oracle {
             let start = usize::try_from(entry.offset).map_err(|e| e.to_string())?;
             let place = Place {
                 section,
-                position,
                 entry: bytes,
                 value: start..start + entry.size as usize,
             };
@@ -82,18 +82,25 @@ impl Oracle {
 
     /// For each item, whether all of its bytes are still there.
     pub fn whole(&self, damaged: &Files) -> Vec<bool> {
-        let mut pages = Vec::new();
+        let mut entries = BTreeSet::new();
         let mut of_section = None;
         let whole = self.places.iter().map(|place| {
             if of_section != Some(place.section) {
-                let file = FileName::of_section(INDEX, place.section);
-                pages = self.format.pages(data(&self.files, damaged, &file));
+                entries = self.entries(damaged, place.section);
                 of_section = Some(place.section);
             }
-            let entry = self.format.entry_bytes(&pages, place.position);
-            entry.is_some_and(|entry| entry == place.entry) && self.has_value(damaged, place)
+            entries.contains(&place.entry) && self.has_value(damaged, place)
         });
         whole.collect()
+    }
+
+    /// The entries of a section that are still there, wherever an older copy has them.
+    fn entries(&self, damaged: &Files, section: u64) -> BTreeSet<Vec<u8>> {
+        let file = FileName::of_section(INDEX, section);
+        let pages = self.format.pages(data(&self.files, damaged, &file));
+        let positions = 0..pages.len() * self.format.page_size / self.format.entry_size();
+        let entries = positions.filter_map(|position| self.format.entry_bytes(&pages, position));
+        entries.collect()
     }
 
     fn has_value(&self, damaged: &Files, place: &Place) -> bool {

@@ -1,9 +1,10 @@
 //! Outcomes of many cases, counted, and as tables in Markdown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 
 use super::case::Case;
+use super::explained::explained;
 use super::outcome::{Fault, Outcome};
 use super::shape::Shape;
 
@@ -106,13 +107,23 @@ pub struct Report {
     pub shapes: BTreeMap<String, Row>,
     /// By fault, kind of damage and part.
     pub faults: BTreeMap<(Fault, &'static str, String), Count>,
+    /// What looks like a fault and is none: fault, kind of damage, part, why.
+    pub explained: BTreeSet<(Fault, &'static str, String, &'static str)>,
 }
 
 impl Report {
     /// Counts one case.
     pub fn add(&mut self, shape: &Shape, case: &Case, outcome: &Outcome) {
-        let row = Row::of(outcome);
+        let mut outcome = outcome.clone();
         let (kind, part) = (case.kind(), case.part(shape));
+        outcome.faults.retain(|(fault, _)| {
+            let reason = explained(shape, case, *fault);
+            reason.is_none_or(|reason| {
+                self.explained.insert((*fault, kind, part.clone(), reason));
+                false
+            })
+        });
+        let row = Row::of(&outcome);
         self.rows.entry((kind, part.clone())).or_default().add(&row);
         self.shapes.entry(shape.name.clone()).or_default().add(&row);
         let mut seen = Vec::new();
@@ -134,6 +145,7 @@ impl Report {
         for (key, row) in other.shapes {
             self.shapes.entry(key).or_default().add(&row);
         }
+        self.explained.extend(other.explained);
         for (key, found) in other.faults {
             let count = self.faults.entry(key).or_default();
             count.cases += found.cases;
@@ -162,6 +174,13 @@ impl Report {
         let _ = write!(out, "\n| archive | {numbers}\n|---|{line}\n");
         for (shape, row) in &self.shapes {
             let _ = writeln!(out, "| {shape} | {row}");
+        }
+        let _ = write!(
+            out,
+            "\n| damage | of | answer | why it is right |\n|---|---|---|---|\n"
+        );
+        for (fault, kind, part, reason) in &self.explained {
+            let _ = writeln!(out, "| {kind} | {part} | {fault} | {reason} |");
         }
         out
     }

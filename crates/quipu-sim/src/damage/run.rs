@@ -13,7 +13,8 @@ use super::shape::{Shape, mix};
 pub struct Plan {
     /// How many masks a byte is flipped with.
     pub masks: Masks,
-    /// One in so many, chosen by a hash that is the same in every run.
+    /// Of flipped bytes and cuts one in so many, chosen by a hash that is the same in every run,
+    /// and fewer in the zeros of headers. All of every other damage.
     pub one_in: u64,
     /// Threads.
     pub threads: usize,
@@ -58,8 +59,12 @@ fn chosen(shape: &Shape, plan: Plan) -> Vec<(&Shape, Case)> {
         .name
         .bytes()
         .fold(0, |seed, byte| mix(seed ^ u64::from(byte)));
+    let is_chosen = |at: u64, case: &Case| match case.commonness(shape) {
+        Some(times) if plan.one_in > 1 => mix(seed ^ at).is_multiple_of(plan.one_in * times),
+        _ => true,
+    };
     let all = (0u64..).zip(Case::all(shape, plan.masks));
-    all.filter(|(at, _)| mix(seed ^ at).is_multiple_of(plan.one_in.max(1)))
+    all.filter(|(at, case)| is_chosen(*at, case))
         .map(|(_, case)| (shape, case))
         .collect()
 }
