@@ -12,6 +12,8 @@ pub const BLOCK: usize = 512;
 /// How many bytes of garbage are appended.
 const GARBAGE: [usize; 7] = [1, 6, 12, 40, 112, 512, 5000];
 
+/// Items of an archive that makes a case cost more than others.
+const LARGE: u64 = 80;
 /// What a byte is flipped with.
 const MASKS: [u8; 3] = [0x01, 0x80, 0xff];
 
@@ -69,10 +71,13 @@ impl Case {
                 cases.push(Self { file, damage });
             };
             for at in 0..bytes.len() {
-                let one = MASKS.iter().skip(at % MASKS.len()).take(1);
                 let all = match masks {
-                    Masks::All if !is_padding(file, bytes, at) => MASKS.iter().skip(0).take(3),
-                    _ => one,
+                    Masks::All if !is_padding(file, bytes, at) => MASKS.iter().take(3),
+                    _ => MASKS
+                        .get(at % MASKS.len()..)
+                        .unwrap_or_default()
+                        .iter()
+                        .take(1),
                 };
                 all.for_each(|&mask| add(Damage::Flip { at, mask }));
             }
@@ -134,16 +139,16 @@ impl Case {
     }
 
     /// How much rarer than others it may be in a part of all cases: there are thousands of its
-    /// like. None where it is always to be run.
+    /// like, or the archive is large. None where it is always to be run.
     pub fn commonness(&self, shape: &Shape) -> Option<u64> {
         let bytes = shape.files.get(&self.file).unwrap_or_default();
         match self.damage {
             Damage::Flip { at, .. } | Damage::Cut { len: at } => {
-                Some(if is_padding(&self.file, bytes, at) {
-                    16
-                } else {
-                    1
-                })
+                let like = match is_padding(&self.file, bytes, at) {
+                    true => 16,
+                    false => 1,
+                };
+                Some(like * (1 + shape.items.len() as u64 / LARGE))
             }
             _ => None,
         }

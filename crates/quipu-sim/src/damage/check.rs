@@ -161,7 +161,8 @@ impl<'a> Check<'a> {
         }
         let lost = self.shape.items.iter().zip(look.readable);
         let lost: Vec<Item> = lost
-            .filter_map(|(item, readable)| (!readable).then(|| item.clone()))
+            .filter(|(_, readable)| !readable)
+            .map(|(item, _)| item.clone())
             .collect();
         let mut items = self.shape.items.clone();
         let new = self.shape.new_item(self.case.file.section());

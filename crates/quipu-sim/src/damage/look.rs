@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use quipu::{Error, KeyBytes, Reader, Status, VerifyEvent};
 
-use super::case::Case;
+use super::case::{Case, Damage};
 use super::outcome::{Fault, Outcome};
 use super::shape::Item;
 
@@ -240,8 +240,12 @@ impl<'a> Look<'a> {
     }
 }
 
-/// Whether one of the messages names the damaged file.
+/// Whether one of the messages names the damaged file, or the one it was swapped with.
 fn names(told: &[String], case: &Case) -> bool {
-    let file = case.file.to_string();
-    told.iter().any(|error| error.contains(&file))
+    let mut files = vec![case.file.to_string()];
+    if let Damage::Swap { with } = &case.damage {
+        files.push(with.to_string());
+    }
+    let is_named = |error: &String| files.iter().any(|file| error.contains(file));
+    told.iter().any(is_named)
 }

@@ -81,7 +81,7 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);
@@ -114,6 +114,7 @@ pub struct Report {
 impl Report {
     /// Counts one case.
     pub fn add(&mut self, shape: &Shape, case: &Case, outcome: &Outcome) {
+        let mut row = Row::of(outcome);
         let mut outcome = outcome.clone();
         let (kind, part) = (case.kind(), case.part(shape));
         outcome.faults.retain(|(fault, _)| {
@@ -123,7 +124,8 @@ impl Report {
                 false
             })
         });
-        let row = Row::of(&outcome);
+        // What is explained still counts among the wrong values.
+        row.faulty = u64::from(!outcome.faults.is_empty());
         self.rows.entry((kind, part.clone())).or_default().add(&row);
         self.shapes.entry(shape.name.clone()).or_default().add(&row);
         let mut seen = Vec::new();
