@@ -14,7 +14,7 @@ use quipu::{Archive, Bytes, Error, Options, Status};
 
 const ITEMS: u64 = 40;
 const HEADER: usize = 4096;
-const LOST: [u64; 6] = [8, 10, 11, 12, 23, 30];
+const LOST: [u64; 10] = [8, 10, 11, 12, 23, 24, 25, 28, 29, 30];
 
 type Store = Archive<[u8; 8]>;
 
@@ -45,9 +45,12 @@ fn damaged() -> Memory {
     flip(&memory, "values", "0000000000000008", HEADER);
     flip(&memory, "index", "0000000000000008", HEADER + 72);
     flip(&memory, "values", "0000000000000010", HEADER + 7 * 34);
-    flip(&memory, "values", "0000000000000018", HEADER + 6 * 34);
+    // So much that a page of whole entries stands behind what is left.
+    flip(&memory, "values", "0000000000000018", HEADER);
+    flip(&memory, "values", "0000000000000018", HEADER + 34);
+    flip(&memory, "index", "0000000000000018", HEADER + 2 * 72);
     let archive = open(Arc::new(memory.clone())).unwrap();
-    assert!(archive.get(8).is_err() && archive.get(30).is_err());
+    assert!(archive.get(8).is_err() && archive.get(24).is_err() && archive.get(25).is_err());
     archive.close().unwrap();
     memory
 }
