@@ -258,8 +258,9 @@ pub enum Error {
         cause: String,
     },
 
-    /// The archive was closed, and what belonged to it has ended.
-    #[error("{} is closed", path.display())]
+    /// The archive was closed, and what belonged to it has ended: a scrub, or a reader once another
+    /// writer has opened the archive.
+    #[error("{} was closed; open it again", path.display())]
     Closed {
         /// The archive.
         path: PathBuf,

@@ -64,7 +64,8 @@ impl<K: Key, V: Value> Archive<K, V> {
         &self.recovery
     }
 
-    /// A reader for another thread.
+    /// A reader for another thread. It can be used for longer than this archive, until the next
+    /// writer puts something: from then on it answers with [`Error::Closed`](crate::Error::Closed).
     pub fn reader(&self) -> Reader<K, V> {
         self.reader.clone()
     }

@@ -115,13 +115,13 @@ fn add(
         shared.note_damage(section, position, index);
     }
     section.positions.write().insert(index, position);
-    if section.is_damaged(position) {
-        return Ok(());
-    }
-    shared.runs.write().insert(index);
-    if shared.is_damaged(index) {
-        // Put again by the writer that is followed.
-        shared.damage.write().indices.remove(index);
+    // A damaged item is found by its key as well, so that the damage is told.
+    if !section.is_damaged(position) {
+        shared.runs.write().insert(index);
+        if shared.is_damaged(index) {
+            // Put again by the writer that is followed.
+            shared.damage.write().indices.remove(index);
+        }
     }
     let location = shared.locations.locate(section.number, position)?;
     let translated = shared.translator.translate(shared.entry.key(entry));

@@ -46,6 +46,14 @@ impl<K: Key, V: Value> Range<K, V> {
         };
         let batch = batch::read(&self.reader.shared, first, last, direction);
         self.rest = batch.rest;
+        if let Err(error) = self.reader.shared.checked(Ok(())) {
+            // Nothing that was just read counts, and nothing can be read any more.
+            self.rest = None;
+            return match direction {
+                batch::Direction::Forwards => self.ahead.push_back(Err(error)),
+                batch::Direction::Backwards => self.behind.push_back(Err(error)),
+            };
+        }
         let items = batch.items.into_iter().map(|found| found.and_then(item));
         match direction {
             batch::Direction::Forwards => self.ahead.extend(items),

@@ -150,14 +150,14 @@ impl<K: Key, V: Value> Reader<K, V> {
     /// The key of the first item at an index, without a look at the value: known also where that is
     /// damaged. None where nothing is stored, or the entry is lost.
     pub fn key_of(&self, index: u64) -> Result<Option<K>> {
-        let entry = self.shared.find_entry(index)?;
+        let entry = self.shared.checked(self.shared.find_entry(index))?;
         entry.map(|entry| K::from_bytes(entry.key())).transpose()
     }
 
     /// All values at an index, in the order stored; none where it holds nothing or is pruned.
     pub fn get_all(&self, index: u64) -> Result<Vec<V>> {
         let started = Durations::start();
-        let found = self.shared.find_all(index);
+        let found = self.shared.checked(self.shared.find_all(index));
         self.shared.counters.gets.end(started);
         found?
             .into_iter()
@@ -196,7 +196,7 @@ impl<K: Key, V: Value> Reader<K, V> {
 
     fn find(&self, by: By<'_>) -> Result<Option<Found>> {
         let started = Durations::start();
-        let found = self.shared.find(by, Want::Value);
+        let found = self.shared.checked(self.shared.find(by, Want::Value));
         self.shared.counters.gets.end(started);
         found
     }
@@ -216,8 +216,13 @@ impl<K: Key, V: Value> Reader<K, V> {
     pub fn has(&self, id: impl Lookup<K>) -> Result<bool> {
         self.shared.counters.has.fetch_add(1, Ordering::Relaxed);
         match id.by() {
-            By::Index(index) => Ok(self.shared.runs.read().contains(index)),
-            By::Key(key) => Ok(self.shared.find_key(key, None, Want::Entry)?.is_some()),
+            By::Index(index) => self
+                .shared
+                .checked(Ok(self.shared.runs.read().contains(index))),
+            By::Key(key) => {
+                let found = self.shared.find_key(key, None, Want::Entry);
+                Ok(self.shared.checked(found)?.is_some())
+            }
         }
     }
 
@@ -226,13 +231,13 @@ impl<K: Key, V: Value> Reader<K, V> {
         self.shared.counters.has.fetch_add(1, Ordering::Relaxed);
         let found = self
             .shared
-            .find_key(key.as_bytes(), Some(index), Want::Entry)?;
-        Ok(found.is_some())
+            .find_key(key.as_bytes(), Some(index), Want::Entry);
+        Ok(self.shared.checked(found)?.is_some())
     }
 
     /// What is known of an index. Where an item is stored, it is read and checked.
     pub fn status(&self, index: u64) -> Result<Status> {
-        self.shared.status(index)
+        self.shared.checked(self.shared.status(index))
     }
 
     /// The end of the run of stored indices that holds `index`, and the start of the next run
@@ -300,7 +305,7 @@ impl<K: Key, V: Value> Reader<K, V> {
     /// goes on, with each damage as it is found. Damage that is found counts from then on: its
     /// indices are [`Status::Damaged`] and missing.
     pub fn verify(&self, tell: &mut dyn FnMut(VerifyEvent)) -> Result<VerifyReport> {
-        self.shared.verify(tell)
+        self.shared.checked(self.shared.verify(tell))
     }
 
     /// A dry run of [`Archive::repair`](super::Archive::repair): says what that would do, and
@@ -308,6 +313,6 @@ impl<K: Key, V: Value> Reader<K, V> {
     ///
     /// Costs what [`verify`](Self::verify) does.
     pub fn plan_repair(&self) -> Result<RepairReport> {
-        self.shared.plan_repair()
+        self.shared.checked(self.shared.plan_repair())
     }
 }

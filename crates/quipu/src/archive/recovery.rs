@@ -97,6 +97,8 @@ pub(super) fn open_writer(
         }
     };
     let mut opening = Opening::new(storage, options, manifest, Trust::Ordered);
+    // Readers of an earlier writer are told of it once anything is put.
+    opening.manifest.opens = opening.manifest.opens.saturating_add(1);
     if copies != Copies::Same {
         // Before anything is done that only one of them announces.
         opening.manifest.store(&opening.storage)?;
@@ -300,6 +302,7 @@ impl<'a> Opening<'a> {
         let fresh = settings::new_manifest(self.options, self.manifest.key_size as usize)?;
         self.manifest = Manifest {
             generation: self.manifest.generation,
+            opens: self.manifest.opens,
             ..fresh
         };
         MarksLog::create(&self.storage, &self.manifest)?;

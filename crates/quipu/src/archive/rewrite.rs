@@ -93,8 +93,8 @@ impl Writer {
             new.positions.write().insert(index, to);
             if section.is_damaged(from) {
                 new.note_damage(to, index, |_| {});
-                moved.extend((to != from).then_some((from, key)));
-            } else if to != from {
+            }
+            if to != from {
                 let location = shared.locations.locate(section.number, to)?;
                 let translated = shared.translator.translate(&key);
                 shared.keys.insert(translated, location, &|_| false)?;

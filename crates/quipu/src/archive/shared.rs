@@ -13,7 +13,7 @@ use super::scrub::ScrubState;
 use super::section::Section;
 use super::settings::Settings;
 use super::stats::Counters;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::format::{EntryLayout, Layouts};
 use crate::index::{KeyIndex, Locations, Runs};
 use crate::journal::{Pair, PairConfig, RecordConfig, ValueConfig};
@@ -58,6 +58,8 @@ pub(crate) struct Shared {
     pub(super) being_rewritten: Option<u64>,
     /// The archive's, as its manifest has it.
     pub(super) id: u64,
+    /// Which of the archive's opens for writing it was whose writer has gone; 0 while that is there.
+    pub(super) ended: AtomicU64,
     /// Held while a reader beside the writer of another process takes in a higher floor.
     pub(super) following: Mutex<()>,
     pub(super) counters: Counters,
@@ -136,6 +138,7 @@ impl Shared {
                 _ => None,
             },
             id: manifest.id,
+            ended: AtomicU64::new(0),
             following: Mutex::default(),
             counters: Counters::default(),
             scrub: ScrubState::default(),
@@ -222,6 +225,29 @@ impl Shared {
     /// Whether the index was durable and cannot be read.
     pub(super) fn is_damaged(&self, index: u64) -> bool {
         self.has_damage.load(Ordering::Acquire) && self.damage.read().indices.contains(index)
+    }
+
+    /// What a reader read, unless its writer has gone and another has come since: that one may cut
+    /// files, and write others under their names.
+    #[inline]
+    pub(super) fn checked<T>(&self, read: Result<T>) -> Result<T> {
+        // After the read: a writer says that it goes before another can come.
+        match self.ended.load(Ordering::SeqCst) {
+            0 => read,
+            ended => self.check_alone(ended).and(read),
+        }
+    }
+
+    #[cold]
+    fn check_alone(&self, ended: u64) -> Result<()> {
+        let now = Manifest::load(&*self.storage)?;
+        let is_same = |now: &Manifest| {
+            now.id == self.id && now.opens == ended && now.state != State::Destroying
+        };
+        match now.as_ref().is_some_and(is_same) {
+            true => Ok(()),
+            false => Err(Error::Closed { path: self.path() }),
+        }
     }
 
     /// What errors call the archive.

@@ -53,6 +53,8 @@ pub(super) struct Writer {
     /// The disk kept for when it is full, if any is.
     pub(super) reserve: Option<Arc<Reserve>>,
     poisoned: Option<String>,
+    /// Whether the manifest on disk may still be that of an earlier open.
+    unannounced: bool,
     compressor: Option<Compressor>,
     /// The section of the last put: the next one mostly goes there too.
     current: Option<Current>,
@@ -83,6 +85,7 @@ impl Writer {
             sweep: Sweep::default(),
             reserve: None,
             poisoned: None,
+            unannounced: true,
             compressor: None,
             current: None,
             // Two files a section; a dirty one keeps both open until it is synced.
@@ -210,6 +213,7 @@ impl Writer {
         }
         self.publish()?;
         self.forget_current();
+        self.announce()?;
         if self.dirty.len() >= self.max_dirty && !self.dirty.contains(&number) {
             self.sync()?;
         }
@@ -224,6 +228,21 @@ impl Writer {
         };
         self.dirty.insert(number);
         Ok(Current::new(section))
+    }
+
+    /// Says in the manifest that there is another writer, before the first put: what it puts may take
+    /// the place of what an earlier one had not synced.
+    fn announce(&mut self) -> Result<()> {
+        if !self.unannounced {
+            return Ok(());
+        }
+        match self.manifest.store(&self.shared.storage) {
+            // Of the archive nothing has changed: the next put may find room.
+            Err(full @ Error::StorageFull { .. }) => return Err(full),
+            stored => self.poison_on_error(stored)?,
+        }
+        self.unannounced = false;
+        Ok(())
     }
 
     /// Value, then entry, into the section's buffers; the entry's position.
@@ -359,6 +378,10 @@ impl Drop for Writer {
             // The marks only protect: losing them costs nothing that a crash would not.
             let _ = self.mark_synced();
         }
+        // Before the lock goes: readers look for a next writer from here on.
+        self.shared
+            .ended
+            .store(self.manifest.opens, Ordering::SeqCst);
     }
 }
 

@@ -40,12 +40,12 @@ pub(crate) enum Copies {
 /// Reads both copies: the manifest that counts, and how they were found; none when neither is there.
 ///
 /// Where neither can be read, the error is that of the first that is there. A copy of a newer
-/// version is [`Error::NewerVersion`], whatever the other says.
+/// version is [`Error::NewerVersion`], a stranger in its place [`Error::NotABlob`], whatever the other
+/// says.
 pub(crate) fn load(storage: &dyn Storage) -> Result<Option<(Manifest, Copies)>> {
     let [first, second] = NAMES.map(|name| read(storage, name));
     match (first, second) {
-        (Err(error @ Error::NewerVersion { .. }), _)
-        | (_, Err(error @ Error::NewerVersion { .. })) => Err(error),
+        (Err(error), _) | (_, Err(error)) if !is_loss(&error) => Err(error),
         (Ok(Some(first)), Ok(Some(second))) => Ok(Some(newer(first, second))),
         (Ok(Some(manifest)), _) | (_, Ok(Some(manifest))) => Ok(Some((manifest, Copies::OneLost))),
         (Err(error), _) | (_, Err(error)) => Err(error),
@@ -63,6 +63,12 @@ pub(crate) fn damaged_copies(storage: &dyn Storage) -> Vec<Error> {
         Err(error) => Some(error),
     };
     NAMES.into_iter().filter_map(check).collect()
+}
+
+/// Whether a copy is lost, so that the other may stand in for it: not where somebody has put another
+/// thing in its place, or a newer program has written it.
+fn is_loss(error: &Error) -> bool {
+    !matches!(error, Error::NewerVersion { .. } | Error::NotABlob { .. })
 }
 
 fn read(storage: &dyn Storage, name: &str) -> Result<Option<Manifest>> {

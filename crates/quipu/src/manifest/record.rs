@@ -46,6 +46,9 @@ pub(crate) struct Manifest {
     pub(crate) id: u64,
     /// How often it was stored: of two copies the greater counts.
     pub(crate) generation: u64,
+    /// How often the archive was opened for writing: readers that outlive their writer see by it
+    /// that there was another.
+    pub(crate) opens: u64,
     pub(crate) key_size: u32,
     pub(crate) page_size: u16,
     pub(crate) layout: Layout,
@@ -106,6 +109,7 @@ impl Manifest {
     fn encode_fields(&self, out: &mut Encoder) {
         out.u64(self.id);
         out.u64(self.generation);
+        out.u64(self.opens);
         out.u32(self.key_size);
         out.u16(self.page_size);
         out.u8(match self.layout {
@@ -199,6 +203,7 @@ impl Manifest {
         Some(Self {
             id: from.u64()?,
             generation: from.u64()?,
+            opens: from.u64()?,
             key_size: from.u32()?,
             page_size: from.u16().filter(|&size| size > 0)?,
             layout: match from.u8()? {
@@ -251,6 +256,7 @@ pub(super) mod tests {
         Manifest {
             id: 0x0123_4567_89ab_cdef,
             generation: 7,
+            opens: 3,
             key_size: 32,
             page_size: 4084,
             layout: Layout::V1,

@@ -128,7 +128,7 @@ impl Writer {
 
     /// Says that the files of a section are about to be replaced; readers that have positions in
     /// them begin anew. A rewind that waits stays announced.
-    fn announce(&mut self, section: u64) -> Result<()> {
+    fn announce_rewrite(&mut self, section: u64) -> Result<()> {
         if !matches!(self.manifest.state, State::Rewinding(_)) {
             self.manifest.state = State::Repairing(section);
         }
@@ -194,7 +194,7 @@ impl Writer {
         findings: &Findings,
     ) -> Result<()> {
         let shared = Arc::clone(&self.shared);
-        self.announce(section.number)?;
+        self.announce_rewrite(section.number)?;
         self.forget_current();
         self.forget_ambiguous_notes(section, &findings.kept)?;
         shared.note_lost_runs_of(&findings.lost);
@@ -257,7 +257,7 @@ impl Writer {
     /// Removes the files of a section of which nothing can be read; its indices stay in its mark.
     fn empty_section(&mut self, findings: &Findings) -> Result<()> {
         let number = findings.number;
-        self.announce(number)?;
+        self.announce_rewrite(number)?;
         remove_files(&self.shared, std::iter::once(number))?;
         self.shared.note_lost_runs_of(&findings.lost);
         self.shared.unreadable.write().remove(&number);
