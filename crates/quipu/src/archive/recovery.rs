@@ -14,6 +14,7 @@ use super::load::{self, Loaded};
 use super::options::Options;
 use super::settings;
 use super::shared::Shared;
+use super::upkeep;
 use super::writer::Writer;
 use crate::error::{Error, Result};
 use crate::format::{NEW_SUFFIX, section_name, section_number};
@@ -258,6 +259,7 @@ impl<'a> Opening<'a> {
         if self.manifest.state == State::Destroying {
             self.finish_destruction()?;
         }
+        upkeep::settle_names(&*self.storage, &self.manifest)?;
         let (marks, whole) = MarksLog::open(&self.storage, &self.manifest)?;
         self.recovery.marks_incomplete = !whole;
         if !whole && self.trust == Trust::Ordered {

@@ -1,18 +1,22 @@
 //! What the writer does beside puts: marks of what is durable, and the removal of pruned keys.
 
 use std::collections::BTreeMap;
+use std::io::IoSlice;
 use std::ops::RangeInclusive;
 
 use super::section::Section;
 use super::shared::Shared;
 use super::writer::Writer;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::index::Runs;
-use crate::manifest::Mark;
+use crate::manifest::{MARKS, Manifest, Mark, PARTITION};
+use crate::storage::{DataBlob, OpenMode, Storage};
 use crate::sync::atomic::Ordering;
 
 /// So many syncs may pass before what they made durable is marked.
 const SYNCS_PER_MARK: u32 = 16;
+/// Bytes that are written again with one call.
+const REWRITE_BYTES: u64 = 1 << 20;
 /// Shards of the key index that one put, and one sync, clean while a sweep is under way.
 const SHARDS_PER_PUT: usize = 4;
 const SHARDS_PER_SYNC: usize = 256;
@@ -105,8 +109,9 @@ impl Writer {
             .rewrite(|marks| marks.damaged.retain(|damage| !is_lost(damage)))
     }
 
-    /// Flushes and marks what the last open read beyond the marks: it may be in the system's
-    /// memory alone, left there by a process that was killed.
+    /// Writes again, flushes and marks what the last open read beyond the marks: it may be in the
+    /// system's memory alone, left there by a process that was killed. Where a flush of that process
+    /// failed, the system takes those pages for clean, and only a write makes it try again.
     pub(super) fn mark_loaded(&mut self) -> Result<()> {
         let marked = |section: &Section| {
             let mark = self.marks.marks().sections.get(&section.number);
@@ -116,11 +121,13 @@ impl Writer {
         let mut sections = self.shared.all_sections();
         sections.retain(|section| lens(section) != marked(section));
         if sections.is_empty() {
-            return self.mark_synced();
+            return self.mark_known();
         }
         for section in &sections {
-            section.pair.values.file().get()?.sync()?;
-            section.pair.records.file().get()?.sync()?;
+            let (records, value_bytes) = marked(section);
+            rewrite_from(&*section.pair.values.file().get()?, value_bytes)?;
+            let page = section.pair.records.page_of(records)?;
+            rewrite_from(&*section.pair.records.file().get()?, page)?;
             let runs = self.mark_of(section).runs;
             self.unmarked.sections.insert(section.number, runs);
         }
@@ -130,7 +137,23 @@ impl Writer {
         self.shared
             .storage
             .sync_partition(&self.shared.partitions.index)?;
-        self.mark_synced()
+        self.mark_known()
+    }
+
+    /// Marks what an open found. Behind damage the section goes on only as long as its mark says so:
+    /// were that lost in a crash, what was synced behind it would be cut as a torn end.
+    fn mark_known(&mut self) -> Result<()> {
+        self.mark_synced()?;
+        match self.shared.has_damage.load(Ordering::Acquire) {
+            true => self.sync_marks(),
+            false => Ok(()),
+        }
+    }
+
+    /// Makes the marks durable, those too that an earlier process left in the system's memory.
+    pub(super) fn sync_marks(&self) -> Result<()> {
+        let storage = &self.shared.storage;
+        storage.open(PARTITION, MARKS, OpenMode::Write)?.sync()
     }
 
     /// The mark of a section whose every byte is durable. What is damaged was durable too.
@@ -153,6 +176,33 @@ impl Shared {
         add(&self.damage.read().indices);
         known
     }
+}
+
+/// Makes the bytes of a file from an offset on durable, also where an earlier flush of them failed.
+fn rewrite_from(blob: &DataBlob, from: u64) -> Result<()> {
+    let (mut at, end) = (from, blob.len()?);
+    let mut bytes = Vec::new();
+    while at < end {
+        let len = (end - at).min(REWRITE_BYTES);
+        bytes.clear();
+        blob.read_into(&mut bytes, at, len as usize)?;
+        blob.write_at(&[IoSlice::new(&bytes)], at)?;
+        at += len;
+    }
+    blob.sync()
+}
+
+/// Makes the names in the folders of an archive durable: the process that made them may have been
+/// killed, or its flush have failed, before they were.
+pub(super) fn settle_names(storage: &dyn Storage, manifest: &Manifest) -> Result<()> {
+    let (index, values) = (&manifest.index_partition, &manifest.value_partition);
+    for partition in [PARTITION, values, index] {
+        match storage.sync_partition(partition) {
+            Err(Error::NotFound { .. }) => {}
+            other => other?,
+        }
+    }
+    Ok(())
 }
 
 fn mark(section: &Section, runs: Runs) -> Mark {

@@ -335,7 +335,7 @@ impl Writer {
     /// Makes everything durable and marks it.
     pub(super) fn close(&mut self) -> Result<()> {
         self.sync()?;
-        let marked = self.mark_synced().and_then(|()| self.marks.sync());
+        let marked = self.mark_synced().and_then(|()| self.sync_marks());
         self.poison_on_error(marked)
     }
 

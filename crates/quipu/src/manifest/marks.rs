@@ -333,11 +333,6 @@ impl MarksLog {
         Ok(())
     }
 
-    /// Makes what was appended durable.
-    pub(crate) fn sync(&self) -> Result<()> {
-        self.blob.as_ref().map_or(Ok(()), |blob| blob.sync())
-    }
-
     fn append(&mut self, records: &[u8]) -> Result<()> {
         if records.is_empty() {
             return Ok(());

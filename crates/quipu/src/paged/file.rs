@@ -150,6 +150,11 @@ impl PagedFile {
         (tail.start, tail.bytes.clone())
     }
 
+    /// Where in the blob the page stands that holds a byte of the stream.
+    pub(crate) fn page_holding(&self, offset: u64) -> Result<u64> {
+        self.page_offset(offset / self.page_size as u64)
+    }
+
     /// Where a page stands in the blob.
     pub(super) fn page_offset(&self, page: u64) -> Result<u64> {
         page.checked_mul(self.physical() as u64)

@@ -113,6 +113,12 @@ impl RecordFile {
         Ok(self.pages.append(record) / self.record_size as u64)
     }
 
+    /// Where in the blob the page begins in which the record at a position does.
+    pub(crate) fn page_of(&self, position: u64) -> Result<u64> {
+        let offset = position.saturating_mul(self.record_size as u64);
+        self.pages.page_holding(offset)
+    }
+
     /// Bytes that wait to be written.
     #[inline]
     pub(crate) fn buffered(&self) -> usize {

@@ -92,6 +92,8 @@ impl<R: Record> Fixed<R> {
         for section in sections.list()? {
             let (file, _) = RecordFile::open(sections.file(section), &record, 0, false)?;
             sections.map.insert(section, file);
+            // Whoever made the file may have been killed before it flushed the folder.
+            sections.names_changed = true;
         }
         Ok(Self {
             sections,

@@ -61,6 +61,8 @@ impl Glob {
         for section in sections.list()? {
             let file = ValueFile::open(sections.file(section), &config, 0)?;
             sections.map.insert(section, file);
+            // Whoever made the file may have been killed before it flushed the folder.
+            sections.names_changed = true;
         }
         Ok(Self { sections, config })
     }

@@ -91,7 +91,9 @@ impl Pair {
         let pair = Self {
             records,
             values,
-            unnamed: Mutex::new(!present.records || !present.values),
+            // Whoever made the files may have been killed before it flushed their folders; with
+            // durable records in them it was not.
+            unnamed: Mutex::new(!present.records || !present.values || durable.records == 0),
         };
         let mut report = SectionReport::new(section, &cut);
         pair.recover(config, durable, trust, &cut, &mut report)?;

@@ -104,7 +104,10 @@ impl DataBlob {
         match (Self::find(storage, partition, name, access, known)?, access) {
             (Found::Whole(blob), _) => Ok(blob),
             (Found::Interrupted(_), Access::Write) => {
-                Self::create(storage, partition, name, layout)
+                let created = Self::create(storage, partition, name, layout)?;
+                // Whoever opens a file takes its name for durable.
+                storage.sync_partition(partition)?;
+                Ok(created)
             }
             (Found::Interrupted(blob), Access::Read) => Ok(Self::hollow(blob, layout)),
         }
