@@ -32,6 +32,11 @@
 #![deny(missing_docs)]
 
 mod archive;
+#[cfg(feature = "canaries")]
+pub mod canary;
+#[cfg(not(feature = "canaries"))]
+mod canary;
+mod entropy;
 mod error;
 pub mod format;
 pub mod index;
@@ -49,6 +54,8 @@ pub use archive::{
     ScrubProgress, SectionInfo, SectionRepair, Settings, Stats, Status, VerifyEvent, VerifyReport,
 };
 pub use bytes::Bytes;
+#[cfg(feature = "simulated")]
+pub use entropy::seeded::seed_random_numbers;
 pub use error::{Error, Result};
 pub use format::Layout;
 pub use key::{Key, KeyBytes};

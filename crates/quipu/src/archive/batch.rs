@@ -13,6 +13,7 @@ use super::entry::EntryBuf;
 use super::lookup::{By, Found, Want};
 use super::section::Section;
 use super::shared::Shared;
+use crate::canary::Canary;
 use crate::error::Result;
 use crate::index::Runs;
 use crate::sync::atomic::Ordering;
@@ -55,7 +56,11 @@ pub(super) fn read(shared: &Shared, first: u64, last: u64, direction: Direction)
             }
             break;
         };
-        gathered.add(shared, index, direction);
+        let is_last =
+            (index % shared.items_per_section).saturating_add(1) == shared.items_per_section;
+        if !(is_last && Canary::RangeSkips.sings()) {
+            gathered.add(shared, index, direction);
+        }
         rest = match direction {
             Direction::Forwards => index.checked_add(1).map(|first| (first, last)),
             Direction::Backwards => index.checked_sub(1).map(|last| (first, last)),

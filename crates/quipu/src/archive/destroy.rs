@@ -5,6 +5,7 @@ use super::recovery::Listing;
 use super::repair::is_exhibit;
 use super::shared::Shared;
 use super::writer::Writer;
+use crate::canary::Canary;
 use crate::error::{Error, Result};
 use crate::format::NEW_SUFFIX;
 use crate::manifest::{
@@ -18,7 +19,9 @@ pub(super) fn destroy(mut writer: Writer) -> Result<()> {
     Listing::read(&writer.shared)?;
     writer.shared.scrub.close();
     writer.manifest.state = State::Destroying;
-    writer.manifest.store(&writer.shared.storage)?;
+    if !Canary::DestroyUnannounced.sings() {
+        writer.manifest.store(&writer.shared.storage)?;
+    }
     let shared = std::sync::Arc::clone(&writer.shared);
     remove_sections(&shared)?;
     writer.abandon();

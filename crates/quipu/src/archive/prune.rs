@@ -13,6 +13,7 @@ use super::rewrite::Kept;
 use super::section::Section;
 use super::shared::Shared;
 use super::writer::Writer;
+use crate::canary::Canary;
 use crate::error::Result;
 use crate::format::section_name;
 use crate::manifest::{Mark, State};
@@ -32,6 +33,11 @@ impl Writer {
         if floor <= self.shared.floor() {
             return Ok(0);
         }
+        if Canary::FloorAfterRemoval.sings() {
+            let all = self.shared.all_sections().into_iter();
+            let below = all.map(|section| section.number).filter(|&of| of < floor);
+            remove_files(&self.shared, below)?;
+        }
         self.manifest.floor = floor;
         self.keep_compression(floor..=u64::MAX);
         let stored = self.manifest.store(&self.shared.storage);
@@ -40,7 +46,9 @@ impl Writer {
         let below = self.shared.all_sections();
         let below: Vec<_> = below
             .into_iter()
-            .filter(|section| section.number < floor)
+            .filter(|section| {
+                section.number < floor || (Canary::PruneTooFar.sings() && section.number == floor)
+            })
             .collect();
         let dropped = self.drop_sections(&below, |number| number < floor);
         // What readers have noted of the sections until they were closed.
@@ -135,7 +143,9 @@ impl Writer {
 
     fn rewind_synced(&mut self, index: u64) -> Result<()> {
         self.manifest.state = State::Rewinding(index);
-        self.manifest.store(&self.shared.storage)?;
+        if !Canary::RewindUnannounced.sings() {
+            self.manifest.store(&self.shared.storage)?;
+        }
         let boundary = self.shared.number_of(index);
         let above = self.shared.all_sections();
         let above: Vec<_> = above
@@ -144,6 +154,9 @@ impl Writer {
             .collect();
         self.forget_above(index);
         self.marks.rewrite_for(&self.manifest, |marks| {
+            if Canary::MarksNotLowered.sings() {
+                return;
+            }
             for section in &above {
                 marks.forget(section.number);
             }
@@ -181,6 +194,9 @@ impl Writer {
             return self.drop_sections(&[Arc::clone(section)], |_| false);
         }
         self.forget_current();
+        if Canary::ValueBytesReused.sings() {
+            kept.cut_values(&self.shared, section)?;
+        }
         self.lower_mark(section, &kept)?;
         self.rewrite_section(section, &kept)
     }
@@ -195,6 +211,9 @@ impl Writer {
         // All of its runs are in this mark, and fewer than came to it.
         self.unmarked.forget(number);
         self.marks.rewrite(|marks| {
+            if Canary::MarksNotLowered.sings() {
+                return;
+            }
             marks.forget(number);
             marks.sections.insert(number, mark);
         })
@@ -227,7 +246,7 @@ pub(super) fn remove_files(shared: &Shared, sections: impl Iterator<Item = u64>)
                 }
             }
         }
-        if removed {
+        if removed && !Canary::RemovalNotFlushed.sings() {
             shared.storage.sync_partition(partition)?;
         }
     }

@@ -16,6 +16,7 @@ use super::settings;
 use super::shared::Shared;
 use super::upkeep;
 use super::writer::Writer;
+use crate::entropy;
 use crate::error::{Error, Result};
 use crate::format::{NEW_SUFFIX, section_name, section_number};
 use crate::journal::{Present, SectionReport, Trust};
@@ -197,7 +198,10 @@ pub(super) fn lock(storage: &dyn Storage) -> Result<Box<dyn Lock>> {
     let program = std::env::current_exe().ok();
     let program = program.as_deref().and_then(|path| path.file_name());
     let program = program.unwrap_or_default().to_string_lossy().into_owned();
-    let holder = format!("process {} ({program})", std::process::id());
+    let holder = match entropy::is_simulated() {
+        true => "a simulation".to_owned(),
+        false => format!("process {} ({program})", std::process::id()),
+    };
     let locked = storage.lock(manifest::PARTITION, manifest::LOCK, &holder);
     locked.map_err(|error| match error {
         Error::Locked { holder, .. } => Error::Locked {

@@ -9,6 +9,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use super::entry::EntryBuf;
 use super::section::Section;
 use super::shared::Shared;
 use super::writer::Writer;
@@ -49,6 +50,20 @@ impl Kept {
                 ControlFlow::Continue(())
             })?;
         Ok(kept)
+    }
+
+    /// A defect: cuts the values behind the last one that is kept.
+    pub(super) fn cut_values(&self, shared: &Shared, section: &Section) -> Result<()> {
+        let mut entry = EntryBuf::new(shared.entry);
+        let end = match self.positions.last() {
+            Some(&last) => {
+                section.entry(last, None, &mut entry)?;
+                let (offset, size) = entry.location();
+                offset.saturating_add(size.into())
+            }
+            None => 0,
+        };
+        section.pair.values.truncate(end)
     }
 
     /// How many entries stay.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::compression::Compression;
 use super::options::Options;
+use crate::entropy;
 use crate::error::{Error, Result};
 use crate::format::{EntryLayout, Layout, MAX_KEY_SIZE};
 use crate::index::{EightCap, Hashed, TranslatorSpec};
@@ -63,8 +64,7 @@ pub(super) fn new_manifest(options: &Options, key_size: usize) -> Result<Manifes
         None => Hashed::<EightCap>::random()?.into(),
     };
     let mut id = [0; 8];
-    getrandom::fill(&mut id)
-        .map_err(|error| Error::io("read", "the system's random numbers", error.into()))?;
+    entropy::fill(&mut id)?;
     Ok(Manifest {
         id: u64::from_be_bytes(id),
         generation: 0,

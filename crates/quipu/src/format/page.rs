@@ -10,6 +10,7 @@
 //! speaks, if it is valid.
 
 use super::crc32c;
+use crate::canary::Canary;
 
 /// Bytes of one slot.
 const SLOT_SIZE: usize = 6;
@@ -67,7 +68,7 @@ impl PageState {
         for (len, crc, slot) in [speaks, other] {
             let in_page = len >= 1 && usize::from(len) <= logical;
             let found = crc32c(&page[..if in_page { usize::from(len) } else { 0 }]);
-            if in_page && found == crc {
+            if in_page && (found == crc || Canary::PageUnchecked.sings()) {
                 return Self::Valid { len, slot };
             }
             invalid.get_or_insert(Self::Invalid {

@@ -10,7 +10,8 @@ use std::fmt;
 
 use siphasher::sip::SipHasher13;
 
-use crate::error::{Error, Result};
+use crate::entropy;
+use crate::error::Result;
 
 /// Bytes of the seed of [`Hashed`].
 pub const SEED_SIZE: usize = 16;
@@ -147,8 +148,7 @@ impl<T: Translator + Default> Hashed<T> {
     /// [`Error::Io`] when the system gives none.
     pub fn random() -> Result<Self> {
         let mut seed = [0; SEED_SIZE];
-        getrandom::fill(&mut seed)
-            .map_err(|e| Error::io("read", "the system's random numbers", e.into()))?;
+        entropy::fill(&mut seed)?;
         Ok(Self::with_seed(seed))
     }
 }

@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use super::record::Manifest;
 use super::{MANIFEST, MANIFEST_COPY, PARTITION, read_whole, temporary};
+use crate::canary::Canary;
 use crate::error::{Error, Result};
 use crate::storage::{OpenMode, Storage};
 
@@ -91,6 +92,9 @@ fn newer(first: Manifest, second: Manifest) -> (Manifest, Copies) {
 
 /// Replaces both copies, durably; each at once, one after the other.
 pub(crate) fn store(storage: &Arc<dyn Storage>, bytes: &[u8]) -> Result<()> {
+    if Canary::ManifestInPlace.sings() {
+        return write_in_place(storage, bytes);
+    }
     for name in NAMES {
         let blob = storage.open(PARTITION, &temporary(name), OpenMode::Create)?;
         blob.resize(0)?;
@@ -100,6 +104,18 @@ pub(crate) fn store(storage: &Arc<dyn Storage>, bytes: &[u8]) -> Result<()> {
     for name in NAMES {
         storage.rename(PARTITION, &temporary(name), name)?;
     }
+    storage.sync_partition(PARTITION)
+}
+
+/// A defect: a crash may damage both.
+fn write_in_place(storage: &Arc<dyn Storage>, bytes: &[u8]) -> Result<()> {
+    let open = |name| storage.open(PARTITION, name, OpenMode::Create);
+    let blobs = [open(MANIFEST)?, open(MANIFEST_COPY)?];
+    for blob in &blobs {
+        blob.resize(0)?;
+        blob.write_at(&[IoSlice::new(bytes)], 0)?;
+    }
+    blobs.iter().try_for_each(|blob| blob.sync())?;
     storage.sync_partition(PARTITION)
 }
 

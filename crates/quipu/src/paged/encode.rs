@@ -1,5 +1,6 @@
 //! From stream to pages.
 
+use crate::canary::Canary;
 use crate::format::{SLOTS_SIZE, Slot, crc32c};
 
 /// What of a partial page is on disk, and which slot says so.
@@ -30,7 +31,10 @@ pub(crate) fn encode_pages(
             // A page has at most 65,535 bytes.
             len: page.len() as u16,
             crc: crc32c(page),
-            slot: before.map_or(Slot::First, |old| old.slot.other()),
+            slot: before.map_or(Slot::First, |old| match Canary::SlotReused.sings() {
+                true => old.slot,
+                false => old.slot.other(),
+            }),
         };
         let mut slots = [0; SLOTS_SIZE];
         for slot in before.into_iter().chain([new]) {

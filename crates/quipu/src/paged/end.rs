@@ -3,6 +3,7 @@
 use super::encode::Committed;
 use super::file::{Cut, PagedFile};
 use super::tail::Tail;
+use crate::canary::Canary;
 use crate::error::{Error, Result};
 use crate::format::{PageState, SLOTS_SIZE, crc32c, page_size_of};
 use crate::storage::{Access, DataBlob};
@@ -49,7 +50,9 @@ impl PagedFile {
         if cut.torn && self.file.files().access() == Access::Write {
             blob.resize(end)?;
             // Before anything is written behind the new end.
-            blob.sync()?;
+            if !Canary::CutNotFlushed.sings() {
+                blob.sync()?;
+            }
         }
         self.settled.store(tail.start, Ordering::Release);
         *self.tail.write() = tail;

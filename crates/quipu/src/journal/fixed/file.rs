@@ -1,6 +1,7 @@
 //! The records of one section: a paged blob, read and written in records of one size.
 
 use super::super::config::RecordConfig;
+use crate::canary::Canary;
 use crate::error::{Error, Result};
 use crate::format::{Layout, NEW_SUFFIX, section_name};
 use crate::paged::{Cut, OnRecord, PagedFile, encode_pages};
@@ -233,7 +234,9 @@ impl RecordFile {
                 break;
             }
         }
-        new.sync()?;
+        if !Canary::RewriteNotFlushed.sings() {
+            new.sync()?;
+        }
         storage.rename(file.partition(), &temporary, &name)?;
         storage.sync_partition(file.partition())
     }

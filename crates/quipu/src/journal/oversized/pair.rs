@@ -1,6 +1,7 @@
 //! One section: its records, the values they name, and the recovery between the two.
 
 use super::report::{Reason, SectionReport};
+use crate::canary::Canary;
 use crate::error::Result;
 use crate::format::{Layouts, VALUE_CHECKSUM_SIZE};
 use crate::journal::config::{RecordConfig, ValueConfig};
@@ -118,12 +119,12 @@ impl Pair {
             self.records.truncate(whole)?;
         }
         let value_bytes = self.values.len();
-        if end < value_bytes {
+        if end < value_bytes && !Canary::UnnamedValuesKept.sings() {
             report.value_bytes_cut = value_bytes - end;
             report.add(Reason::UnnamedValues);
             self.values.truncate(end)?;
         }
-        if cut.bytes > 0 || report.records_cut > 0 {
+        if (cut.bytes > 0 || report.records_cut > 0) && !Canary::CutNotFlushed.sings() {
             self.records.file().get()?.sync()?;
         }
         Ok(())
@@ -159,6 +160,9 @@ impl Pair {
 
     /// Why a value is not whole; none when it is.
     fn check_value(&self, (offset, size): (u64, u32), trust: Trust) -> Result<Option<Reason>> {
+        if Canary::ShortValueKept.sings() {
+            return Ok(None);
+        }
         let in_bounds = offset
             .checked_add(size.into())
             .is_some_and(|end| end <= self.values.len());
@@ -201,13 +205,18 @@ impl Pair {
     /// a value that a crash can take away.
     pub(crate) fn sync(&self) -> Result<()> {
         let unnamed = *self.unnamed.lock();
+        if Canary::IndexBeforeValues.sings() {
+            self.records.sync()?;
+        }
         self.values.sync()?;
-        if unnamed {
+        if unnamed && !Canary::NoValueFolderFlush.sings() {
             sync_partition(self.values.file())?;
         }
         self.records.sync()?;
         if unnamed {
-            sync_partition(self.records.file())?;
+            if !Canary::NoIndexFolderFlush.sings() {
+                sync_partition(self.records.file())?;
+            }
             *self.unnamed.lock() = false;
         }
         Ok(())

@@ -32,6 +32,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{Blob, OpenMode, Storage};
+use crate::canary::Canary;
 use crate::error::{Error, Result};
 use crate::format::{HeaderState, Layout, MAX_HEADER_SIZE, NEW_SUFFIX};
 
@@ -76,7 +77,9 @@ impl DataBlob {
         new.resize(0)?;
         new.write_at(&[IoSlice::new(&layout.encode())], 0)?;
         // Before the rename: under its final name a file always has a whole header.
-        new.sync()?;
+        if !Canary::HeaderNotFlushed.sings() {
+            new.sync()?;
+        }
         storage.rename(partition, &new_name, name)?;
         // Opened again, because the first handle goes by the old name in errors.
         let blob = storage.open(partition, name, OpenMode::Write)?;
@@ -196,7 +199,11 @@ impl DataBlob {
 
     /// Makes all bytes written so far, and the length, durable.
     pub(crate) fn sync(&self) -> Result<()> {
-        self.blob.sync()
+        let synced = self.blob.sync();
+        match Canary::FlushRetried.sings() {
+            true => synced.or_else(|_| self.blob.sync()),
+            false => synced,
+        }
     }
 
     /// The length of the data in bytes.
