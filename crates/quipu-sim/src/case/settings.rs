@@ -1,0 +1,136 @@
+//! How the archive of a case is made.
+
+use std::fmt;
+use std::str::FromStr;
+
+use quipu::index::TranslatorSpec;
+use quipu::{Compression, Layout, Options};
+
+/// The seed of translators that hash: a case has no secrets.
+const HASH_SEED: [u8; 16] = *b"quipu simulator!";
+/// Values are compressed with this level, where they are.
+const ZSTD_LEVEL: i32 = 1;
+
+/// What an archive is created and opened with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Indices that one section spans.
+    pub items: u64,
+    /// Bytes of a page of the index files.
+    pub page: u16,
+    /// The header of section files, 0 or 1.
+    pub layout: u8,
+    /// Bytes of a key that are kept in memory, 1 to 8; 0 for a hash of 8.
+    pub cap: u8,
+    /// Whether values are compressed.
+    pub zstd: bool,
+    /// Bytes of values that a section gathers before it writes them.
+    pub buffer: usize,
+    /// Whether a second archive, on another machine, does the same and shares the page cache.
+    pub twin: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            items: 8,
+            page: 50,
+            layout: 1,
+            cap: 1,
+            zstd: false,
+            buffer: 64,
+            twin: false,
+        }
+    }
+}
+
+impl Settings {
+    /// The library's options for it.
+    pub fn options(&self) -> Options {
+        let hashed = self.cap == 0;
+        let cap = if hashed { 8 } else { self.cap };
+        let options = Options::new()
+            .items_per_section(self.items)
+            .page_size(self.page)
+            .layout(if self.layout == 0 {
+                Layout::V0
+            } else {
+                Layout::V1
+            })
+            .compression(compression(self.zstd))
+            .write_buffer(self.buffer)
+            .max_open_files(12);
+        match TranslatorSpec::new(cap, hashed.then_some(HASH_SEED)) {
+            Some(translator) => options.translator(translator),
+            None => options,
+        }
+    }
+
+    /// The section that an index belongs to.
+    pub fn section_of(&self, index: u64) -> u64 {
+        index - index % self.items.max(1)
+    }
+}
+
+/// The library's word for it.
+pub(super) fn compression(zstd: bool) -> Compression {
+    match zstd {
+        true => Compression::Zstd(ZSTD_LEVEL),
+        false => Compression::Off,
+    }
+}
+
+impl fmt::Display for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "items={} page={} layout={} cap={} zstd={} buffer={}",
+            self.items,
+            self.page,
+            self.layout,
+            self.cap,
+            u8::from(self.zstd),
+            self.buffer
+        )?;
+        match self.twin {
+            true => write!(f, " twin=1"),
+            false => Ok(()),
+        }
+    }
+}
+
+impl FromStr for Settings {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut settings = Self::default();
+        for word in text.split_whitespace() {
+            settings
+                .set(word)
+                .ok_or_else(|| format!("{word:?} is no setting, or not a value of it"))?;
+        }
+        Ok(settings)
+    }
+}
+
+impl Settings {
+    fn set(&mut self, word: &str) -> Option<()> {
+        let (name, value) = word.split_once('=')?;
+        let flag = |value: &str| match value {
+            "0" => Some(false),
+            "1" => Some(true),
+            _ => None,
+        };
+        match name {
+            "items" => self.items = value.parse().ok().filter(|&items| items > 0)?,
+            "page" => self.page = value.parse().ok().filter(|&page| page > 0)?,
+            "layout" => self.layout = value.parse().ok().filter(|&layout| layout <= 1)?,
+            "cap" => self.cap = value.parse().ok().filter(|&cap| cap <= 8)?,
+            "zstd" => self.zstd = flag(value)?,
+            "buffer" => self.buffer = value.parse().ok()?,
+            "twin" => self.twin = flag(value)?,
+            _ => return None,
+        }
+        Some(())
+    }
+}

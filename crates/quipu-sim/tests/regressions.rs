@@ -1,0 +1,50 @@
+//! Cases that failed once, each with what it found.
+
+use quipu_sim::run::run;
+
+fn goes_well(case: &str) {
+    let case = case.parse().unwrap();
+    run(&case).unwrap_or_else(|failure| panic!("{failure}\n{case}"));
+}
+
+/// A process that was killed left section files whose names were not durable; the next one took
+/// them for durable, and a loss of power took what it had synced.
+#[test]
+fn names_that_a_killed_process_left_are_made_durable() {
+    goes_well("items=8 | put 0 1 9 | drop | crash 99 before none 1 | put_sync 1 2 9");
+    goes_well("items=64 page=13 | put 0 1 37 | drop | put 1 2 30 | sync | put 2 3 31 | sync");
+}
+
+/// A flush failed, the archive was opened again, and the flush of the next open, which the system
+/// answers without a write, was believed.
+#[test]
+fn what_an_open_finds_after_a_failed_flush_is_written_again() {
+    goes_well(
+        "items=3 page=28 layout=0 cap=2 buffer=1048576 | put 0 0 29 | put 1 2 39 | put 1 3 36 | \
+         put 2 4 41 | fault 3 flush-fails | sync | sync | put 3 5 3 | put 6 6 27 | read",
+    );
+}
+
+/// The flush of the folder failed in a prune; the next open saw the raised floor, which a crash
+/// then took back.
+#[test]
+fn a_floor_that_an_open_showed_stays() {
+    goes_well(
+        "items=8 page=500 layout=0 cap=2 buffer=1 | multi_sync 998 0 12 | rewind 999 | \
+         put_sync 999 2 0 | fault 5 flush-fails | prune 998 | put 1000 3 34 | read | close",
+    );
+}
+
+/// A file of zeros counts as an interrupted creation and was made anew, with a name that was not
+/// durable; behind damage a section goes on as its mark says, and that mark was not durable.
+#[test]
+fn what_fills_damage_is_durable() {
+    goes_well(
+        "items=7 page=13 layout=0 cap=0 zstd=1 buffer=64 | put 992 1 21 | sync | \
+         damage zero index 2 2800903 | damage stale index 0 34016",
+    );
+    goes_well(
+        "items=8 page=56 layout=0 cap=1 buffer=1000 | put 7 9 30 | \
+         damage flip values 0 1327023 | damage flip index 0 34612",
+    );
+}
