@@ -35,6 +35,15 @@ fn a_floor_that_an_open_showed_stays() {
     );
 }
 
+/// A removal that an open finished before the manifest that told of it was durable.
+#[test]
+fn a_destruction_is_finished_only_once_its_manifest_is_durable() {
+    goes_well(
+        "items=8 page=50 layout=1 cap=1 zstd=0 buffer=64 | rewind 4 | put_sync 4 6 2 | \
+         fault 6 flush-fails | crash 25 after bytes 875193 | destroy",
+    );
+}
+
 /// A file of zeros counts as an interrupted creation and was made anew, with a name that was not
 /// durable; behind damage a section goes on as its mark says, and that mark was not durable.
 #[test]

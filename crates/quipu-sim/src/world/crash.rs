@@ -22,6 +22,8 @@ impl World {
             return Ok(());
         };
         self.note_faults();
+        // One that came in the very call that stopped the machine is not in the log.
+        self.model.suspect |= self.faults.iter().any(|fault| fault.is_silent());
         self.faults.clear();
         self.disk.stop();
         self.counts.crashes += 1;

@@ -260,10 +260,11 @@ impl<'a> Opening<'a> {
     }
 
     fn write(mut self, lock: Box<dyn Lock>) -> Result<(Writer, Recovery)> {
+        // Before anything is finished that the manifest says was begun.
+        upkeep::settle_names(&*self.storage, &self.manifest)?;
         if self.manifest.state == State::Destroying {
             self.finish_destruction()?;
         }
-        upkeep::settle_names(&*self.storage, &self.manifest)?;
         let (marks, whole) = MarksLog::open(&self.storage, &self.manifest)?;
         self.recovery.marks_incomplete = !whole;
         if !whole && self.trust == Trust::Ordered {
