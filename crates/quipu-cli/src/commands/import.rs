@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use quipu::{Archive, KeyBytes, Put};
+use quipu::{Archive, Error, KeyBytes, Put};
 use serde::Serialize;
 
 use super::{import_git, import_lines};
@@ -131,7 +131,7 @@ impl Appender {
 
     /// Puts an item back where it was.
     pub(super) fn mend(&mut self, index: u64, key: &KeyBytes, value: &[u8]) -> Result<()> {
-        if self.archive.put(index, key, value)? == Put::Stored {
+        if self.put(index, key, value)? == Put::Stored {
             self.imported.mended += 1;
             self.imported.skipped = self.imported.skipped.saturating_sub(1);
         }
@@ -140,7 +140,7 @@ impl Appender {
 
     pub(super) fn append(&mut self, key: &KeyBytes, value: &[u8]) -> Result<()> {
         let index = self.next()?;
-        if self.archive.put(index, key, value)? == Put::Exists {
+        if self.put(index, key, value)? == Put::Exists {
             return Err(Failure::Other(format!(
                 "index {index} was taken by another writer"
             )));
@@ -153,6 +153,17 @@ impl Appender {
             self.archive.sync()?;
         }
         Ok(())
+    }
+
+    /// A put; what was put before one that the disk has no room for is kept, where that can be:
+    /// with a disk reserve.
+    fn put(&mut self, index: u64, key: &KeyBytes, value: &[u8]) -> Result<Put> {
+        let put = self.archive.put(index, key, value);
+        if let Err(Error::StorageFull { .. }) = put {
+            // The put's own error says what is wrong.
+            let _ = self.archive.sync();
+        }
+        Ok(put?)
     }
 
     pub(super) fn skip(&mut self) {

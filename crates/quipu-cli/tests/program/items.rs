@@ -261,3 +261,21 @@ fn a_reader_that_has_enough_is_no_error() {
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
 }
+
+#[test]
+fn a_disk_reserve_is_kept_while_it_is_asked_for() {
+    let bench = Bench::new();
+    let len = || {
+        let reserve = std::fs::metadata(bench.path("archive/quipu/reserve"));
+        reserve.ok().map(|found| found.len())
+    };
+    bench.lines("archive", 3, &["--disk-reserve", "100000"]);
+    assert_eq!(len(), Some(100_000));
+    let other = &bench.json(&["info", "archive"])[0]["disk"]["other"];
+    assert!(other.as_u64().unwrap() > 100_000, "{other}");
+    bench.text(&["put", "archive", "9", "x", "--disk-reserve", "5000"]);
+    assert_eq!(len(), Some(5_000));
+    bench.text(&["put", "archive", "10", "y"]);
+    assert_eq!(len(), None);
+    assert_eq!(bench.text(&["get", "archive", "9"]), "x");
+}
