@@ -76,6 +76,7 @@ pub fn arguments(work: &Work) -> Vec<String> {
     ];
     arguments.extend(start.keep.then(|| "--keep".to_owned()));
     arguments.extend(work.read_back.then(|| "--read-back".to_owned()));
+    arguments.extend(work.lie.then(|| "--lie".to_owned()));
     arguments
 }
 

@@ -149,7 +149,7 @@ impl Plan {
     fn reported(&mut self) -> Step {
         match self.rng.u32(..100) {
             0..10 if self.next > self.floor && !self.keep => {
-                let kept = self.rng.u64(self.section..self.section * 8 + 1000);
+                let kept = self.rng.u64(self.section..self.section * 8 + 200);
                 let min = self.next.saturating_sub(kept).max(self.floor);
                 self.floor = min / self.section * self.section;
                 let floor = self.floor;
@@ -176,7 +176,7 @@ impl Iterator for Plan {
 
     fn next(&mut self) -> Option<Step> {
         if self.puts_left == 0 {
-            self.puts_left = self.rng.u32(1..30);
+            self.puts_left = self.rng.u32(1..16);
             return Some(self.reported());
         }
         self.puts_left -= 1;

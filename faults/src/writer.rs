@@ -39,6 +39,9 @@ pub struct Work {
     /// After a failed call, read back everything that was acknowledged
     #[arg(long)]
     pub read_back: bool,
+    /// Report syncs that are not made: a defect that every scenario must find
+    #[arg(long)]
+    pub lie: bool,
 }
 
 impl Work {
@@ -49,6 +52,7 @@ impl Work {
             start,
             steps: u64::MAX,
             read_back: false,
+            lie: false,
         }
     }
 }
@@ -78,7 +82,7 @@ pub fn run(work: &Work, folder: &Path, out: &mut dyn Write) -> io::Result<u8> {
                 writeln!(out, "? {step:?} found its index taken")?;
                 return Ok(BROKEN);
             }
-            Err(error) => return writer.end(out, &error),
+            Err(error) => return writer.end(out, &step, &error),
         }
         if step.is_reported() {
             writeln!(out, "= {done}")?;
@@ -113,9 +117,9 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     /// Tells of a failed call, and whether the promises hold after it.
-    fn end(mut self, out: &mut dyn Write, error: &Error) -> io::Result<u8> {
+    fn end(mut self, out: &mut dyn Write, step: &Step, error: &Error) -> io::Result<u8> {
         let code = report(out, error)?;
-        match self.check_after(error) {
+        match self.check_after(step, error) {
             Ok(()) => Ok(code),
             Err(broken) => {
                 writeln!(out, "? {broken}")?;
@@ -140,6 +144,7 @@ impl Writer<'_> {
                 archive.put_multi(put.index, &key(put.serial), &value(put.serial))? == Stored
             }
             Step::Batch(puts) => archive.put_batch(puts.iter().map(item))? == puts.len() as u64,
+            Step::Sync if self.work.lie => true,
             Step::Sync => archive.sync().map(|()| true)?,
             Step::Prune(min) => archive.prune(*min).map(|_| true)?,
             Step::Rewind(last) => archive.rewind(*last).map(|()| true)?,
@@ -159,7 +164,7 @@ impl Writer<'_> {
     }
 
     /// After a call failed: nothing more is believed, and what was durable can still be read.
-    fn check_after(&mut self, failed: &Error) -> Result<(), String> {
+    fn check_after(&mut self, step: &Step, failed: &Error) -> Result<(), String> {
         let Some(archive) = &mut self.archive else {
             return Ok(());
         };
@@ -174,7 +179,14 @@ impl Writer<'_> {
         if !self.work.read_back {
             return Ok(());
         }
-        for (index, serial) in self.model.acknowledged() {
+        // A prune or a rewind that failed may have begun to drop its items.
+        let stays = |index: u64| match *step {
+            Step::Prune(min) => index >= min / self.work.start.section * self.work.start.section,
+            Step::Rewind(last) => index <= last,
+            _ => true,
+        };
+        let acknowledged = self.model.acknowledged();
+        for (index, serial) in acknowledged.filter(|&(index, _)| stays(index)) {
             let found = archive.get_item(&key(serial));
             match &found {
                 Ok(Some(item)) if item.index == index && item.value == value(serial) => {}

@@ -150,7 +150,7 @@ impl<'a> Full<'a> {
         };
         let work = Work {
             read_back: true,
-            ..Work::endless(self.shape, start)
+            ..self.args.work(self.shape, start)
         };
         let mut command = child::writer(&work, &self.archive())?;
         if self.kind == Kind::FileSize {

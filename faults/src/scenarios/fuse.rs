@@ -18,7 +18,7 @@ use crate::tally::Tally;
 use crate::writer::{DONE, FAILED, FULL, Work};
 
 /// Steps of the workload, and of the one that goes on after the loss of power.
-const STEPS: u64 = 400;
+const STEPS: u64 = 150;
 const STEPS_AFTER: u64 = 40;
 
 /// The fault at the n-th call.
@@ -173,7 +173,7 @@ impl Bench<'_> {
         let work = Work {
             steps,
             read_back,
-            ..Work::endless(self.shape, start)
+            ..self.args.work(self.shape, start)
         };
         let served = Served::mount(disk, &self.at)?;
         let command = child::writer(&work, &self.archive())?;

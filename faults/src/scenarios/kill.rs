@@ -13,7 +13,6 @@ use crate::child::{self, Moment};
 use crate::model::Model;
 use crate::shape::Shape;
 use crate::tally::Tally;
-use crate::writer::Work;
 
 /// After so many rounds another archive is begun.
 const ROUNDS_PER_ARCHIVE: u64 = 25;
@@ -42,7 +41,7 @@ fn round(
     tally: &mut Tally,
 ) -> Result<()> {
     let start = model.start(args.seed, tally.rounds());
-    let work = Work::endless(shape, start);
+    let work = args.work(shape, start);
     let command = child::writer(&work, archive)?;
     let ended = child::run(command, Moment::random(rng), &mut |child| Ok(child.kill()?))?;
     ensure!(ended.failed.is_none(), "the writer: {ended:?}");

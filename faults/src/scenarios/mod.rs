@@ -6,7 +6,10 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 
 use crate::model::Outcome;
+use crate::plan::Start;
+use crate::shape::Shape;
 use crate::tally::Tally;
+use crate::writer::Work;
 
 mod full;
 mod fuse;
@@ -26,6 +29,20 @@ pub struct Args {
     /// Where a temporary folder is made; it is kept when something is wrong
     #[arg(long)]
     pub folder: Option<PathBuf>,
+    /// The writer reports syncs that it does not make; the scenario must find out, and then ends
+    /// with exit code 0
+    #[arg(long)]
+    pub canary: bool,
+}
+
+impl Args {
+    /// What a writer of this scenario does.
+    fn work(&self, shape: Shape, start: Start) -> Work {
+        Work {
+            lie: self.canary,
+            ..Work::endless(shape, start)
+        }
+    }
 }
 
 /// The scenarios.
@@ -92,11 +109,15 @@ impl Scenario {
             Self::Qemu(args) => qemu::run(args, folder.path(), &mut tally),
         };
         println!("{}: {tally} ({:.0?})", self.name(), started.elapsed());
-        result.inspect_err(|error| {
-            if !error.is::<Skipped>() {
-                eprintln!("kept: {}", folder.keep().display());
+        match result {
+            Err(error) if error.is::<Skipped>() => Err(error),
+            result if self.args().canary => {
+                ensure!(result.is_err(), "the canary was not found");
+                println!("the canary was found");
+                Ok(())
             }
-        })
+            result => result.inspect_err(|_| eprintln!("kept: {}", folder.keep().display())),
+        }
     }
 }
 
@@ -107,7 +128,18 @@ fn must_be_right(outcome: &Outcome) -> Result<()> {
     } = outcome;
     ensure!(
         outcome.is_right(),
-        "lost {lost:?}, extra {extra:?} (index, serial), wrong {wrong:#?}"
+        "lost {} {:?}, extra {} {:?} (first ones as index, serial), wrong {} {:#?}",
+        lost.len(),
+        first(lost),
+        extra.len(),
+        first(extra),
+        wrong.len(),
+        first(wrong)
     );
     Ok(())
+}
+
+/// The first few, which are enough to look at.
+fn first<T>(all: &[T]) -> &[T] {
+    all.get(..5).unwrap_or(all)
 }

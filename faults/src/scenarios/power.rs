@@ -13,7 +13,6 @@ use crate::model::Model;
 use crate::mount::{self, Mount};
 use crate::shape::Shape;
 use crate::tally::Tally;
-use crate::writer::Work;
 
 /// (file system, mount options, size of its image in bytes): the rounds go through them.
 const DISKS: [(&str, &str, u64); 7] = [
@@ -94,7 +93,7 @@ impl<'a> Disk<'a> {
         let start = self.model.start(self.args.seed + self.number, round);
         let mounted = self.mount(&self.image)?;
         let archive = mounted.path().join("archive");
-        let command = child::writer(&Work::endless(self.shape, start), &archive)?;
+        let command = child::writer(&self.args.work(self.shape, start), &archive)?;
         let ended = child::run(command, Moment::random(rng), &mut |_| mounted.shut_down())?;
         mounted.unmount()?;
         self.model.crash(&start, ended.done);

@@ -18,7 +18,6 @@ use crate::mount::{self, Mount};
 use crate::plan::Start;
 use crate::shape::Shape;
 use crate::tally::Tally;
-use crate::writer::Work;
 
 /// A guest is so many times slower than a process here.
 const SLOWER: u32 = 8;
@@ -209,7 +208,7 @@ impl Host<'_> {
     }
 
     fn guest(&self, image: &Path, kind: &str, shape: Shape, start: Start) -> Command {
-        let work = child::arguments(&Work::endless(shape, start)).join(" ");
+        let work = child::arguments(&self.args.common.work(shape, start)).join(" ");
         let mut qemu = Command::new("qemu-system-x86_64");
         qemu.args(["-nodefaults", "-no-user-config", "-no-reboot"])
             .args(["-display", "none", "-m", "256"])
