@@ -30,18 +30,28 @@ const FAULTS: [(&str, FaultAt); 6] = [
         nth,
         evicted: false,
     }),
-    ("flush, pages evicted", |nth| Fault::Flush {
-        nth,
-        evicted: true,
-    }),
+    ("evict", |nth| Fault::Flush { nth, evicted: true }),
     ("write", Fault::Write),
-    ("short write", Fault::ShortWrite),
-    ("no space", Fault::NoSpace),
+    ("short", Fault::ShortWrite),
+    ("space", Fault::NoSpace),
     ("stop", Fault::Stop),
 ];
 
+/// What this scenario takes beside the rest.
+#[derive(Clone, Debug, clap::Args)]
+pub struct FuseArgs {
+    #[command(flatten)]
+    pub common: Args,
+    /// One kind of fault alone: flush, evict (a failed flush whose pages are gone at once), write,
+    /// short, space, stop, read
+    #[arg(long)]
+    fault: Option<String>,
+}
+
 /// For each kind of fault: every n up to the number of calls, or so many rounds.
-pub fn run(args: &Args, folder: &Path, tally: &mut Tally) -> Result<()> {
+pub fn run(args: &FuseArgs, folder: &Path, tally: &mut Tally) -> Result<()> {
+    let wanted = |name: &str| args.fault.as_deref().is_none_or(|only| only == name);
+    let args = &args.common;
     mount::need(&[])?;
     if !Path::new("/dev/fuse").exists() {
         return Err(Skipped("there is no /dev/fuse".to_owned()).into());
@@ -51,16 +61,19 @@ pub fn run(args: &Args, folder: &Path, tally: &mut Tally) -> Result<()> {
         at: folder.join("disk"),
         shape: Shape { shape: args.seed },
     };
-    for (name, fault) in FAULTS {
+    for (name, fault) in FAULTS.into_iter().filter(|(name, _)| wanted(name)) {
         let mut own = Tally::default();
         let result = bench.every(fault, &mut own);
         println!("  {name}: {own}");
         tally.merge(own);
         result.map_err(|error| error.context(name))?;
     }
+    if !wanted("read") {
+        return Ok(());
+    }
     let mut own = Tally::default();
     let result = bench.every_read(&mut own);
-    println!("  read while opening and checking: {own}");
+    println!("  read: {own}");
     tally.merge(own);
     result
 }

@@ -55,7 +55,7 @@ pub enum Scenario {
     /// Fills a disk, frees some of it, goes on; so many rounds for each kind of disk and archive
     Full(Args),
     /// A disk that fails at its n-th call, for each n up to the number of rounds, and loses power
-    Fuse(Args),
+    Fuse(fuse::FuseArgs),
     /// Kills a guest of qemu that writes
     Qemu(qemu::QemuArgs),
 }
@@ -85,7 +85,8 @@ impl Scenario {
 
     fn args(&self) -> &Args {
         match self {
-            Self::Kill(args) | Self::Power(args) | Self::Full(args) | Self::Fuse(args) => args,
+            Self::Kill(args) | Self::Power(args) | Self::Full(args) => args,
+            Self::Fuse(args) => &args.common,
             Self::Qemu(args) => &args.common,
         }
     }
