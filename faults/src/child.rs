@@ -29,6 +29,8 @@ pub enum Moment {
 pub struct Ended {
     /// Steps that are done and reported.
     pub done: u64,
+    /// Everything that is done was synced, though puts were refused.
+    pub synced: bool,
     /// How many reports there were.
     pub reports: u64,
     /// The step that it was about to report; none when it was putting.
@@ -67,6 +69,7 @@ pub fn arguments(work: &Work) -> Vec<String> {
     let start = &work.start;
     let mut arguments = vec![
         format!("--shape={}", work.shape.shape),
+        format!("--reserve={}", work.shape.reserve),
         format!("--seed={}", start.seed),
         format!("--round={}", start.round),
         format!("--next-index={}", start.next_index),
@@ -196,6 +199,10 @@ impl Ended {
                 self.done = done.parse().with_context(|| line.to_owned())?;
                 self.reports += 1;
                 self.within = None;
+            }
+            Some(("+", done)) => {
+                self.done = done.parse().with_context(|| line.to_owned())?;
+                self.synced = true;
             }
             Some(("!", failed)) => self.failed = Some(failed.to_owned()),
             Some(("?", broken)) => self.broken.push(broken.to_owned()),

@@ -81,9 +81,17 @@ impl Model {
 
     /// Of a round: so many steps were reported, then it ended somewhere before the next report.
     pub fn crash(&mut self, start: &Start, done: u64) {
+        self.stop(start, done, false);
+    }
+
+    /// As [`crash`](Self::crash), where the writer may have `synced` at the end.
+    pub fn stop(&mut self, start: &Start, done: u64, synced: bool) {
         let mut steps = Plan::new(start);
         for step in steps.by_ref().take(done as usize) {
             self.apply(&step);
+        }
+        if synced {
+            self.sync();
         }
         for step in steps {
             match step {

@@ -16,9 +16,17 @@ pub struct Shape {
     /// section and the older layout, 3 sections of 5 items
     #[arg(long, default_value_t = 0)]
     pub shape: u64,
+    /// Bytes of disk that are kept for when it is full
+    #[arg(long, default_value_t = 0)]
+    pub reserve: u64,
 }
 
 impl Shape {
+    /// The archive of this number.
+    pub fn of(shape: u64) -> Self {
+        Self { shape, reserve: 0 }
+    }
+
     /// Indices a section spans.
     pub fn section(self) -> u64 {
         match self.shape % COUNT {
@@ -30,7 +38,9 @@ impl Shape {
     }
 
     fn options(self) -> Options {
-        let options = Options::new().items_per_section(self.section());
+        let options = Options::new()
+            .items_per_section(self.section())
+            .disk_reserve(self.reserve);
         match self.shape % COUNT {
             0 => options,
             1 => options

@@ -3,6 +3,7 @@
 //! ```text
 //! > sync          it begins a step that it will report (open, sync, prune, rewind, reopen)
 //! = 17            17 steps are done; what they promise holds from here on
+//! + 17            17 steps are done and durable; puts are refused, since the disk is full
 //! ! full MESSAGE  a call failed (full, io, other); it ends
 //! ? MESSAGE       a promise is broken
 //! ```
@@ -82,7 +83,7 @@ pub fn run(work: &Work, folder: &Path, out: &mut dyn Write) -> io::Result<u8> {
                 writeln!(out, "? {step:?} found its index taken")?;
                 return Ok(BROKEN);
             }
-            Err(error) => return writer.end(out, &step, &error),
+            Err(error) => return writer.end(out, &step, done - 1, &error),
         }
         if step.is_reported() {
             writeln!(out, "= {done}")?;
@@ -117,15 +118,37 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     /// Tells of a failed call, and whether the promises hold after it.
-    fn end(mut self, out: &mut dyn Write, step: &Step, error: &Error) -> io::Result<u8> {
+    fn end(mut self, out: &mut dyn Write, step: &Step, done: u64, error: &Error) -> io::Result<u8> {
         let code = report(out, error)?;
-        match self.check_after(step, error) {
-            Ok(()) => Ok(code),
-            Err(broken) => {
-                writeln!(out, "? {broken}")?;
-                Ok(BROKEN)
-            }
+        let is_refused = code == FULL && !step.is_reported() && self.work.shape.reserve > 0;
+        let checked = match is_refused {
+            true => self.check_refused(),
+            false => self.check_after(step, error),
+        };
+        if let Err(broken) = checked {
+            writeln!(out, "? {broken}")?;
+            return Ok(BROKEN);
         }
+        if is_refused {
+            writeln!(out, "+ {done}")?;
+        }
+        Ok(code)
+    }
+
+    /// With a reserve a full disk refuses puts, and nothing else.
+    fn check_refused(&mut self) -> Result<(), String> {
+        let Some(archive) = &mut self.archive else {
+            return Ok(());
+        };
+        archive
+            .sync()
+            .map_err(|error| format!("a sync failed in spite of the reserve: {error}"))?;
+        match archive.put(u64::MAX, &key(0), "refused") {
+            Err(Error::StorageFull { .. }) => {}
+            other => return Err(format!("on a full disk a put gave {other:?}")),
+        }
+        self.model.apply(&Step::Sync);
+        self.read_back(&|_| true)
     }
 
     /// Whether it was done; a put is not where its index is taken, which none of the plan is.
@@ -185,20 +208,23 @@ impl Writer<'_> {
             Step::Rewind(last) => index <= last,
             _ => true,
         };
-        let acknowledged = self.model.acknowledged();
-        for (index, serial) in acknowledged.filter(|&(index, _)| stays(index)) {
+        self.read_back(&stays)
+    }
+
+    /// Every acknowledged item that stays can be read.
+    fn read_back(&self, stays: &dyn Fn(u64) -> bool) -> Result<(), String> {
+        let Some(archive) = &self.archive else {
+            return Ok(());
+        };
+        for (index, serial) in self.model.acknowledged().filter(|&(index, _)| stays(index)) {
             let found = archive.get_item(&key(serial));
             match &found {
                 Ok(Some(item)) if item.index == index && item.value == value(serial) => {}
-                _ => {
-                    return Err(format!(
-                        "after {failed}, index {index}, serial {serial}: {found:?}"
-                    ));
-                }
+                _ => return Err(format!("index {index}, serial {serial}: {found:?}")),
             }
             match archive.has(index) {
                 Ok(true) => {}
-                other => return Err(format!("after {failed}, has({index}) gave {other:?}")),
+                other => return Err(format!("has({index}) gave {other:?}")),
             }
         }
         Ok(())

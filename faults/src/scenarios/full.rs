@@ -11,9 +11,10 @@ use rustix::fs::FallocateFlags;
 use super::{Args, must_be_right};
 use crate::check::{Leave, check, check_beside};
 use crate::child::{self, Ended, Moment};
+use crate::content::{key, value};
 use crate::model::Model;
 use crate::mount::{self, Mount};
-use crate::plan::{Start, Step};
+use crate::plan::{Put, Start, Step};
 use crate::shape::{self, Shape};
 use crate::tally::Tally;
 use crate::writer::{FULL, Work};
@@ -26,6 +27,8 @@ const BALLAST: u64 = 512 << 10;
 const FILE_LIMIT: u64 = 1 << 20;
 /// Items that stay when a full disk is emptied.
 const KEPT: u64 = 100;
+/// Bytes that are kept in reserve: more than waits for a sync.
+const RESERVE: u64 = 2 << 20;
 
 /// What gets full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,10 +62,18 @@ pub fn run(args: &Args, folder: &Path, tally: &mut Tally) -> Result<()> {
             println!("  {kind:?}: skipped");
             continue;
         }
-        for number in 0..shape::COUNT {
+        let reserves: &[u64] = match kind {
+            // It is no reserve of a limit.
+            Kind::FileSize => &[0],
+            _ => &[0, RESERVE],
+        };
+        let numbers =
+            (0..shape::COUNT).flat_map(|of| reserves.iter().map(move |&bytes| (of, bytes)));
+        for (number, reserve) in numbers {
             let mut own = Tally::default();
-            let result = Full::new(args, folder, kind, number)?.run(args.rounds, &mut own);
-            println!("  {kind:?} shape {number}: {own}");
+            let full = Full::new(args, folder, kind, number, reserve);
+            let result = full?.run(args.rounds, &mut own);
+            println!("  {kind:?} shape {number} reserve {reserve}: {own}");
             tally.merge(own);
             result?;
         }
@@ -80,17 +91,17 @@ struct Full<'a> {
 }
 
 impl<'a> Full<'a> {
-    fn new(args: &'a Args, folder: &Path, kind: Kind, number: u64) -> Result<Self> {
+    fn new(args: &'a Args, folder: &Path, kind: Kind, number: u64, reserve: u64) -> Result<Self> {
         let root = folder.join("full");
         let mount = match kind {
-            Kind::Tmpfs => Some(Mount::tmpfs(ROOM, &root)?),
+            Kind::Tmpfs => Some(Mount::tmpfs(ROOM + reserve, &root)?),
             Kind::Image(of, bytes) => {
                 let image = folder.join("full.image");
                 mount::make_image(&image, of, bytes)?;
                 let mount = Mount::image(&image, &root, "")?;
                 let free = rustix::fs::statvfs(&root)?;
                 let free = free.f_bfree * free.f_frsize;
-                allocate(&root.join("filler"), free.saturating_sub(ROOM))?;
+                allocate(&root.join("filler"), free.saturating_sub(ROOM + reserve))?;
                 Some(mount)
             }
             Kind::FileSize => {
@@ -103,7 +114,7 @@ impl<'a> Full<'a> {
             Kind::FileSize => 2,
             _ => number,
         };
-        let shape = Shape { shape };
+        let shape = Shape { shape, reserve };
         Ok(Self {
             args,
             kind,
@@ -128,7 +139,11 @@ impl<'a> Full<'a> {
                 allocate(&self.root.join("ballast"), BALLAST)?;
             }
             let (start, ended) = self.fill(round)?;
-            self.model.crash(&start, ended.done);
+            self.model.stop(&start, ended.done, ended.synced);
+            if self.shape.reserve > 0 {
+                ensure!(ended.synced, "puts were not refused: {ended:?}");
+                self.prune_while_full()?;
+            }
             self.look_while_full(&ended)?;
             if self.kind != Kind::FileSize {
                 fs::remove_file(self.root.join("ballast"))?;
@@ -162,6 +177,24 @@ impl<'a> Full<'a> {
             "the writer did not end on a full disk: {ended:?}"
         );
         Ok((start, ended))
+    }
+
+    /// Out of the reserve a full disk is pruned, and takes puts again.
+    fn prune_while_full(&mut self) -> Result<()> {
+        let outcome = check(&self.archive(), self.shape, &mut self.model, Leave::Closed);
+        must_be_right(&outcome.context("with a reserve, on a full disk")?)?;
+        self.empty()
+            .context("a prune with a reserve, on a full disk")?;
+        let mut archive = self.shape.open(&self.archive())?;
+        let index = self.model.start(0, 0).next_index;
+        // No round has such serials.
+        let serial = 1 << 63 | index;
+        let put = Put { index, serial };
+        let stored = archive.put_sync(put.index, &key(put.serial), &value(put.serial));
+        let _ = stored.context("a put after that prune")?;
+        self.model.apply(&Step::Put(put));
+        self.model.apply(&Step::Sync);
+        Ok(())
     }
 
     /// Nothing was freed yet: a reader finds everything, and an open for writing either recovers or

@@ -59,7 +59,7 @@ pub fn run(args: &FuseArgs, folder: &Path, tally: &mut Tally) -> Result<()> {
     let bench = Bench {
         args,
         at: folder.join("disk"),
-        shape: Shape { shape: args.seed },
+        shape: Shape::of(args.seed),
     };
     for (name, fault) in FAULTS.into_iter().filter(|(name, _)| wanted(name)) {
         let mut own = Tally::default();

@@ -21,7 +21,7 @@ pub fn run(args: &Args, folder: &Path, tally: &mut Tally) -> Result<()> {
     let mut rng = fastrand::Rng::with_seed(args.seed);
     let mut archives = 0;
     while tally.rounds() < args.rounds {
-        let shape = Shape { shape: archives };
+        let shape = Shape::of(archives);
         let archive = folder.join(format!("archive-{archives}"));
         let mut model = Model::new(shape.section());
         for _ in 0..ROUNDS_PER_ARCHIVE.min(args.rounds - tally.rounds()) {

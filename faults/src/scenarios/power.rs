@@ -67,9 +67,7 @@ impl<'a> Disk<'a> {
     ) -> Result<Self> {
         let image = folder.join(format!("disk-{number}.image"));
         mount::make_image(&image, of.0, of.2)?;
-        let shape = Shape {
-            shape: number + args.seed,
-        };
+        let shape = Shape::of(number + args.seed);
         Ok(Self {
             args,
             folder,

@@ -176,7 +176,7 @@ impl Host<'_> {
     ) -> Result<()> {
         let image = self.folder.join("guest.image");
         mount::make_image(&image, kind, bytes)?;
-        let shape = Shape { shape: number };
+        let shape = Shape::of(number);
         let mut model = Model::new(shape.section());
         let seed = self.args.common.seed + number;
         for round in 0..rounds {
