@@ -12,7 +12,7 @@ use super::{Args, must_be_right};
 use crate::check::{Leave, check, check_beside};
 use crate::child::{self, Ended, Moment};
 use crate::content::{key, value};
-use crate::model::Model;
+use crate::model::{Model, Outcome};
 use crate::mount::{self, Mount};
 use crate::plan::{Put, Start, Step};
 use crate::shape::{self, Shape};
@@ -140,17 +140,14 @@ impl<'a> Full<'a> {
             }
             let (start, ended) = self.fill(round)?;
             self.model.stop(&start, ended.done, ended.synced);
-            if self.shape.reserve > 0 {
-                ensure!(ended.synced, "puts were not refused: {ended:?}");
-                self.prune_while_full()?;
-            }
+            let refused = self.after_refusal(&ended)?;
             self.look_while_full(&ended)?;
             if self.kind != Kind::FileSize {
                 fs::remove_file(self.root.join("ballast"))?;
             }
             let (archive, shape) = (self.archive(), self.shape);
             let outcome = check(&archive, shape, &mut self.model, Leave::Closed)?;
-            tally.add(&ended, &outcome);
+            tally.add(&ended, refused.as_ref().unwrap_or(&outcome));
             must_be_right(&outcome)?;
             self.empty()?;
         }
@@ -179,10 +176,15 @@ impl<'a> Full<'a> {
         Ok((start, ended))
     }
 
-    /// Out of the reserve a full disk is pruned, and takes puts again.
-    fn prune_while_full(&mut self) -> Result<()> {
-        let outcome = check(&self.archive(), self.shape, &mut self.model, Leave::Closed);
-        must_be_right(&outcome.context("with a reserve, on a full disk")?)?;
+    /// Out of the reserve a full disk is pruned, and takes puts again; what was found before.
+    fn after_refusal(&mut self, ended: &Ended) -> Result<Option<Outcome>> {
+        if self.shape.reserve == 0 {
+            return Ok(None);
+        }
+        ensure!(ended.synced, "puts were not refused: {ended:?}");
+        let found = check(&self.archive(), self.shape, &mut self.model, Leave::Closed);
+        let found = found.context("with a reserve, on a full disk")?;
+        must_be_right(&found)?;
         self.empty()
             .context("a prune with a reserve, on a full disk")?;
         let mut archive = self.shape.open(&self.archive())?;
@@ -194,7 +196,7 @@ impl<'a> Full<'a> {
         let _ = stored.context("a put after that prune")?;
         self.model.apply(&Step::Put(put));
         self.model.apply(&Step::Sync);
-        Ok(())
+        Ok(Some(found))
     }
 
     /// Nothing was freed yet: a reader finds everything, and an open for writing either recovers or
