@@ -23,7 +23,7 @@ use crate::writer::{FULL, Work};
 const ROOM: u64 = 4 << 20;
 /// What is freed when the disk is full.
 const BALLAST: u64 = 512 << 10;
-/// What a file may have where the process's file size is limited, in the first round.
+/// What a file may have where the process's file size is limited: a large value reaches it.
 const FILE_LIMIT: u64 = 1 << 20;
 /// Items that stay when a full disk is emptied.
 const KEPT: u64 = 100;
@@ -166,7 +166,7 @@ impl<'a> Full<'a> {
         };
         let mut command = child::writer(&work, &self.archive())?;
         if self.kind == Kind::FileSize {
-            command = limited(&command, FILE_LIMIT * (round + 1));
+            command = limited(&command, FILE_LIMIT);
         }
         let ended = child::run(command, Moment::Never, &mut |_| Ok(()))?;
         ensure!(
