@@ -15,7 +15,7 @@ mod steps;
 use std::sync::Arc;
 
 use quipu::storage::simulated::{Fault, Outcome, Simulated};
-use quipu::{Archive, Error, PageCache, ReadOnly};
+use quipu::{Archive, Error, PageCache, ReadOnly, VerifyEvent};
 
 use crate::case::{Crash, Settings, Step};
 use crate::item::Key;
@@ -232,11 +232,16 @@ impl World {
         if recovery.damaged != 0 {
             return Err(format!("the recovery tells of damage: {recovery:?}"));
         }
-        let report = archive.verify(&mut |_| {});
+        let mut found = Vec::new();
+        let report = archive.verify(&mut |event| match event {
+            VerifyEvent::Progress { .. } => {}
+            event => found.push(event),
+        });
         match report {
             Ok(report) if report.is_clean() => Ok(()),
             Err(_) if self.disk.is_stopped() || !self.faults.is_empty() => Ok(()),
-            other => Err(format!("the verification is not clean: {other:?}")),
+            Err(error) => Err(format!("the verification fails: {error}")),
+            Ok(_) => Err(format!("the verification is not clean: {found:?}")),
         }
     }
 

@@ -20,7 +20,7 @@ use crate::entropy;
 use crate::error::{Error, Result};
 use crate::format::{NEW_SUFFIX, section_name, section_number};
 use crate::journal::{Present, SectionReport, Trust};
-use crate::manifest::{self, Copies, Manifest, Marks, MarksLog, State};
+use crate::manifest::{self, Copies, Manifest, Marks, MarksLog, State, Wholeness};
 use crate::storage::{Access, Lock, Reserve, Reserved, Storage};
 use crate::sync::atomic::Ordering;
 
@@ -178,9 +178,10 @@ fn open_reader_once(
     }
     let key_size = settings::key_size(key_size_of_type, options, Some(&manifest))?;
     settings::check_against(options, key_size, &manifest, path)?;
-    let (marks, whole) = MarksLog::open(&storage, &manifest)?;
+    let (marks, wholeness) = MarksLog::open(&storage, &manifest)?;
     let shared = Arc::new(Shared::new(storage, options, &manifest, Access::Read));
-    shared.marks_incomplete.store(!whole, Ordering::Relaxed);
+    let incomplete = wholeness != Wholeness::Whole;
+    shared.marks_incomplete.store(incomplete, Ordering::Relaxed);
     let listing = Listing::read(&shared)?;
     for number in listing.numbers_from(shared.floor()) {
         follow::load_section(&shared, number, &listing, marks.marks())?;
@@ -265,9 +266,9 @@ impl<'a> Opening<'a> {
         if self.manifest.state == State::Destroying {
             self.finish_destruction()?;
         }
-        let (marks, whole) = MarksLog::open(&self.storage, &self.manifest)?;
-        self.recovery.marks_incomplete = !whole;
-        if !whole && self.trust == Trust::Ordered {
+        let (marks, wholeness) = MarksLog::open(&self.storage, &self.manifest)?;
+        self.recovery.marks_incomplete = wholeness != Wholeness::Whole;
+        if wholeness == Wholeness::Lost && self.trust == Trust::Ordered {
             self.trust = Trust::Unmarked;
         }
         let shared = Arc::new(Shared::new(

@@ -103,7 +103,7 @@ impl Shared {
         let sections = self.all_sections();
         let total = sections.iter().map(|section| disk_len(section)).sum();
         let mut report = VerifyReport::default();
-        for error in manifest::damaged_copies(&*self.storage) {
+        for error in manifest::damaged_copies(&*self.storage)? {
             report.damaged_files += 1;
             tell(VerifyEvent::File {
                 section: None,

@@ -234,15 +234,11 @@ impl Writer {
     /// Says in the manifest that there is another writer, before the first put: what it puts may take
     /// the place of what an earlier one had not synced.
     fn announce(&mut self) -> Result<()> {
-        if !self.unannounced {
-            return Ok(());
+        if self.unannounced {
+            let stored = self.manifest.store(&self.shared.storage);
+            self.poison_on_error(stored)?;
+            self.unannounced = false;
         }
-        match self.manifest.store(&self.shared.storage) {
-            // Of the archive nothing has changed: the next put may find room.
-            Err(full @ Error::StorageFull { .. }) => return Err(full),
-            stored => self.poison_on_error(stored)?,
-        }
-        self.unannounced = false;
         Ok(())
     }
 

@@ -20,7 +20,7 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 use super::record::Manifest;
-use super::{MANIFEST, MANIFEST_COPY, PARTITION, read_whole, temporary};
+use super::{MANIFEST, MANIFEST_COPY, PARTITION, read_whole, temporary, write_beside};
 use crate::canary::Canary;
 use crate::error::{Error, Result};
 use crate::storage::{OpenMode, Storage};
@@ -54,16 +54,20 @@ pub(crate) fn load(storage: &dyn Storage) -> Result<Option<(Manifest, Copies)>> 
     }
 }
 
-/// Why a copy cannot be read, for each that cannot.
-pub(crate) fn damaged_copies(storage: &dyn Storage) -> Vec<Error> {
-    let check = |name| match read(storage, name) {
-        Ok(Some(_)) => None,
-        Ok(None) => Some(Error::NotFound {
-            path: storage.path(PARTITION, name),
-        }),
-        Err(error) => Some(error),
-    };
-    NAMES.into_iter().filter_map(check).collect()
+/// What is wrong with each copy that is missing or damaged.
+pub(crate) fn damaged_copies(storage: &dyn Storage) -> Result<Vec<Error>> {
+    let mut damaged = Vec::new();
+    for name in NAMES {
+        match read(storage, name) {
+            Ok(Some(_)) => {}
+            Ok(None) => damaged.push(Error::NotFound {
+                path: storage.path(PARTITION, name),
+            }),
+            Err(error @ Error::Manifest { .. }) => damaged.push(error),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(damaged)
 }
 
 /// Whether a copy is lost, so that the other may stand in for it: not where somebody has put another
@@ -96,10 +100,7 @@ pub(crate) fn store(storage: &Arc<dyn Storage>, bytes: &[u8]) -> Result<()> {
         return write_in_place(storage, bytes);
     }
     for name in NAMES {
-        let blob = storage.open(PARTITION, &temporary(name), OpenMode::Create)?;
-        blob.resize(0)?;
-        blob.write_at(&[IoSlice::new(bytes)], 0)?;
-        blob.sync()?;
+        write_beside(&**storage, name, bytes)?;
     }
     for name in NAMES {
         storage.rename(PARTITION, &temporary(name), name)?;
@@ -156,7 +157,7 @@ mod tests {
             }
             storage.remove(PARTITION, name).unwrap();
             assert_eq!(load(&*storage).unwrap().unwrap().1, Copies::OneLost);
-            assert_eq!(damaged_copies(&*storage).len(), 1);
+            assert_eq!(damaged_copies(&*storage).unwrap().len(), 1);
         }
     }
 

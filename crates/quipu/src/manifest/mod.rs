@@ -15,7 +15,9 @@
 mod codec;
 mod compression;
 mod copies;
+mod log;
 mod marks;
+mod owner;
 mod place;
 mod record;
 
@@ -23,12 +25,13 @@ use std::sync::Arc;
 
 pub(crate) use compression::CompressionMap;
 pub(crate) use copies::{Copies, damaged_copies, load};
-pub(crate) use marks::{Mark, Marks, MarksLog};
+pub(crate) use log::MarksLog;
+pub(crate) use marks::{Mark, Marks, Wholeness};
 pub(crate) use place::Place;
 pub(crate) use record::{Manifest, State};
 #[cfg(test)]
 pub(crate) use {
-    marks::{MAGIC as MARKS_MAGIC, VERSION as MARKS_VERSION},
+    owner::{MAGIC as MARKS_MAGIC, VERSION as MARKS_VERSION},
     record::{MAGIC, VERSION},
 };
 
@@ -68,12 +71,23 @@ fn read_whole(storage: &dyn Storage, name: &str) -> Result<Option<Vec<u8>>> {
 
 /// Replaces a blob at once: after a crash it has the old content or the new one.
 fn replace_whole(storage: &Arc<dyn Storage>, name: &str, bytes: &[u8]) -> Result<()> {
-    let blob = storage.open(PARTITION, &temporary(name), OpenMode::Create)?;
-    blob.resize(0)?;
-    blob.write_at(&[std::io::IoSlice::new(bytes)], 0)?;
-    blob.sync()?;
+    write_beside(&**storage, name, bytes)?;
     storage.rename(PARTITION, &temporary(name), name)?;
     storage.sync_partition(PARTITION)
+}
+
+/// Writes what is to take a blob's place, durably but for its name.
+fn write_beside(storage: &dyn Storage, name: &str, bytes: &[u8]) -> Result<()> {
+    let temporary = temporary(name);
+    // What an interrupted one left may have been durable, and a disk that loses a write would bring
+    // it back.
+    match storage.remove(PARTITION, &temporary) {
+        Ok(()) | Err(Error::NotFound { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    let blob = storage.open(PARTITION, &temporary, OpenMode::Create)?;
+    blob.write_at(&[std::io::IoSlice::new(bytes)], 0)?;
+    blob.sync()
 }
 
 /// What a blob is called until it takes its place.

@@ -1,0 +1,267 @@
+//! The file of the marks: read at open, appended to, written anew when it has grown.
+
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use super::marks::{Mark, Marks, Wholeness, encode_damage, encode_mark, push_record};
+use super::owner::Owner;
+use super::{MARKS, Manifest, PARTITION, read_whole, replace_whole};
+use crate::error::Result;
+use crate::storage::{Blob, OpenMode, Storage};
+
+/// Bytes that the file may have beyond twice what is needed before it is written anew.
+const SLACK: usize = 64 * 1024;
+
+/// The marks' file, open for appending.
+#[derive(Debug)]
+pub(crate) struct MarksLog {
+    storage: Arc<dyn Storage>,
+    owner: Owner,
+    blob: Option<Arc<dyn Blob>>,
+    marks: Marks,
+    /// Length of the file; `usize::MAX` where it must be written anew.
+    len: usize,
+    /// What it needs at the least, as of when it was last written anew.
+    needed: usize,
+}
+
+impl MarksLog {
+    /// Writes the marks of an archive without sections.
+    pub(crate) fn create(storage: &Arc<dyn Storage>, manifest: &Manifest) -> Result<()> {
+        let bytes = Marks::default().encode(Owner::of(manifest));
+        replace_whole(storage, MARKS, &bytes)
+    }
+
+    /// Reads the marks and says how much of them was there, and of this archive.
+    pub(crate) fn open(
+        storage: &Arc<dyn Storage>,
+        manifest: &Manifest,
+    ) -> Result<(Self, Wholeness)> {
+        let bytes = read_whole(&**storage, MARKS)?;
+        let bytes = bytes.unwrap_or_default();
+        let (marks, good, wholeness) = Marks::decode(&bytes, manifest);
+        let needed = marks.encoded_len();
+        let log = Self {
+            needed,
+            storage: Arc::clone(storage),
+            owner: Owner::of(manifest),
+            blob: None,
+            marks,
+            // A file with a bad end is written anew before anything is appended.
+            len: match wholeness {
+                Wholeness::Whole => good,
+                Wholeness::Torn | Wholeness::Lost => usize::MAX,
+            },
+        };
+        Ok((log, wholeness))
+    }
+
+    pub(crate) fn marks(&self) -> &Marks {
+        &self.marks
+    }
+
+    /// Appends the marks of some sections, each with the runs that are new to it. They count once
+    /// they happen to be durable.
+    pub(crate) fn mark(&mut self, marks: Vec<(u64, Mark)>) -> Result<()> {
+        let mut out = Vec::new();
+        for (section, mark) in marks {
+            push_record(&mut out, &encode_mark(section, &mark));
+            self.marks.merge(section, &mark);
+        }
+        self.append(&out)
+    }
+
+    /// Appends damage that was found.
+    pub(crate) fn damage(&mut self, found: &[(u64, u64, u64)]) -> Result<()> {
+        let mut out = Vec::new();
+        for &damage in found {
+            if self.marks.damaged.insert(damage) {
+                push_record(&mut out, &encode_damage(damage));
+            }
+        }
+        self.append(&out)
+    }
+
+    /// As [`rewrite`](Self::rewrite), for a manifest that has been stored since: files are about to
+    /// be replaced, and marks from before are not to be believed then.
+    pub(crate) fn rewrite_for(
+        &mut self,
+        manifest: &Manifest,
+        change: impl FnOnce(&mut Marks),
+    ) -> Result<()> {
+        self.owner = Owner::of(manifest);
+        self.rewrite(change)
+    }
+
+    /// Changes the marks and makes the change durable before it returns: what lowers a mark must
+    /// be known before the bytes above it go.
+    pub(crate) fn rewrite(&mut self, change: impl FnOnce(&mut Marks)) -> Result<()> {
+        change(&mut self.marks);
+        let bytes = self.marks.encode(self.owner);
+        self.blob = None;
+        replace_whole(&self.storage, MARKS, &bytes)?;
+        (self.len, self.needed) = (bytes.len(), bytes.len());
+        Ok(())
+    }
+
+    fn append(&mut self, records: &[u8]) -> Result<()> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        if self.len.saturating_add(records.len()) > self.allowed() {
+            return self.rewrite(|_| {});
+        }
+        let blob = match &self.blob {
+            Some(blob) => Arc::clone(blob),
+            None => self.storage.open(PARTITION, MARKS, OpenMode::Write)?,
+        };
+        blob.write_at(&[IoSlice::new(records)], self.len as u64)?;
+        self.blob = Some(blob);
+        self.len += records.len();
+        Ok(())
+    }
+
+    /// How long the file may get: twice what its marks needed, and some slack.
+    fn allowed(&self) -> usize {
+        self.needed.saturating_mul(2).saturating_add(SLACK)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::{Layout, Layouts};
+    use crate::index::Runs;
+    use crate::manifest::State;
+    use crate::manifest::record::tests::sample as manifest;
+    use crate::storage::Memory;
+
+    fn run(first: u64, last: u64) -> Runs {
+        let mut runs = Runs::default();
+        runs.insert_run(first, last);
+        runs
+    }
+
+    fn mark(records: u64) -> Mark {
+        Mark {
+            records,
+            value_bytes: records * 20,
+            layouts: Layouts {
+                records: Some(Layout::V1),
+                values: None,
+            },
+            runs: run(0, records - 1),
+        }
+    }
+
+    fn reopen(storage: &Arc<dyn Storage>) -> (Marks, bool) {
+        let (log, wholeness) = MarksLog::open(storage, &manifest()).unwrap();
+        (log.marks().clone(), wholeness == Wholeness::Whole)
+    }
+
+    #[test]
+    fn the_last_mark_counts_and_damage_stays() {
+        let storage: Arc<dyn Storage> = Arc::new(Memory::new());
+        let (mut log, _) = MarksLog::open(&storage, &manifest()).unwrap();
+        log.mark(vec![(0, mark(3)), (10, mark(2))]).unwrap();
+        let added = Mark {
+            runs: run(3, 4),
+            ..mark(5)
+        };
+        log.mark(vec![(0, added)]).unwrap();
+        log.damage(&[(0, 1, 7), (10, 0, 10)]).unwrap();
+        let (marks, whole) = reopen(&storage);
+        assert!(whole);
+        assert_eq!(marks.sections[&0], mark(5));
+        assert_eq!(marks.damaged_in(0).collect::<Vec<_>>(), [(1, 7)]);
+        log.rewrite(|marks| marks.prune(10)).unwrap();
+        assert_eq!(
+            reopen(&storage).0.sections.keys().collect::<Vec<_>>(),
+            [&10]
+        );
+    }
+
+    #[test]
+    fn a_torn_end_loses_only_what_was_torn() {
+        let storage: Arc<dyn Storage> = Arc::new(Memory::new());
+        let (mut log, _) = MarksLog::open(&storage, &manifest()).unwrap();
+        log.mark(vec![(0, mark(3))]).unwrap();
+        let first = log.len as u64;
+        log.mark(vec![(10, mark(2))]).unwrap();
+        let blob = storage.open(PARTITION, MARKS, OpenMode::Write).unwrap();
+        let end = blob.len().unwrap();
+        for cut in (first + 1..end).rev() {
+            blob.resize(cut).unwrap();
+            let (marks, whole) = reopen(&storage);
+            assert!(!whole);
+            assert_eq!(marks.sections.len(), 1);
+        }
+        let (mut log, _) = MarksLog::open(&storage, &manifest()).unwrap();
+        log.mark(vec![(20, mark(1))]).unwrap();
+        let (marks, whole) = reopen(&storage);
+        assert!(whole);
+        assert_eq!(marks.sections.keys().collect::<Vec<_>>(), [&0, &20]);
+    }
+
+    #[test]
+    fn the_file_stays_small_however_often_a_section_is_marked() {
+        let storage: Arc<dyn Storage> = Arc::new(Memory::new());
+        let (mut log, _) = MarksLog::open(&storage, &manifest()).unwrap();
+        for records in 1..20_000 {
+            log.mark(vec![(0, mark(records))]).unwrap();
+        }
+        let len = storage
+            .open(PARTITION, MARKS, OpenMode::Read)
+            .unwrap()
+            .len()
+            .unwrap();
+        assert!(len < 2 * SLACK as u64, "{len}");
+        assert_eq!(reopen(&storage).0.sections[&0], mark(19_999));
+    }
+
+    #[test]
+    fn marks_from_before_a_rewind_or_of_another_archive_are_not_believed() {
+        let storage: Arc<dyn Storage> = Arc::new(Memory::new());
+        let mut of = manifest();
+        of.state = State::Open;
+        MarksLog::create(&storage, &of).unwrap();
+        MarksLog::open(&storage, &of)
+            .unwrap()
+            .0
+            .mark(vec![(0, mark(3))])
+            .unwrap();
+        let read = |manifest: &Manifest| {
+            let (log, wholeness) = MarksLog::open(&storage, manifest).unwrap();
+            (log.marks().sections.len(), wholeness == Wholeness::Whole)
+        };
+        assert_eq!(read(&of), (1, true));
+        of.rewinds += 1;
+        assert_eq!(read(&of), (0, false));
+        of.state = State::Rewinding(2);
+        assert_eq!(read(&of), (1, true));
+        of.id += 1;
+        assert_eq!(read(&of), (0, false));
+    }
+
+    #[test]
+    fn what_was_durable_is_damaged_and_what_came_after_is_torn() {
+        let storage: Arc<dyn Storage> = Arc::new(Memory::new());
+        MarksLog::create(&storage, &manifest()).unwrap();
+        let (mut log, _) = MarksLog::open(&storage, &manifest()).unwrap();
+        log.mark(vec![(0, mark(3))]).unwrap();
+        log.rewrite(|_| {}).unwrap();
+        let durable = log.len;
+        log.mark(vec![(10, mark(2))]).unwrap();
+        let blob = storage.open(PARTITION, MARKS, OpenMode::Write).unwrap();
+        for cut in (0..log.len as u64).rev() {
+            blob.resize(cut).unwrap();
+            let (_, wholeness) = MarksLog::open(&storage, &manifest()).unwrap();
+            let expected = match cut {
+                _ if cut == durable as u64 => Wholeness::Whole,
+                _ if cut > durable as u64 => Wholeness::Torn,
+                _ => Wholeness::Lost,
+            };
+            assert_eq!(wholeness, expected, "{cut}");
+        }
+    }
+}
