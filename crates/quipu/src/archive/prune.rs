@@ -186,7 +186,7 @@ impl Writer {
     /// Drops the items above `index` from its own section.
     fn rewind_section(&mut self, section: &Arc<Section>, index: u64) -> Result<()> {
         let kept = Kept::read(&self.shared, section, &|of| of <= index)?;
-        if kept.dropped.is_empty() {
+        if kept.dropped.is_empty() && kept.unreadable == 0 {
             return Ok(());
         }
         if kept.len() == 0 && self.mark_of(section).runs.count() == 0 {

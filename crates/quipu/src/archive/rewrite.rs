@@ -26,6 +26,8 @@ pub(super) struct Kept {
     pub(super) positions: Vec<u64>,
     /// (position, key) of the readable entries that go.
     pub(super) dropped: Vec<(u64, Vec<u8>)>,
+    /// How many cannot be read; they go too.
+    pub(super) unreadable: u64,
 }
 
 impl Kept {
@@ -45,7 +47,7 @@ impl Kept {
                     Ok(entry) => kept
                         .dropped
                         .push((position, shared.entry.key(entry).to_vec())),
-                    Err(_) => {}
+                    Err(_) => kept.unreadable += 1,
                 }
                 ControlFlow::Continue(())
             })?;

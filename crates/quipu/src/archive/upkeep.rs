@@ -153,8 +153,13 @@ impl Writer {
         }
     }
 
-    /// Makes the marks durable, those too that an earlier process left in the system's memory.
-    pub(super) fn sync_marks(&self) -> Result<()> {
+    /// Makes the marks durable, those too that an earlier process left in the system's memory. Where
+    /// there is damage they are written anew: what of them does not check later is then damage too,
+    /// and not taken for a torn end.
+    pub(super) fn sync_marks(&mut self) -> Result<()> {
+        if self.shared.has_damage.load(Ordering::Acquire) {
+            return self.marks.rewrite(|_| {});
+        }
         let storage = &self.shared.storage;
         storage.open(PARTITION, MARKS, OpenMode::Write)?.sync()
     }
