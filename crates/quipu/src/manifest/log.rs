@@ -3,14 +3,16 @@
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use super::marks::{Mark, Marks, Wholeness, encode_damage, encode_mark, push_record};
+use super::marks::{Mark, Marks, Wholeness, encode_damage, encode_mark, ends_within, push_record};
 use super::owner::Owner;
-use super::{MARKS, Manifest, PARTITION, read_whole, replace_whole};
-use crate::error::Result;
+use super::{MARKS, Manifest, PARTITION, replace_whole};
+use crate::error::{Error, Result};
 use crate::storage::{Blob, OpenMode, Storage};
 
 /// Bytes that the file may have beyond twice what is needed before it is written anew.
 const SLACK: usize = 64 * 1024;
+/// Bytes that are read first; then twice as many, as long as the records go on.
+const FIRST_READ_BYTES: u64 = 1 << 20;
 
 /// The marks' file, open for appending.
 #[derive(Debug)]
@@ -37,9 +39,8 @@ impl MarksLog {
         storage: &Arc<dyn Storage>,
         manifest: &Manifest,
     ) -> Result<(Self, Wholeness)> {
-        let bytes = read_whole(&**storage, MARKS)?;
-        let bytes = bytes.unwrap_or_default();
-        let (marks, good, wholeness) = Marks::decode(&bytes, manifest);
+        let (bytes, file_len) = read(&**storage)?;
+        let (marks, good, wholeness) = Marks::decode(&bytes, file_len, manifest);
         let needed = marks.encoded_len();
         let log = Self {
             needed,
@@ -124,6 +125,26 @@ impl MarksLog {
     /// How long the file may get: twice what its marks needed, and some slack.
     fn allowed(&self) -> usize {
         self.needed.saturating_mul(2).saturating_add(SLACK)
+    }
+}
+
+/// The bytes of the file up to its first record that does not check, or more, and its length. A file
+/// with a hole at its end is not read whole.
+fn read(storage: &dyn Storage) -> Result<(Vec<u8>, u64)> {
+    let blob = match storage.open(PARTITION, MARKS, OpenMode::Read) {
+        Err(Error::NotFound { .. }) => return Ok((Vec::new(), 0)),
+        opened => opened?,
+    };
+    let len = blob.len()?;
+    let mut bytes = Vec::new();
+    let mut wanted = FIRST_READ_BYTES.min(len);
+    loop {
+        let from = bytes.len();
+        blob.read_into(&mut bytes, from as u64, wanted as usize - from)?;
+        if wanted == len || ends_within(&bytes, len) {
+            return Ok((bytes, len));
+        }
+        wanted = wanted.saturating_mul(2).min(len);
     }
 }
 

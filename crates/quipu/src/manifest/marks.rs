@@ -117,7 +117,11 @@ impl Marks {
 
     /// The marks of a file, how many of its bytes are good, and whether these are all; none where
     /// it does not belong to the manifest's archive as it is.
-    pub(super) fn decode(bytes: &[u8], manifest: &Manifest) -> (Self, usize, Wholeness) {
+    pub(super) fn decode(
+        bytes: &[u8],
+        file_len: u64,
+        manifest: &Manifest,
+    ) -> (Self, usize, Wholeness) {
         let mut marks = Self::default();
         let owner = Owner::decode(bytes).filter(|(owner, _)| owner.fits(manifest));
         let (Some((_, durable)), Some(records)) = (owner, bytes.get(HEADER_SIZE..)) else {
@@ -129,7 +133,7 @@ impl Marks {
             good = HEADER_SIZE + from.offset();
         }
         let wholeness = match good {
-            _ if good == bytes.len() && good as u64 >= durable => Wholeness::Whole,
+            _ if good as u64 == file_len && file_len >= durable => Wholeness::Whole,
             _ if good as u64 >= durable => Wholeness::Torn,
             _ => Wholeness::Lost,
         };
@@ -168,6 +172,26 @@ impl Marks {
             _ => return None,
         }
         Some(())
+    }
+}
+
+/// Whether the first record that does not check lies within these bytes, the first of so many.
+pub(super) fn ends_within(bytes: &[u8], file_len: u64) -> bool {
+    let Some(mut rest) = bytes.get(HEADER_SIZE..) else {
+        return false;
+    };
+    loop {
+        let mut from = Decoder::new(rest);
+        let (Some(len), Some(crc)) = (from.u32(), from.u32()) else {
+            return false;
+        };
+        match from.bytes(len as usize) {
+            Some(payload) if crc32c(payload) == crc && !payload.is_empty() => {
+                rest = rest.get(8 + payload.len()..).unwrap_or_default();
+            }
+            Some(_) => return true,
+            None => return u64::from(len) > file_len,
+        }
     }
 }
 

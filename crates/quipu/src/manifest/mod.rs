@@ -56,6 +56,9 @@ pub(crate) const LOCK: &str = "lock";
 /// The disk reserve, where there is one.
 pub(crate) const RESERVE: &str = "reserve";
 
+/// No small blob is longer: what is comes from a stranger, and may be a hole of any size.
+const MAX_WHOLE_BYTES: u64 = 16 << 20;
+
 /// The whole content of a small blob; none when it is not there.
 fn read_whole(storage: &dyn Storage, name: &str) -> Result<Option<Vec<u8>>> {
     let blob = match storage.open(PARTITION, name, OpenMode::Read) {
@@ -63,9 +66,16 @@ fn read_whole(storage: &dyn Storage, name: &str) -> Result<Option<Vec<u8>>> {
         Err(Error::NotFound { .. }) => return Ok(None),
         Err(error) => return Err(error),
     };
-    let len = usize::try_from(blob.len()?).unwrap_or(usize::MAX);
+    let len = blob.len()?;
+    if len > MAX_WHOLE_BYTES {
+        return Err(Error::Manifest {
+            path: blob.path().to_path_buf(),
+            offset: MAX_WHOLE_BYTES,
+            reason: format!("it has {len} bytes, and none that is whole has so many"),
+        });
+    }
     let mut bytes = Vec::new();
-    blob.read_into(&mut bytes, 0, len)?;
+    blob.read_into(&mut bytes, 0, len as usize)?;
     Ok(Some(bytes))
 }
 
