@@ -8,9 +8,9 @@ use std::thread::JoinHandle;
 use crate::failure::{Failure, Result};
 
 /// A commit, and those that it follows.
-pub(super) struct Commit {
-    pub(super) id: String,
-    pub(super) parents: Vec<String>,
+pub(crate) struct Commit {
+    pub(crate) id: String,
+    pub(crate) parents: Vec<String>,
 }
 
 /// A repository.
@@ -74,12 +74,7 @@ impl Repository {
             return Ok(Vec::new());
         }
         let lines = self.run(&["rev-list", "--topo-order", "--parents", "HEAD"])?;
-        let commits = lines.lines().filter_map(|line| {
-            let mut ids = line.split_ascii_whitespace().map(str::to_owned);
-            let (id, parents) = (ids.next()?, ids.collect());
-            Some(Commit { id, parents })
-        });
-        Ok(commits.collect())
+        Ok(parse_commits(&lines))
     }
 
     /// The raw objects of these commits, in their order.
@@ -112,6 +107,43 @@ impl Repository {
     }
 }
 
+/// The commits of a list with one a line: its id, then those of its parents.
+pub(crate) fn parse_commits(list: &str) -> Vec<Commit> {
+    let commits = list.lines().filter_map(|line| {
+        let mut ids = line.split_ascii_whitespace().map(str::to_owned);
+        let (id, parents) = (ids.next()?, ids.collect());
+        Some(Commit { id, parents })
+    });
+    commits.collect()
+}
+
+/// The next object that git hands out, which must be this commit: a line with id, kind and size,
+/// the bytes, a newline. Takes no more memory than there are bytes.
+pub(crate) fn read_commit(id: &str, out: &mut dyn BufRead) -> std::io::Result<Vec<u8>> {
+    let mut header = String::new();
+    out.read_line(&mut header)?;
+    let size = match header.split_ascii_whitespace().collect::<Vec<_>>()[..] {
+        [found, "commit", size] if found == id => size.parse::<u64>().ok(),
+        _ => None,
+    };
+    let Some(size) = size else {
+        return Err(std::io::Error::other(format!(
+            "asked for commit {id}, git said {:?}",
+            header.trim_end()
+        )));
+    };
+    let mut bytes = Vec::new();
+    out.take(size).read_to_end(&mut bytes)?;
+    let mut newline = [0];
+    out.read_exact(&mut newline)?;
+    if bytes.len() as u64 != size || newline != *b"\n" {
+        return Err(std::io::Error::other(format!(
+            "git gave only a part of commit {id}"
+        )));
+    }
+    Ok(bytes)
+}
+
 fn no_git(error: &std::io::Error) -> Failure {
     Failure::Other(format!(
         "cannot run the program git ({error}); install it first"
@@ -126,39 +158,12 @@ pub(super) struct Objects {
     ids: std::vec::IntoIter<String>,
 }
 
-impl Objects {
-    fn read(&mut self, id: &str) -> std::io::Result<Vec<u8>> {
-        let mut header = String::new();
-        self.out.read_line(&mut header)?;
-        let size = match header.split_ascii_whitespace().collect::<Vec<_>>()[..] {
-            [found, "commit", size] if found == id => size.parse::<u64>().ok(),
-            _ => None,
-        };
-        let Some(size) = size else {
-            return Err(std::io::Error::other(format!(
-                "asked for commit {id}, git said {:?}",
-                header.trim_end()
-            )));
-        };
-        let mut bytes = Vec::new();
-        self.out.by_ref().take(size).read_to_end(&mut bytes)?;
-        let mut newline = [0];
-        self.out.read_exact(&mut newline)?;
-        if bytes.len() as u64 != size || newline != *b"\n" {
-            return Err(std::io::Error::other(format!(
-                "git gave only a part of commit {id}"
-            )));
-        }
-        Ok(bytes)
-    }
-}
-
 impl Iterator for Objects {
     type Item = Result<(String, Vec<u8>)>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let id = self.ids.next()?;
-        let bytes = self.read(&id);
+        let bytes = read_commit(&id, &mut self.out);
         let bytes = bytes
             .map_err(|error| Failure::Other(format!("cannot read a commit from git: {error}")));
         Some(bytes.map(|bytes| (id, bytes)))

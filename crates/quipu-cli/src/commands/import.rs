@@ -47,24 +47,24 @@ enum From {
 }
 
 #[derive(clap::Args)]
-pub(super) struct To {
+pub(crate) struct To {
     /// The archive's folder; made where there is none
-    pub(super) archive: PathBuf,
+    pub(crate) archive: PathBuf,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    pub(super) create: Create,
+    pub(crate) create: Create,
 }
 
 /// What an import did.
 #[derive(Serialize)]
-pub(super) struct Imported {
-    pub(super) added: u64,
-    pub(super) skipped: u64,
-    pub(super) mended: u64,
-    pub(super) first: Option<u64>,
-    pub(super) last: Option<u64>,
+pub(crate) struct Imported {
+    pub(crate) added: u64,
+    pub(crate) skipped: u64,
+    pub(crate) mended: u64,
+    pub(crate) first: Option<u64>,
+    pub(crate) last: Option<u64>,
 }
 
 pub(crate) fn run(args: Args) -> Result<()> {
@@ -97,14 +97,14 @@ pub(crate) fn run(args: Args) -> Result<()> {
 }
 
 /// Appends items behind the last index, syncing now and then.
-pub(super) struct Appender {
-    pub(super) archive: Archive<KeyBytes>,
+pub(crate) struct Appender {
+    pub(crate) archive: Archive<KeyBytes>,
     next: Option<u64>,
     imported: Imported,
 }
 
 impl Appender {
-    pub(super) fn new(archive: Archive<KeyBytes>) -> Self {
+    pub(crate) fn new(archive: Archive<KeyBytes>) -> Self {
         let next = match archive.last_index() {
             Some(last) => last.checked_add(1),
             None => Some(archive.floor()),
@@ -123,14 +123,14 @@ impl Appender {
     }
 
     /// The index that the next item gets.
-    pub(super) fn next(&self) -> Result<u64> {
+    pub(crate) fn next(&self) -> Result<u64> {
         self.next.ok_or_else(|| {
             Failure::Other("the archive's last index is taken; start a new one".to_owned())
         })
     }
 
     /// Puts an item back where it was.
-    pub(super) fn mend(&mut self, index: u64, key: &KeyBytes, value: &[u8]) -> Result<()> {
+    pub(crate) fn mend(&mut self, index: u64, key: &KeyBytes, value: &[u8]) -> Result<()> {
         if self.put(index, key, value)? == Put::Stored {
             self.imported.mended += 1;
             self.imported.skipped = self.imported.skipped.saturating_sub(1);
@@ -138,7 +138,7 @@ impl Appender {
         Ok(())
     }
 
-    pub(super) fn append(&mut self, key: &KeyBytes, value: &[u8]) -> Result<()> {
+    pub(crate) fn append(&mut self, key: &KeyBytes, value: &[u8]) -> Result<()> {
         let index = self.next()?;
         if self.put(index, key, value)? == Put::Exists {
             return Err(Failure::Other(format!(
@@ -166,11 +166,11 @@ impl Appender {
         Ok(put?)
     }
 
-    pub(super) fn skip(&mut self) {
+    pub(crate) fn skip(&mut self) {
         self.imported.skipped += 1;
     }
 
-    pub(super) fn finish(self) -> Result<Imported> {
+    pub(crate) fn finish(self) -> Result<Imported> {
         self.archive.close()?;
         Ok(self.imported)
     }

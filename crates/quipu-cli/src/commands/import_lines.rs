@@ -17,10 +17,22 @@ pub(super) const KEY_SIZE: usize = 32;
 pub(super) fn run(file: &Path, to: &To) -> Result<Imported> {
     // Before the archive is made: a file that is not there makes none.
     let mut lines = open(file)?;
-    let unreadable =
-        |error: io::Error| Failure::Other(format!("cannot read {}: {error}", file.display()));
     let mut appender = Appender::new(to.create.open(&to.archive, KEY_SIZE)?);
     let bar = progress::counter("importing lines");
+    let name = file.display().to_string();
+    append_all(&mut lines, &name, &mut appender, &mut || bar.inc(1))?;
+    bar.finish_and_clear();
+    appender.finish()
+}
+
+/// Appends every line; `done` is called after each.
+pub(crate) fn append_all(
+    lines: &mut dyn BufRead,
+    name: &str,
+    appender: &mut Appender,
+    done: &mut dyn FnMut(),
+) -> Result<()> {
+    let unreadable = |error: io::Error| Failure::Other(format!("cannot read {name}: {error}"));
     let mut line = Vec::new();
     while lines.read_until(b'\n', &mut line).map_err(unreadable)? > 0 {
         if line.last() == Some(&b'\n') {
@@ -29,10 +41,9 @@ pub(super) fn run(file: &Path, to: &To) -> Result<Imported> {
         let key = key_of(appender.next()?, &line);
         appender.append(&key, &line)?;
         line.clear();
-        bar.inc(1);
+        done();
     }
-    bar.finish_and_clear();
-    appender.finish()
+    Ok(())
 }
 
 fn open(file: &Path) -> Result<Box<dyn BufRead>> {

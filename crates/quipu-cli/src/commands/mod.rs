@@ -3,10 +3,10 @@
 pub(crate) mod adopt;
 pub(crate) mod gaps;
 pub(crate) mod get;
-mod git;
+pub(crate) mod git;
 pub(crate) mod import;
 mod import_git;
-mod import_lines;
+pub(crate) mod import_lines;
 pub(crate) mod info;
 pub(crate) mod prune;
 pub(crate) mod put;

@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::format::Layouts;
 use crate::journal::{Durable, Pair, Trust};
 use crate::manifest::{Manifest, PARTITION};
-use crate::storage::{Access, OpenMode, Storage};
+use crate::storage::{Access, Blob, OpenMode, Storage};
 
 /// The blobs that 2026.10.0 keeps its marks in: `left` and `right`, in hex.
 const MARK_BLOBS: [&str; 2] = ["6c656674", "7269676874"];
@@ -31,6 +31,8 @@ const MARKS_PARTITION: &str = "metadata";
 const ASIDE_SUFFIX: &str = "-before-quipu";
 /// Sections whose first value is read to see whether the settings fit.
 const SAMPLES: usize = 64;
+/// Bytes of those marks that are copied at a time.
+const COPY_BYTES: u64 = 1 << 18;
 /// What every zstd frame begins with.
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
@@ -165,6 +167,22 @@ fn note(samples: &mut Samples, checked: Result<()>) -> Result<()> {
     Ok(())
 }
 
+/// Copies a blob, however long it is, in pieces.
+fn copy(from: &dyn Blob, to: &dyn Blob) -> Result<()> {
+    let len = from.len()?;
+    to.resize(0)?;
+    let mut at = 0;
+    let mut bytes = Vec::new();
+    while at < len {
+        let piece = COPY_BYTES.min(len - at);
+        bytes.clear();
+        from.read_into(&mut bytes, at, piece as usize)?;
+        to.write_at(&[std::io::IoSlice::new(&bytes)], at)?;
+        at += piece;
+    }
+    Ok(())
+}
+
 /// Moves the marks of 2026.10.0 to another partition: they tell of a store as it was, and that
 /// program refuses one that they do not fit. Without them it validates anew.
 fn set_aside(storage: &dyn Storage, partition: Option<&str>) -> Result<()> {
@@ -178,14 +196,8 @@ fn set_aside(storage: &dyn Storage, partition: Option<&str>) -> Result<()> {
     }
     for name in &names {
         let from = storage.open(partition, name, OpenMode::Read)?;
-        let mut bytes = Vec::new();
-        from.read_into(
-            &mut bytes,
-            0,
-            usize::try_from(from.len()?).unwrap_or(usize::MAX),
-        )?;
         let to = storage.open(aside, name, OpenMode::Create)?;
-        to.write_at(&[std::io::IoSlice::new(&bytes)], 0)?;
+        copy(&*from, &*to)?;
         to.sync()?;
     }
     storage.sync_partition(aside)?;

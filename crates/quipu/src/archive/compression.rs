@@ -102,13 +102,19 @@ impl Compressor {
     }
 }
 
+/// The most bytes that a value of `max` bytes takes as one zstd frame: zstd's own bound, and the
+/// head, checksum and blocks of a frame that was written in small pieces.
+pub(super) fn max_frame_size(max: u32) -> u64 {
+    let max = u64::from(max);
+    max.saturating_add(max / 128).saturating_add(64 << 10)
+}
+
 /// Undoes one zstd frame, which must be all of `frame`. The memory it takes follows what comes
 /// out, never what the frame says of itself; more than `max` bytes is [`Error::ValueTooLarge`].
+/// Beside it zstd takes the window that the frame asks for, see [`window_log_max`].
 #[cfg(feature = "zstd")]
 pub(super) fn decompress(frame: &[u8], max: u32) -> Result<Bytes> {
     use std::io::{BufReader, Read};
-
-    use crate::format::MAX_VALUE_SIZE;
 
     /// What a frame may claim and be given at once, as a multiple of its own size.
     const TRUSTED_RATIO: usize = 64;
@@ -117,11 +123,18 @@ pub(super) fn decompress(frame: &[u8], max: u32) -> Result<Bytes> {
     let claimed = zstd::zstd_safe::get_frame_content_size(frame)
         .ok()
         .flatten();
-    let claimed = claimed.unwrap_or(0).min(u64::from(max)) as usize;
+    let claimed = claimed.unwrap_or(0);
+    if claimed > u64::from(max) {
+        return Err(too_large(claimed, max));
+    }
+    let claimed = claimed as usize;
     let mut out = Vec::with_capacity(claimed.min(frame.len().saturating_mul(TRUSTED_RATIO)));
     let mut decoder = zstd::Decoder::with_buffer(BufReader::new(frame))
         .map_err(refused)?
         .single_frame();
+    decoder
+        .window_log_max(window_log_max(max))
+        .map_err(refused)?;
     let limit = u64::from(max) + 1;
     decoder
         .by_ref()
@@ -129,14 +142,7 @@ pub(super) fn decompress(frame: &[u8], max: u32) -> Result<Bytes> {
         .read_to_end(&mut out)
         .map_err(refused)?;
     if out.len() as u64 > u64::from(max) {
-        return Err(match max {
-            // No value was ever taken that is larger.
-            MAX_VALUE_SIZE.. => Error::Decompression(format!("it grows past {max} bytes")),
-            _ => Error::ValueTooLarge {
-                size: out.len() as u64,
-                max: max.into(),
-            },
-        });
+        return Err(too_large(out.len() as u64, max));
     }
     let mut rest = decoder.finish();
     if rest.read(&mut [0]).map_err(refused)? != 0 {
@@ -145,6 +151,31 @@ pub(super) fn decompress(frame: &[u8], max: u32) -> Result<Bytes> {
         ));
     }
     Ok(Bytes::from(out))
+}
+
+/// A value that is `size` bytes long, or longer.
+#[cfg(feature = "zstd")]
+fn too_large(size: u64, max: u32) -> Error {
+    match max {
+        // No value was ever taken that is larger.
+        crate::format::MAX_VALUE_SIZE.. => {
+            Error::Decompression(format!("it grows past {max} bytes"))
+        }
+        _ => Error::ValueTooLarge {
+            size,
+            max: max.into(),
+        },
+    }
+}
+
+/// The largest window that a frame may ask for, as a power of two: what a value of `max` bytes
+/// needs, but 8 MiB at the least, which every decoder is to take (RFC 8878).
+#[cfg(feature = "zstd")]
+fn window_log_max(max: u32) -> u32 {
+    /// 8 MiB, and the most that zstd takes unless told otherwise.
+    const LOGS: std::ops::RangeInclusive<u32> = 23..=27;
+    let log = u32::BITS - max.saturating_sub(1).leading_zeros();
+    log.clamp(*LOGS.start(), *LOGS.end())
 }
 
 #[cfg(not(feature = "zstd"))]

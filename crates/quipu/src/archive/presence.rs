@@ -43,8 +43,17 @@ impl Shared {
             None => Some(0),
         };
         if let (Some(last), Some(after_last)) = (last_damaged, after_last) {
+            let first = after_last.max(start);
+            let behind = last
+                .checked_sub(first)
+                .map_or(0, |more| more.saturating_add(1));
             let rest = max.saturating_sub(missing.len());
-            missing.extend((after_last.max(start)..=last).take(rest));
+            let mut rest = usize::try_from(behind).map_or(rest, |behind| rest.min(behind));
+            // As many as there is memory for.
+            while missing.try_reserve_exact(rest).is_err() {
+                rest /= 2;
+            }
+            missing.extend((first..=last).take(rest));
         }
         missing
     }

@@ -1,11 +1,11 @@
 //! One section in memory: its two files, where its indices stand, what of it is damaged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::compression::decompress;
+use super::compression::{decompress, max_frame_size};
 use super::entry::EntryBuf;
 use crate::error::{Error, Result};
 use crate::format::VALUE_CHECKSUM_SIZE;
@@ -32,10 +32,44 @@ pub(crate) struct Section {
 struct Damage {
     /// position -> index
     entries: BTreeMap<u64, u64>,
+    /// (index, position) of the same
+    by_index: BTreeSet<(u64, u64)>,
+    /// index -> up to which position all of its entries are among them, as far as was asked
+    all_below: BTreeMap<u64, u64>,
     /// Those of them that are not in the marks yet.
     unmarked: Vec<(u64, u64)>,
     /// Nothing is noted any more.
     closed: bool,
+}
+
+impl Damage {
+    fn insert(&mut self, position: u64, index: u64) {
+        self.remove(position);
+        self.entries.insert(position, index);
+        self.by_index.insert((index, position));
+    }
+
+    fn remove(&mut self, position: u64) {
+        if let Some(index) = self.entries.remove(&position) {
+            self.by_index.remove(&(index, position));
+        }
+    }
+
+    /// Whether all of an index's positions are damaged. Goes on where it stopped before: all items
+    /// of a section may be at one index, and each be found damaged.
+    fn is_all_of(&mut self, index: u64, positions: &Positions) -> bool {
+        let from = self.all_below.entry(index).or_default();
+        while let Some(position) = positions.at_or_after(index, *from) {
+            if !self.entries.contains_key(&position) {
+                return false;
+            }
+            match position.checked_add(1) {
+                Some(behind) => *from = behind,
+                None => break,
+            }
+        }
+        true
+    }
 }
 
 impl Section {
@@ -80,12 +114,15 @@ impl Section {
     /// The value that an entry points to, as it was put.
     pub(super) fn value(&self, entry: &EntryBuf, max_value_size: u32) -> Result<Bytes> {
         let (offset, size) = entry.location();
-        if !self.compressed {
-            check_size(
-                size.saturating_sub(VALUE_CHECKSUM_SIZE).into(),
-                max_value_size,
-            )?;
-        }
+        let stored_max = match self.compressed {
+            true => max_frame_size(max_value_size),
+            false => max_value_size.into(),
+        };
+        check_size(
+            size.saturating_sub(VALUE_CHECKSUM_SIZE).into(),
+            stored_max,
+            max_value_size,
+        )?;
         let stored = self.pair.values.read(offset, size)?;
         self.unpack(stored, max_value_size)
     }
@@ -95,7 +132,7 @@ impl Section {
         if self.compressed {
             return decompress(&stored, max_value_size);
         }
-        check_size(stored.len() as u64, max_value_size)?;
+        check_size(stored.len() as u64, max_value_size.into(), max_value_size)?;
         Ok(stored)
     }
 
@@ -127,15 +164,13 @@ impl Section {
     /// Some position of the index that is known damaged.
     pub(super) fn damaged_position_of(&self, index: u64) -> Option<u64> {
         let damage = self.damage.read();
-        let mut entries = damage.entries.iter();
-        entries
-            .find(|&(_, &of)| of == index)
-            .map(|(&position, _)| position)
+        let mut of_index = damage.by_index.range((index, 0)..=(index, u64::MAX));
+        of_index.next().map(|&(_, position)| position)
     }
 
     /// Notes a damaged entry that is in the marks.
     pub(super) fn know_damage(&self, position: u64, index: u64) {
-        self.damage.write().entries.insert(position, index);
+        self.damage.write().insert(position, index);
         self.has_damage.store(true, Ordering::Release);
     }
 
@@ -145,7 +180,7 @@ impl Section {
         if self.has_damage.load(Ordering::Acquire) {
             let mut damage = self.damage.write();
             if damage.entries.get(&position).is_some_and(|&of| of != index) {
-                damage.entries.remove(&position);
+                damage.remove(position);
             }
         }
     }
@@ -156,16 +191,14 @@ impl Section {
     /// and takes back what `tell` notes.
     pub(super) fn note_damage(&self, position: u64, index: u64, tell: impl FnOnce(bool)) {
         let mut damage = self.damage.write();
-        if damage.closed || damage.entries.insert(position, index).is_some() {
+        if damage.closed || damage.entries.contains_key(&position) {
             return;
         }
+        damage.insert(position, index);
         damage.unmarked.push((position, index));
         self.has_damage.store(true, Ordering::Release);
         let positions = self.positions.read();
-        let mut of_index = Vec::new();
-        positions.all(index, &mut of_index);
-        let is_damaged = |position| damage.entries.contains_key(position);
-        tell(of_index.iter().all(is_damaged));
+        tell(damage.is_all_of(index, &positions));
     }
 
     /// Damage that is not in the marks yet: (position, index).
@@ -205,8 +238,9 @@ impl Section {
     }
 }
 
-fn check_size(size: u64, max: u32) -> Result<()> {
-    match size > max.into() {
+/// Refuses what is stored in more bytes than a value of `max` bytes can be, before they are read.
+fn check_size(size: u64, stored_max: u64, max: u32) -> Result<()> {
+    match size > stored_max {
         true => Err(Error::ValueTooLarge {
             size,
             max: max.into(),

@@ -200,11 +200,11 @@ impl Shared {
             disk_index: sections
                 .iter()
                 .map(|section| section.pair.records.disk_len())
-                .sum(),
+                .fold(0, u64::saturating_add),
             disk_values: sections
                 .iter()
                 .map(|section| section.pair.values.disk_len())
-                .sum(),
+                .fold(0, u64::saturating_add),
             disk_other: crate::manifest::disk_len(&*self.storage)
                 .saturating_add(repair::disk_len(&*self.storage)),
             memory_keys: (self.keys.memory() + self.locations.memory()) as u64,

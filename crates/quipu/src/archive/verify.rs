@@ -101,7 +101,10 @@ impl VerifyReport {
 impl Shared {
     pub(super) fn verify(&self, tell: &mut dyn FnMut(VerifyEvent)) -> Result<VerifyReport> {
         let sections = self.all_sections();
-        let total = sections.iter().map(|section| disk_len(section)).sum();
+        let total = sections
+            .iter()
+            .map(|section| disk_len(section))
+            .fold(0, u64::saturating_add);
         let mut report = VerifyReport::default();
         for error in manifest::damaged_copies(&*self.storage)? {
             report.damaged_files += 1;
@@ -116,7 +119,7 @@ impl Shared {
                 verified?;
             }
             report.sections += 1;
-            report.bytes += disk_len(section);
+            report.bytes = report.bytes.saturating_add(disk_len(section));
             tell(VerifyEvent::Progress {
                 done: report.bytes,
                 total,

@@ -84,6 +84,22 @@ impl Positions {
         }
     }
 
+    /// The first position of `index` that is `from` or above.
+    pub(crate) fn at_or_after(&self, index: u64, from: u64) -> Option<u64> {
+        let first = self.first(index)?;
+        if first >= from {
+            return Some(first);
+        }
+        let before = self.more.range((index, 0)..=(index, from)).next_back();
+        if let Some((&(_, first), &len)) = before
+            && from - first < len
+        {
+            return Some(from);
+        }
+        let mut behind = self.more.range((index, from)..=(index, u64::MAX));
+        behind.next().map(|(&(_, first), _)| first)
+    }
+
     /// How many items there are.
     #[cfg(test)]
     pub(crate) fn len(&self) -> u64 {
@@ -231,6 +247,10 @@ mod tests {
             for index in 0..14 {
                 let at: Vec<u64> = model.iter().filter(|(i, _)| *i == index).map(|(_, p)| *p).collect();
                 prop_assert_eq!(positions.first(index), at.first().copied());
+                for from in 0..90 {
+                    let behind = at.iter().copied().find(|&position| position >= from);
+                    prop_assert_eq!(positions.at_or_after(index, from), behind);
+                }
                 prop_assert_eq!(all(&positions, index), at);
             }
         }

@@ -5,6 +5,9 @@ use std::ops::ControlFlow;
 use super::file::PagedFile;
 use crate::error::{Error, Result};
 
+/// Pages that are in memory at a time: tiny ones that are damaged cost more than they hold.
+const MAX_PAGES: usize = 4096;
+
 /// What a replay hands each record to: its ordinal, and its bytes or why they cannot be read.
 pub(crate) type OnRecord<'a> = &'a mut dyn FnMut(u64, Result<&[u8]>) -> ControlFlow<()>;
 
@@ -50,7 +53,7 @@ impl PagedFile {
         };
         let mut next = from;
         let end_page = tail_start / page_size;
-        let at_a_time = (read_ahead / self.physical()).max(1) as u64;
+        let at_a_time = (read_ahead / self.physical()).clamp(1, MAX_PAGES) as u64;
         while page < end_page {
             let pages = at_a_time.min(end_page - page);
             self.read_window(page, pages, &mut window)?;
@@ -93,12 +96,13 @@ impl PagedFile {
         on: OnRecord<'_>,
     ) -> Result<ControlFlow<()>> {
         let mut at = (*next * size as u64 - window.start) as usize;
+        // Records ascend, and so do holes: those that end before a record are done with.
+        let mut passed = 0;
         while let Some(record) = window.bytes.get(at..at.saturating_add(size)) {
             let (start, end) = (window.start + at as u64, window.start + (at + size) as u64);
-            let hole = window
-                .holes
-                .iter()
-                .find(|hole| hole.start < end && start < hole.end);
+            let holes = window.holes.get(passed..).unwrap_or_default();
+            passed += holes.iter().take_while(|hole| hole.end <= start).count();
+            let hole = window.holes.get(passed).filter(|hole| hole.start < end);
             let record = match hole {
                 None => Ok(record),
                 Some(hole) => Err(self.error_of(hole, start, end)),

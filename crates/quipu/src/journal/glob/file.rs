@@ -229,12 +229,7 @@ impl ValueFile {
     /// once, out of the file or the buffer.
     pub(crate) fn read(&self, offset: u64, size: u32) -> Result<Bytes> {
         if size < VALUE_CHECKSUM_SIZE {
-            return Err(Error::ValueSize {
-                path: self.file.path(),
-                offset,
-                size,
-                reason: "it is less than the checksum alone takes",
-            });
+            return Err(self.too_small(offset, size));
         }
         let stored = self.read_span(offset, size.into())?;
         self.checked(stored, offset)
@@ -278,6 +273,15 @@ impl ValueFile {
         Ok(())
     }
 
+    fn too_small(&self, offset: u64, size: u32) -> Error {
+        Error::ValueSize {
+            path: self.file.path(),
+            offset,
+            size,
+            reason: "it is less than the checksum alone takes",
+        }
+    }
+
     fn out_of_bounds(&self, offset: u64, wanted: u64) -> Error {
         Error::OutOfBounds {
             path: self.file.path(),
@@ -289,7 +293,10 @@ impl ValueFile {
 
     /// A value without its checksum, which must be right.
     pub(crate) fn checked(&self, mut stored: Bytes, offset: u64) -> Result<Bytes> {
-        let value_len = stored.len().saturating_sub(VALUE_CHECKSUM_SIZE as usize);
+        // The checksum of nothing is 0, so nothing would pass for an empty value.
+        let Some(value_len) = stored.len().checked_sub(VALUE_CHECKSUM_SIZE as usize) else {
+            return Err(self.too_small(offset, stored.len() as u32));
+        };
         let expected = stored.split_off(value_len);
         let expected = expected
             .iter()
