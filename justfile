@@ -11,6 +11,22 @@ test:
 ci:
     bash .ci/run
 
+# Random cases of the simulator; `just sim --every-step`, `just sim --canaries` and more
+sim *arguments="--seeds 0..10000":
+    cargo run --release -p quipu-sim --bin quipu-sim -- {{arguments}}
+
+# Every damage of small archives, as a table
+damage *arguments:
+    cargo run --release -p quipu-sim --bin quipu-damage -- {{arguments}}
+
+# Real faults: kill, power, full, fuse, qemu; see faults/README.md
+faults *arguments:
+    cargo run --manifest-path faults/Cargo.toml -- {{arguments}}
+
+# The fuzzers' smoke mode; `bash fuzz/run.sh` runs them for longer
+fuzz:
+    bash fuzz/smoke.sh
+
 # Formatting, lints, docs
 lint:
     cargo fmt --check
