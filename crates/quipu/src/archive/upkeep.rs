@@ -10,8 +10,8 @@ use super::writer::Writer;
 use crate::canary::Canary;
 use crate::error::{Error, Result};
 use crate::index::Runs;
-use crate::manifest::{MARKS, Manifest, Mark, PARTITION};
-use crate::storage::{DataBlob, OpenMode, Storage};
+use crate::manifest::{Manifest, Mark, PARTITION};
+use crate::storage::{DataBlob, Storage};
 use crate::sync::atomic::Ordering;
 
 /// So many syncs may pass before what they made durable is marked.
@@ -148,20 +148,9 @@ impl Writer {
     fn mark_known(&mut self) -> Result<()> {
         self.mark_synced()?;
         match self.shared.has_damage.load(Ordering::Acquire) {
-            true => self.sync_marks(),
+            true => self.marks.settle(),
             false => Ok(()),
         }
-    }
-
-    /// Makes the marks durable, those too that an earlier process left in the system's memory. Where
-    /// there is damage they are written anew: what of them does not check later is then damage too,
-    /// and not taken for a torn end.
-    pub(super) fn sync_marks(&mut self) -> Result<()> {
-        if self.shared.has_damage.load(Ordering::Acquire) {
-            return self.marks.rewrite(|_| {});
-        }
-        let storage = &self.shared.storage;
-        storage.open(PARTITION, MARKS, OpenMode::Write)?.sync()
     }
 
     /// The mark of a section whose every byte is durable. What is damaged was durable too.

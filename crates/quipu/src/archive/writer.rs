@@ -332,7 +332,7 @@ impl Writer {
     /// Makes everything durable and marks it.
     pub(super) fn close(&mut self) -> Result<()> {
         self.sync()?;
-        let marked = self.mark_synced().and_then(|()| self.sync_marks());
+        let marked = self.mark_synced().and_then(|()| self.marks.settle());
         self.poison_on_error(marked)
     }
 

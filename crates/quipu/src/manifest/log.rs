@@ -25,6 +25,8 @@ pub(crate) struct MarksLog {
     len: usize,
     /// What it needs at the least, as of when it was last written anew.
     needed: usize,
+    /// How much of it was made durable at once.
+    durable: u64,
 }
 
 impl MarksLog {
@@ -41,9 +43,11 @@ impl MarksLog {
     ) -> Result<(Self, Wholeness)> {
         let (bytes, file_len) = read(&**storage)?;
         let (marks, good, wholeness) = Marks::decode(&bytes, file_len, manifest);
+        let durable = Owner::decode(&bytes).map_or(0, |(_, durable)| durable);
         let needed = marks.encoded_len();
         let log = Self {
             needed,
+            durable,
             storage: Arc::clone(storage),
             owner: Owner::of(manifest),
             blob: None,
@@ -102,7 +106,17 @@ impl MarksLog {
         self.blob = None;
         replace_whole(&self.storage, MARKS, &bytes)?;
         (self.len, self.needed) = (bytes.len(), bytes.len());
+        self.durable = bytes.len() as u64;
         Ok(())
+    }
+
+    /// Makes everything durable at once, what an earlier process appended included: what does not
+    /// check from here on is damaged, and was not torn by a crash.
+    pub(crate) fn settle(&mut self) -> Result<()> {
+        match self.len as u64 == self.durable {
+            true => Ok(()),
+            false => self.rewrite(|_| {}),
+        }
     }
 
     fn append(&mut self, records: &[u8]) -> Result<()> {

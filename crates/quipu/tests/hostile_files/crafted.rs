@@ -11,7 +11,7 @@ use quipu::{Archive, Bytes, KeyBytes, Options, PageCache, Result};
 /// Bytes before the manifest's fields.
 const FRAME: usize = 16;
 /// Where fields of the manifest stand.
-pub const KEY_SIZE: usize = FRAME + 16;
+pub const KEY_SIZE: usize = FRAME + 24;
 pub const ITEMS_PER_SECTION: usize = KEY_SIZE + 4 + 2 + 1;
 pub const INDEX_PARTITION: usize = ITEMS_PER_SECTION + 8 + 1 + 1 + 16;
 /// Behind the names `index` and `values`.
