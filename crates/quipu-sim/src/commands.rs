@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use quipu::canary::Canary;
+use quipu::canary::{self, Canary};
 use quipu_sim::canaries::try_canary;
 use quipu_sim::case::Case;
 use quipu_sim::every_step::{SUBSETS, every_step as stop_everywhere};
@@ -27,10 +27,15 @@ fn bar(len: u64, what: &'static str) -> ProgressBar {
     bar.with_message(what)
 }
 
-pub(crate) fn seeds(seeds: Range<u64>, jobs: usize, shrink: bool) -> Result<(), String> {
+pub(crate) fn seeds(
+    seeds: Range<u64>,
+    jobs: usize,
+    defect: Option<Canary>,
+    shrink: bool,
+) -> Result<(), String> {
     let bar = bar(seeds.end - seeds.start, "seeds");
     let started = Instant::now();
-    let report = run_seeds(seeds, jobs, None, MOST_FAILURES, &|| bar.inc(1));
+    let report = run_seeds(seeds, jobs, defect, MOST_FAILURES, &|| bar.inc(1));
     bar.finish_and_clear();
     let seconds = started.elapsed().as_secs_f64();
     let counts = report.counts;
@@ -46,7 +51,9 @@ pub(crate) fn seeds(seeds: Range<u64>, jobs: usize, shrink: bool) -> Result<(), 
     );
     for (seed, failure) in &report.failures {
         println!("\nseed {seed}");
+        canary::select(defect);
         tell_failure(&workload::case(*seed), failure, shrink);
+        canary::select(None);
     }
     match report.failures.len() {
         0 => Ok(()),
@@ -54,7 +61,8 @@ pub(crate) fn seeds(seeds: Range<u64>, jobs: usize, shrink: bool) -> Result<(), 
     }
 }
 
-pub(crate) fn one(case: &Case, shrink: bool) -> Result<(), String> {
+pub(crate) fn one(case: &Case, defect: Option<Canary>, shrink: bool) -> Result<(), String> {
+    canary::select(defect);
     println!("{}", case.settings);
     for (number, step) in case.steps.iter().enumerate() {
         println!("{number:>4}  {step}");
@@ -71,8 +79,8 @@ pub(crate) fn one(case: &Case, shrink: bool) -> Result<(), String> {
     }
 }
 
-pub(crate) fn replay(text: &str, shrink: bool) -> Result<(), String> {
-    one(&text.parse()?, shrink)
+pub(crate) fn replay(text: &str, defect: Option<Canary>, shrink: bool) -> Result<(), String> {
+    one(&text.parse()?, defect, shrink)
 }
 
 /// Prints a failure and the command that runs it again.
@@ -91,7 +99,7 @@ fn tell_failure(case: &Case, failure: &Failure, shrink: bool) {
     }
 }
 
-pub(crate) fn every_step(which: &str, jobs: usize) -> Result<(), String> {
+pub(crate) fn every_step(which: &str, jobs: usize, defect: Option<Canary>) -> Result<(), String> {
     let all = FIXED.iter().enumerate();
     let chosen: Vec<_> = match which {
         "all" => all.collect(),
@@ -106,7 +114,7 @@ pub(crate) fn every_step(which: &str, jobs: usize) -> Result<(), String> {
     println!("at least {SUBSETS} disks at each crash point");
     let mut failed = 0;
     for (at, fixed) in chosen {
-        match stop_everywhere(&fixed.case()?, jobs, None) {
+        match stop_everywhere(&fixed.case()?, jobs, defect) {
             Ok(report) => println!(
                 "{:>2} {:<60} {:>4} calls, {:>4} points ({} shared), {:>6} disks: well",
                 at + 1,
@@ -129,14 +137,24 @@ pub(crate) fn every_step(which: &str, jobs: usize) -> Result<(), String> {
 }
 
 pub(crate) fn canaries(seeds: u64, jobs: usize) -> Result<(), String> {
-    println!("{:<24} {:>12} {:>20}", "defect", "seeds", "fixed workloads");
+    println!(
+        "{:<24} {:>12} {:>20} {:>14}",
+        "defect", "seeds", "fixed workloads", "crafted cases"
+    );
     let mut missed = Vec::new();
     for &canary in Canary::ALL {
         let caught = try_canary(canary, seeds, jobs);
         let name = format!("{canary:?}");
         let fixed = caught.every_step;
         let fixed = fixed.map_or("-".to_owned(), |of| format!("{of}/{}", FIXED.len()));
-        println!("{name:<24} {:>7}/{seeds} {fixed:>20}", caught.failed);
+        let crafted = match caught.crafted {
+            (0, _) => "-".to_owned(),
+            (variants, failed) => format!("{failed}/{variants}"),
+        };
+        println!(
+            "{name:<24} {:>7}/{seeds} {fixed:>20} {crafted:>14}",
+            caught.failed
+        );
         if !caught.is_caught() {
             missed.push(name);
         }

@@ -11,7 +11,8 @@
 //!   and what may be.
 //! - [`every_step`]: [`fixed`] workloads, stopped before and after every single call.
 //! - [`shrink`]: the shortest case that still fails. [`seeds`]: many seeds on all cores.
-//! - [`canaries`]: defects of the library that are switched on to see them caught.
+//! - [`canaries`]: defects of the library that are switched on to see them caught. [`crafted`]: the
+//!   histories in which single steps count.
 //! - [`damage`]: every damage of small archives, with an oracle and a program of its own.
 //!
 //! # Invariants
@@ -21,6 +22,7 @@
 
 pub mod canaries;
 pub mod case;
+pub mod crafted;
 pub mod damage;
 pub mod every_step;
 pub mod fixed;
@@ -29,6 +31,7 @@ pub mod look;
 pub mod model;
 pub mod random;
 pub mod run;
+mod scenarios;
 pub mod seeds;
 pub mod shrink;
 pub mod workload;

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::process::ExitCode;
 
 use clap::Parser;
+use quipu::canary::Canary;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,7 +17,9 @@ Examples:
   quipu-sim --every-step               every call of 20 workloads, stopped before and after
   quipu-sim --every-step 3             the same for one of them
   quipu-sim --canaries                 defects that are switched on, and whether they are caught
-  quipu-sim --list                     the 20 workloads and the defects
+  quipu-sim --seeds 0..400 --defect SlotReused
+                                       random cases with a defect of the library
+  quipu-sim --list                     the workloads and the defects
 
 A failure is shrunk to the shortest case that still fails, and printed with the command that runs
 it again. Nothing is written to the disk of this machine.
@@ -56,6 +59,10 @@ struct Cli {
     #[arg(long, group = "what")]
     list: bool,
 
+    /// Run seeds, a case or the fixed workloads with a defect switched on.
+    #[arg(long, value_name = "DEFECT", value_parser = defect, conflicts_with_all = ["canaries", "list"])]
+    defect: Option<Canary>,
+
     /// Threads; as many as the machine has cores when not given.
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
@@ -70,13 +77,13 @@ fn main() -> ExitCode {
     let jobs = cli.jobs.unwrap_or_else(quipu_sim::seeds::cores).max(1);
     let shrink = !cli.no_shrink;
     let well = if let Some(seeds) = cli.seeds {
-        commands::seeds(seeds, jobs, shrink)
+        commands::seeds(seeds, jobs, cli.defect, shrink)
     } else if let Some(seed) = cli.seed {
-        commands::one(&quipu_sim::workload::case(seed), shrink)
+        commands::one(&quipu_sim::workload::case(seed), cli.defect, shrink)
     } else if let Some(text) = cli.replay {
-        commands::replay(&text, shrink)
+        commands::replay(&text, cli.defect, shrink)
     } else if let Some(which) = cli.every_step {
-        commands::every_step(&which, jobs)
+        commands::every_step(&which, jobs, cli.defect)
     } else if let Some(seeds) = cli.canaries {
         commands::canaries(seeds, jobs)
     } else {
@@ -98,4 +105,10 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
         (!range.is_empty()).then_some(range)
     });
     parsed.ok_or_else(|| "two numbers with two dots between them, as 0..1000".to_owned())
+}
+
+fn defect(name: &str) -> Result<Canary, String> {
+    let named = |canary: &&Canary| format!("{canary:?}") == name;
+    let found = Canary::ALL.iter().find(named).copied();
+    found.ok_or_else(|| "--list tells which defects there are".to_owned())
 }

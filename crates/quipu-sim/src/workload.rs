@@ -1,13 +1,14 @@
 //! From a seed to a case.
 //!
 //! A seed draws a temper first (how often items come out of order, how often there are crashes,
-//! faults, damage), then settings, then steps. Cases are short: what many long cases would find, more
+//! faults, damage), then settings, then steps; one in four has a [plot](crate::scenarios) instead. Cases are short: what many long cases would find, more
 //! short ones find sooner, and a short one can be read.
 
 use quipu::storage::simulated::{Fault, Survival};
 
 use crate::case::{Again, Blob, Case, Crash, Damage, Kind, Put, Settings, Step, When};
 use crate::random::Random;
+use crate::scenarios;
 
 /// Most steps of a case.
 const MAX_STEPS: u64 = 40;
@@ -25,8 +26,8 @@ const SURVIVALS: [Survival; 5] = [
 /// The case of a seed.
 pub fn case(seed: u64) -> Case {
     let mut random = Random::new(seed);
-    if random.one_in(8) {
-        return torn_twice(&mut random);
+    if random.one_in(4) {
+        return scenarios::draw(&mut random);
     }
     let settings = settings(&mut random);
     let mut drawing = Drawing {
@@ -40,40 +41,6 @@ pub fn case(seed: u64) -> Case {
     };
     let count = 4 + drawing.random.below(MAX_STEPS - 4);
     let steps = (0..count).map(|_| drawing.step()).collect();
-    Case { settings, steps }
-}
-
-/// Syncs of many small pages that are torn one after the other: what one recovery cut must not come
-/// back behind what was put since.
-fn torn_twice(random: &mut Random) -> Case {
-    let settings = Settings {
-        items: 1000,
-        page: random.pick(13, &[14, 28, 56]),
-        layout: 0,
-        ..Settings::default()
-    };
-    let mut steps = Vec::new();
-    let mut number = 0;
-    for round in 0..4 + random.below(4) {
-        let mut put = |index| {
-            number += 1;
-            Put {
-                index,
-                number,
-                len: 9,
-            }
-        };
-        let puts = (0..1 + random.below(5)).map(|at| put(round * 10 + at));
-        steps.push(Step::Batch(puts.collect()));
-        let crash = Crash {
-            after: 2 + random.below(3),
-            when: random.pick(When::Before, &[When::After]),
-            survival: random.pick(Survival::Bytes, &[Survival::Bytes, Survival::Prefix]),
-            seed: random.below(1 << 20),
-            again: Vec::new(),
-        };
-        steps.extend([Step::Crash(crash), Step::Sync]);
-    }
     Case { settings, steps }
 }
 

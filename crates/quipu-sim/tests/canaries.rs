@@ -15,8 +15,8 @@ fn every_defect_is_caught() {
     let caught: Vec<_> = caught.collect();
     for of in &caught {
         println!(
-            "{:?}: {} of {} seeds, {:?}",
-            of.canary, of.failed, of.seeds, of.every_step
+            "{:?}: {} of {} seeds, {:?} fixed workloads, {} of {} crafted cases",
+            of.canary, of.failed, of.seeds, of.every_step, of.crafted.1, of.crafted.0
         );
     }
     let missed: Vec<_> = caught.iter().filter(|of| !of.is_caught()).collect();
