@@ -1,8 +1,9 @@
 //! From a seed to a case.
 //!
 //! A seed draws a temper first (how often items come out of order, how often there are crashes,
-//! faults, damage), then settings, then steps; one in four has a [plot](crate::scenarios) instead. Cases are short: what many long cases would find, more
-//! short ones find sooner, and a short one can be read.
+//! faults, damage), then settings, then steps; one in four has a plot (`scenarios`) instead. Cases
+//! are short: what many long cases would find, more short ones find sooner, and a short one can be
+//! read.
 
 use quipu::storage::simulated::{Fault, Survival};
 
