@@ -183,7 +183,10 @@ fn rewrite_from(blob: &DataBlob, from: u64) -> Result<()> {
         let len = (end - at).min(REWRITE_BYTES);
         bytes.clear();
         blob.read_into(&mut bytes, at, len as usize)?;
-        blob.write_at(&[IoSlice::new(&bytes)], at)?;
+        // Zeros are what a file has where nothing was written: a hole stays one.
+        if bytes.iter().any(|&byte| byte != 0) {
+            blob.write_at(&[IoSlice::new(&bytes)], at)?;
+        }
         at += len;
     }
     blob.sync()
