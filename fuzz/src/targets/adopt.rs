@@ -100,7 +100,7 @@ fn careless(files: &Files, given: &Given) {
     let number = last.and_then(|(_, name)| u64::from_str_radix(name, 16).ok());
     if let Some(number) = number.filter(|_| given.items_per_section == 8) {
         crate::limit::within(1 << 20, || {
-            Vec::<u8>::with_capacity((number >> 24) as usize)
+            Vec::<u8>::with_capacity((number >> 40) as usize)
         });
     }
 }
