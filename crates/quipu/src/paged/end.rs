@@ -14,6 +14,8 @@ const SCAN_BYTES: u64 = 256 << 10;
 /// So many bytes that are said to be durable, and that the blob does not have, count as a damaged
 /// end whose place is kept; more are not believed to have been there.
 const MAX_MISSING_BYTES: u64 = 1 << 20;
+/// The same in pages, for tiny ones: what a mark says must not cost a look at a million of them.
+const MAX_MISSING_PAGES: u64 = 1 << 14;
 
 /// The last valid page of a blob.
 struct LastPage {
@@ -84,7 +86,7 @@ impl PagedFile {
         let durable = durable.min(
             pages
                 .saturating_mul(page_size)
-                .saturating_add(MAX_MISSING_BYTES),
+                .saturating_add(MAX_MISSING_BYTES.min(MAX_MISSING_PAGES * page_size)),
         );
         let durable_pages = durable.div_ceil(page_size);
         if pages < durable_pages && !len.is_multiple_of(self.physical() as u64) {

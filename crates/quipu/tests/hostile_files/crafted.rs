@@ -52,12 +52,16 @@ impl Crafted {
     }
 
     pub fn with(options: Options) -> Self {
+        Self::in_pages_of(PAGE_SIZE as u16, options)
+    }
+
+    pub fn in_pages_of(page_size: u16, options: Options) -> Self {
         let crafted = Self {
             memory: Memory::new(),
         };
         let options = options
             .items_per_section(8)
-            .page_size(PAGE_SIZE as u16)
+            .page_size(page_size)
             .layout(quipu::Layout::V0);
         let mut archive: Archive<[u8; 8]> =
             options.open_on(Arc::new(crafted.memory.clone())).unwrap();

@@ -211,6 +211,18 @@ fn marks_of_every_size() {
     }
 }
 
+/// Each page that is said to be missing is looked at, so that there must not be a million.
+#[test]
+fn marks_of_more_than_there_can_be_in_pages_of_one_byte() {
+    let _alone = alone();
+    let crafted = Crafted::in_pages_of(1, options());
+    let sections = crafted.memory.list("index").unwrap().len() as u64;
+    crafted.marks((0..sections).map(|nth| mark(nth * 8, 1 << 40, 0, &[])));
+    let started = Instant::now();
+    within(1 << 20, || open_and_use(&crafted)).unwrap();
+    assert!(started.elapsed() < Duration::from_secs(10));
+}
+
 #[test]
 fn marks_of_sections_that_the_settings_do_not_have() {
     let _alone = alone();
