@@ -184,8 +184,9 @@ fn look_for(reader: &Reader<KeyBytes, Bytes>, item: &Item<KeyBytes, Bytes>, seen
             .map(Vec::as_slice)
             .unwrap_or_default();
         // Four zeros are what is stored of an empty value, and a hole has them too: one that was
-        // lost with the end of its file is read again once the file has grown over it.
-        (at.is_empty() && found.key == item.key && found.value.is_empty())
+        // lost with the end of its file is read again once the file has grown over it, also where
+        // the index was put again.
+        (found.key == item.key && found.value.is_empty())
             || at
                 .iter()
                 .any(|(key, value)| *key == item.key && *value == found.value)

@@ -13,7 +13,7 @@ use crate::shapes::{base, limits};
 
 /// Bytes before the manifest's fields, and where of these items per section stand.
 const FRAME: usize = 16;
-const ITEMS_PER_SECTION: usize = FRAME + 8 + 8 + 4 + 2 + 1;
+const ITEMS_PER_SECTION: usize = FRAME + 8 + 8 + 8 + 4 + 2 + 1;
 /// Bytes before the records of marks.
 const MARKS_HEADER: usize = 40;
 /// Where in them stands how many are durable at once; the checksum of the header follows.

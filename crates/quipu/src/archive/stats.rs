@@ -75,7 +75,7 @@ pub struct Stats {
     pub scrub_done: u64,
     /// Bytes that the pass is to check.
     pub scrub_total: u64,
-    /// Passes of scrubs that have ended, those before this open included.
+    /// Passes of scrubs that have ended, those before this open included; 0 until a scrub is begun.
     pub scrub_passes: u64,
     /// Damage that the pass has found: entries, files, sections that cannot be read.
     pub scrub_findings: u64,
