@@ -1,6 +1,6 @@
 //! Defects that can be switched on, one at a time, to see whether a test would catch them.
 //!
-//! Without the feature `canaries`, [`Canary::sings`] is `false` for the compiler, and nothing of this
+//! Without the feature `canaries`, `Canary::sings` is `false` for the compiler, and nothing of this
 //! is left in the library. With it, [`select`] switches one defect on, for the thread that asks; none
 //! is on before. Each stands for a mistake that storage engines have really made.
 

@@ -35,6 +35,7 @@ mod archive;
 #[cfg(feature = "canaries")]
 pub mod canary;
 #[cfg(not(feature = "canaries"))]
+#[allow(dead_code, unreachable_pub)]
 mod canary;
 mod entropy;
 mod error;

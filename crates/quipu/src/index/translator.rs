@@ -145,7 +145,7 @@ impl<T: Translator + Default> Hashed<T> {
     /// Under a seed from the operating system's random numbers.
     ///
     /// # Errors
-    /// [`Error::Io`] when the system gives none.
+    /// [`Error::Io`](crate::Error::Io) when the system gives none.
     pub fn random() -> Result<Self> {
         let mut seed = [0; SEED_SIZE];
         entropy::fill(&mut seed)?;
