@@ -5,34 +5,17 @@ use super::files::{INDEX, VALUES};
 use super::outcome::Fault;
 use super::shape::Shape;
 
-/// What cannot be right where other bytes stand in the place of an item's, and nothing tells.
-const MISTAKEN: [Fault; 11] = [
-    Fault::Former,
-    Fault::NotDamaged,
-    Fault::Missing,
-    Fault::Presence,
-    Fault::ByIndex,
-    Fault::Scan,
-    Fault::Phantom,
-    Fault::VerifySilent,
-    Fault::VerifyNamesNoFile,
-    Fault::NotMended,
-    Fault::NotMendedLater,
-];
-
 /// Why an answer is right though it looks wrong, or cannot be another; none where it is wrong.
 pub fn explained(shape: &Shape, case: &Case, fault: Fault) -> Option<&'static str> {
     let partition = &*case.file.partition;
-    let mistaken = MISTAKEN.contains(&fault);
+    let is_lost = fault == Fault::LostBeyond;
     match case.damage {
-        Damage::Older { .. } if partition == INDEX && !shape.former.is_empty() && mistaken => {
-            Some("every byte of the older file is right: what a rewind dropped comes back")
-        }
-        Damage::Older { .. } if partition == INDEX && fault == Fault::VerifyNamesNoFile => {
-            Some("every byte of the older file is right: only the marks know what it lacks")
-        }
-        Damage::Swap { .. } if partition == VALUES && (mistaken || fault == Fault::Wrong) => {
-            Some("nothing in a value file says whose it is: values of one size are mistaken")
+        Damage::Older { .. } if partition == INDEX && !shape.former.is_empty() && is_lost => Some(
+            "behind the first entry that a rewind moved, those of an older copy cannot be told from \
+             the ones that it dropped",
+        ),
+        Damage::Swap { .. } if partition == VALUES && is_lost => {
+            Some("of another section's file nothing is believed, also where its bytes are the same")
         }
         Damage::Zero { block: 0 } if fault == Fault::OpenChanged && is_zeroed(shape, case) => {
             Some("a file of zeros alone is a creation that was interrupted: it is made anew")

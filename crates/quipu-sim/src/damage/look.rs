@@ -210,7 +210,9 @@ impl<'a> Look<'a> {
         let (mut told, mut lost) = (Vec::new(), Vec::new());
         let verified = self.reader.verify(&mut |event| match event {
             VerifyEvent::Damage(damage) => told.push(damage.error.to_string()),
-            VerifyEvent::Unreadable { error, .. } => told.push(error.to_string()),
+            VerifyEvent::Unreadable { error, .. } | VerifyEvent::File { error, .. } => {
+                told.push(error.to_string());
+            }
             VerifyEvent::Lost(run) => lost.push(run),
             _ => {}
         });

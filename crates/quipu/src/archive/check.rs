@@ -72,12 +72,17 @@ impl Shared {
             }
         };
         let index = self.entry.index(bytes);
-        let is_own = self.number_of(index) == section.number;
+        let is_of_section = self.number_of(index) == section.number;
+        let is_own = is_of_section && !section.foreign.is_entry(position);
         let damage = match is_own {
-            true => self.check_value(section, bytes).err(),
+            true => self
+                .check_value(section, bytes)
+                .and_then(|()| self.check_believed(section, position))
+                .err(),
+            false if is_of_section => Some(self.disbelieved(section, position)),
             false => Some(Error::Damaged {
                 path: section.pair.records.file().path(),
-                offset: position.saturating_mul(self.entry.size() as u64),
+                offset: self.offset_of(position),
                 reason: format!(
                     "entry {position} says index {index}, which is not of section {}",
                     section.number
@@ -96,6 +101,38 @@ impl Shared {
         let mut entry = EntryBuf::new(self.entry);
         entry.bytes_mut().copy_from_slice(bytes);
         section.value(&entry, self.max_value_size).map(drop)
+    }
+
+    /// What was found damaged is never read again, whole as it may look: it can be another item's.
+    pub(super) fn check_believed(&self, section: &Section, position: u64) -> Result<()> {
+        match section.is_damaged(position) {
+            false => Ok(()),
+            true => Err(self.disbelieved(section, position)),
+        }
+    }
+
+    fn disbelieved(&self, section: &Section, position: u64) -> Error {
+        Error::Damaged {
+            path: section.pair.records.file().path(),
+            offset: self.offset_of(position),
+            reason: format!(
+                "entry {position}, or its value in {}, is whole, but was found damaged, or that of \
+                 another item, before",
+                section.pair.values.file().path().display()
+            ),
+        }
+    }
+
+    /// Where the entry at a position stands, in bytes of entries.
+    fn offset_of(&self, position: u64) -> u64 {
+        position.saturating_mul(self.entry.size() as u64)
+    }
+
+    /// All that is wrong with the files of a section as such: one is gone, has no right header, or is
+    /// not the section's.
+    pub(super) fn damage_of_files(&self, section: &Section) -> Result<Vec<Error>> {
+        let bad = self.check_files(section)?.into_iter().flatten();
+        Ok(bad.chain(section.foreign.errors(&section.pair)).collect())
     }
 
     /// What is wrong with the files of a section as such, entries before values: one is gone, or

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use super::fingerprint::Foreign;
 use super::section::Section;
 use super::shared::Shared;
 use crate::error::{Error, Result};
@@ -49,8 +50,9 @@ pub(super) fn load(
         }
         opened => opened?,
     };
+    let foreign = find_foreign(shared, &pair, mark)?;
     let compressed = shared.compression.read().is_compressed(number);
-    let section = Arc::new(Section::new(number, pair, compressed));
+    let section = Arc::new(Section::found(number, pair, compressed, foreign));
     // Where the end was lost, its positions are given out again.
     let end = section.pair.records.next_position();
     for (position, index) in marks.damaged_in(number).filter(|&(at, _)| at < end) {
@@ -60,6 +62,17 @@ pub(super) fn load(
     replay(shared, &section, 0)?;
     note_lost(shared, &section, mark);
     Ok(Some(Loaded { section, report }))
+}
+
+/// Compares the files with the mark, unless they were being written anew: then they are those from
+/// before or after that.
+fn find_foreign(shared: &Shared, pair: &Pair, mark: Option<&Mark>) -> Result<Foreign> {
+    let number = pair.records.file().section();
+    match mark {
+        None => Ok(Foreign::default()),
+        Some(_) if shared.being_rewritten == Some(number) => Ok(Foreign::unknown()),
+        Some(mark) => Foreign::find(pair, shared.entry, &mark.fingerprint),
+    }
 }
 
 /// Notes a section of which nothing can be read, nor written.
@@ -103,7 +116,7 @@ fn add(
     value_bytes: u64,
 ) -> Result<()> {
     let index = shared.entry.index(entry);
-    if shared.number_of(index) != section.number {
+    if shared.number_of(index) != section.number || section.foreign.is_entry(position) {
         return Ok(());
     }
     section.forget_damage_of_another(position, index);
@@ -111,7 +124,8 @@ fn add(
     let in_bounds = offset
         .checked_add(size.into())
         .is_some_and(|end| end <= value_bytes);
-    if !in_bounds && !section.is_damaged(position) {
+    let is_lost = !in_bounds || section.foreign.is_value(position);
+    if is_lost && !section.is_damaged(position) {
         shared.note_damage(section, position, index);
     }
     section.positions.write().insert(index, position);

@@ -106,9 +106,10 @@ impl Shared {
             return Err(error);
         }
         match section.damaged_position_of(index) {
-            Some(position) if want == Want::Value => {
-                self.read(section, position, Some(index), want)
-            }
+            // For the error that tells most.
+            Some(position) if want == Want::Value => self
+                .read(section, position, Some(index), want)
+                .and_then(|_| self.check_believed(section, position).map(|()| None)),
             _ => self.none_or_lost(index),
         }
     }
@@ -269,7 +270,10 @@ impl Shared {
             return Ok((!section.is_damaged(position)).then_some(Found { entry, value }));
         }
         match section.value(&entry, self.max_value_size) {
-            Ok(value) => Ok(Some(Found { entry, value })),
+            Ok(value) => {
+                self.check_believed(section, position)?;
+                Ok(Some(Found { entry, value }))
+            }
             Err(error) => {
                 if error.is_corruption() {
                     self.note_damage(section, position, index);

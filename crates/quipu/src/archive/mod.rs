@@ -9,7 +9,7 @@
 //!
 //! - `handle`, `reader`, `read_only`, `options`: what users hold. `writer` (with `current`),
 //!   `shared`: the state behind it, without types.
-//! - `recovery`, `load`, `adopt`, `follow`: from files to state. `prune`, `rewrite`, `destroy`: taking away.
+//! - `recovery`, `load`, `fingerprint`, `adopt`, `follow`: from files to state. `prune`, `rewrite`, `destroy`: taking away.
 //! - `lookup`, `presence`, `batch`, `range`, `verify`: reading. `check`: what verification,
 //!   `repair` and `scrub` find alike.
 
@@ -20,6 +20,7 @@ mod compression;
 mod current;
 mod destroy;
 mod entry;
+mod fingerprint;
 mod follow;
 mod handle;
 mod load;

@@ -198,13 +198,18 @@ impl Writer {
             kept.cut_values(&self.shared, section)?;
         }
         self.lower_mark(section, &kept)?;
-        self.rewrite_section(section, &kept)
+        self.rewrite_section(section, &kept)?;
+        // For the samples alone.
+        self.unmarked.add(section.number, &[]);
+        Ok(())
     }
 
     /// What stays of a section is marked, durably, before anything is cut.
     fn lower_mark(&mut self, section: &Section, kept: &Kept) -> Result<()> {
         let mark = Mark {
             records: kept.len(),
+            // Its entries move up: they are sampled once they have.
+            fingerprint: self.fingerprint(section).moved_from(kept.first_moved()),
             ..self.mark_of(section)
         };
         let number = section.number;

@@ -43,7 +43,12 @@ impl Kept {
             .records
             .replay(0, READ_AHEAD_BYTES, &mut |position, entry| {
                 match entry {
-                    Ok(entry) if keep(shared.entry.index(entry)) => kept.positions.push(position),
+                    Ok(entry)
+                        if keep(shared.entry.index(entry))
+                            && !section.foreign.is_entry(position) =>
+                    {
+                        kept.positions.push(position);
+                    }
                     Ok(entry) => kept
                         .dropped
                         .push((position, shared.entry.key(entry).to_vec())),
@@ -66,6 +71,14 @@ impl Kept {
             None => 0,
         };
         section.pair.values.truncate(end)
+    }
+
+    /// The first position at which another entry will stand, or none.
+    pub(super) fn first_moved(&self) -> u64 {
+        let stays = (0..)
+            .zip(&self.positions)
+            .take_while(|(to, from)| to == *from);
+        stays.count() as u64
     }
 
     /// How many entries stay.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::compression::{decompress, max_frame_size};
 use super::entry::EntryBuf;
+use super::fingerprint::Foreign;
 use crate::error::{Error, Result};
 use crate::format::VALUE_CHECKSUM_SIZE;
 use crate::index::Positions;
@@ -19,6 +20,8 @@ pub(crate) struct Section {
     pub(super) number: u64,
     pub(super) pair: Pair,
     pub(super) compressed: bool,
+    /// What of its files was not its own when they were opened.
+    pub(super) foreign: Foreign,
     pub(super) positions: RwLock<Positions>,
     damage: RwLock<Damage>,
     has_damage: AtomicBool,
@@ -78,10 +81,19 @@ impl Section {
             number,
             pair,
             compressed,
+            foreign: Foreign::default(),
             positions: RwLock::new(Positions::default()),
             damage: RwLock::default(),
             has_damage: AtomicBool::new(false),
             retired: Arc::default(),
+        }
+    }
+
+    /// A section whose files were there.
+    pub(super) fn found(number: u64, pair: Pair, compressed: bool, foreign: Foreign) -> Self {
+        Self {
+            foreign,
+            ..Self::new(number, pair, compressed)
         }
     }
 

@@ -68,7 +68,7 @@ impl Writer {
             .partition(|(number, _)| self.dirty.contains(number));
         let marks = clean.into_iter().filter_map(|(number, runs)| {
             let section = self.shared.section(number)?;
-            Some((number, mark(&section, runs)))
+            Some((number, self.mark(&section, runs)))
         });
         let marks = marks.collect();
         self.marks.mark(marks)?;
@@ -120,7 +120,7 @@ impl Writer {
         };
         let lens = |section: &Section| (section.pair.records.len(), section.pair.values.len());
         let mut sections = self.shared.all_sections();
-        sections.retain(|section| lens(section) != marked(section));
+        sections.retain(|section| section.foreign.is_stale() || lens(section) != marked(section));
         if sections.is_empty() {
             return self.mark_known();
         }
@@ -155,7 +155,17 @@ impl Writer {
 
     /// The mark of a section whose every byte is durable. What is damaged was durable too.
     pub(super) fn mark_of(&self, section: &Section) -> Mark {
-        mark(section, self.shared.known_indices(section.number))
+        self.mark(section, self.shared.known_indices(section.number))
+    }
+
+    fn mark(&self, section: &Section, runs: Runs) -> Mark {
+        Mark {
+            records: section.pair.records.len(),
+            value_bytes: section.pair.values.len(),
+            layouts: section.pair.layouts(),
+            fingerprint: self.fingerprint(section),
+            runs,
+        }
     }
 }
 
@@ -203,15 +213,6 @@ pub(super) fn settle_names(storage: &dyn Storage, manifest: &Manifest) -> Result
         }
     }
     Ok(())
-}
-
-fn mark(section: &Section, runs: Runs) -> Mark {
-    Mark {
-        records: section.pair.records.len(),
-        value_bytes: section.pair.values.len(),
-        layouts: section.pair.layouts(),
-        runs,
-    }
 }
 
 /// The removal of pruned keys from the key index, shard after shard. Locations of pruned sections

@@ -136,12 +136,12 @@ impl Shared {
         report: &mut VerifyReport,
         tell: &mut dyn FnMut(VerifyEvent),
     ) -> Result<()> {
-        let files = self.check_files(section)?;
+        let files = self.damage_of_files(section)?;
         // After the look: its files go only once it is retired.
         if section.is_retired() {
             return Ok(());
         }
-        for error in files.into_iter().flatten() {
+        for error in files {
             report.damaged_files += 1;
             tell(VerifyEvent::File {
                 section: Some(section.number),

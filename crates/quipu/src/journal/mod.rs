@@ -18,5 +18,6 @@ pub(crate) use config::{RecordConfig, ValueConfig};
 pub(crate) use fixed::RecordFile;
 pub use fixed::{Fixed, Record};
 pub use glob::Glob;
+pub(crate) use glob::ValueFile;
 pub(crate) use oversized::{Durable, Pair, PairConfig, Present, Trust};
 pub use oversized::{Located, Oversized, Reason, SectionReport};

@@ -167,8 +167,8 @@ mod tests {
     use super::*;
     use crate::format::{Layout, Layouts};
     use crate::index::Runs;
-    use crate::manifest::State;
     use crate::manifest::record::tests::sample as manifest;
+    use crate::manifest::{Fingerprint, Sample, State};
     use crate::storage::Memory;
 
     fn run(first: u64, last: u64) -> Runs {
@@ -184,6 +184,22 @@ mod tests {
             layouts: Layouts {
                 records: Some(Layout::V1),
                 values: None,
+            },
+            fingerprint: Fingerprint {
+                moved: vec![2, 7],
+                samples: vec![
+                    Sample {
+                        position: 0,
+                        entry: 1,
+                        value: 2,
+                    },
+                    Sample {
+                        position: records - 1,
+                        entry: 3,
+                        value: 4,
+                    },
+                ],
+                foreign: vec![1..2, 7..9],
             },
             runs: run(0, records - 1),
         }

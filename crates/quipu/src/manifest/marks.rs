@@ -3,9 +3,10 @@
 //! ```text
 //! file:    "QUIPUMRK" version u32 | archive id u64 | rewinds u64 | durable u64 | CRC-32C u32, then records
 //! record:  length u32 | CRC-32C of the payload u32 | payload
-//! payload: 1, section, records, value bytes, layouts, runs…   the section's durable mark, and the
-//!                                                             runs of indices that came with it
-//!          2, section, position, index                        an entry whose item cannot be read
+//! payload: 1, section, records, value bytes, layouts, fingerprint, runs…
+//!             the section's durable mark, and the runs of indices that came with it
+//!          2, section, position, index
+//!             an entry whose item cannot be read
 //! ```
 //!
 //! The last mark of a section counts, with the runs of all. The first record that does not check ends
@@ -16,18 +17,19 @@
 //! Marks of another archive, or from before a rewind, tell of files that are gone: they are not
 //! believed at all. The manifest's version stands for both files: another version here is damage.
 //!
-//! Cost: a mark takes about 60 bytes for a section that was filled in order. The file is written
+//! Cost: a mark takes about 100 bytes for a section that was filled in order. The file is written
 //! anew once it is mostly made of marks that others have replaced.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Manifest;
 use super::codec::{Decoder, Encoder};
+use super::fingerprint::Fingerprint;
 use super::owner::{HEADER_SIZE, Owner};
 use crate::format::{Layout, Layouts, crc32c};
 use crate::index::Runs;
 
-/// Bytes of a record without its runs, of a run, of a record of damage.
+/// Bytes of a mark's record without its fingerprint and runs, of a run, of a record of damage.
 const MARK_SIZE: usize = 8 + 26;
 const RUN_SIZE: usize = 16;
 const DAMAGE_SIZE: usize = 8 + 25;
@@ -41,6 +43,8 @@ pub(crate) struct Mark {
     pub(crate) value_bytes: u64,
     /// The headers of its two files, so that these can be read where a header is damaged.
     pub(crate) layouts: Layouts,
+    /// By which its files are known again.
+    pub(crate) fingerprint: Fingerprint,
     /// The indices these entries hold.
     pub(crate) runs: Runs,
 }
@@ -78,6 +82,7 @@ impl Marks {
         let mark = self.sections.entry(section).or_default();
         (mark.records, mark.value_bytes) = (new.records, new.value_bytes);
         mark.layouts = new.layouts;
+        mark.fingerprint = new.fingerprint.clone();
         for run in new.runs.ranges() {
             mark.runs.insert_run(*run.start(), *run.end());
         }
@@ -85,11 +90,11 @@ impl Marks {
 
     /// How long a file with these marks alone is.
     pub(super) fn encoded_len(&self) -> usize {
-        let runs = self.sections.values().map(|mark| mark.runs.run_count());
-        HEADER_SIZE
-            + MARK_SIZE * self.sections.len()
-            + RUN_SIZE * runs.sum::<usize>()
-            + DAMAGE_SIZE * self.damaged.len()
+        let marks = self.sections.values().map(|mark| {
+            let runs = RUN_SIZE * mark.runs.run_count();
+            MARK_SIZE + mark.fingerprint.encoded_len() + runs
+        });
+        HEADER_SIZE + marks.sum::<usize>() + DAMAGE_SIZE * self.damaged.len()
     }
 
     /// Forgets what lies below a floor.
@@ -152,6 +157,7 @@ impl Marks {
                 let section = payload.u64()?;
                 let (records, value_bytes) = (payload.u64()?, payload.u64()?);
                 let layouts = decode_layouts(payload.u8()?);
+                let fingerprint = Fingerprint::decode(&mut payload)?;
                 let mut runs = Runs::default();
                 while !payload.is_empty() {
                     let (first, last) = (payload.u64()?, payload.u64()?);
@@ -161,6 +167,7 @@ impl Marks {
                     records,
                     value_bytes,
                     layouts,
+                    fingerprint,
                     runs,
                 };
                 self.merge(section, &mark);
@@ -208,6 +215,7 @@ pub(super) fn encode_mark(section: u64, mark: &Mark) -> Vec<u8> {
     out.u64(mark.records);
     out.u64(mark.value_bytes);
     out.u8(encode_layouts(mark.layouts));
+    mark.fingerprint.encode(&mut out);
     for run in mark.runs.ranges() {
         out.u64(*run.start());
         out.u64(*run.end());

@@ -15,6 +15,7 @@
 mod codec;
 mod compression;
 mod copies;
+mod fingerprint;
 mod log;
 mod marks;
 mod owner;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 
 pub(crate) use compression::CompressionMap;
 pub(crate) use copies::{Copies, damaged_copies, load};
+pub(crate) use fingerprint::{Fingerprint, Sample};
 pub(crate) use log::MarksLog;
 pub(crate) use marks::{Mark, Marks, Wholeness};
 pub(crate) use place::Place;

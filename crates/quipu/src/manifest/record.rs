@@ -23,7 +23,7 @@ use crate::index::{SEED_SIZE, TranslatorSpec};
 use crate::storage::Storage;
 
 pub(crate) const MAGIC: &[u8; 8] = b"QUIPUMAN";
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 const FRAME_SIZE: usize = 16;
 
 /// What an archive is in the middle of, so that a crash there is finished by the next open.
@@ -307,7 +307,7 @@ pub(super) mod tests {
     #[test]
     fn a_newer_version_says_so() {
         let mut bytes = sample().encode();
-        bytes[11] = 3;
+        bytes[11] = 4;
         let body = bytes.len() - 4;
         let crc = crc32c(&bytes[..body]);
         bytes[body..].copy_from_slice(&crc.to_be_bytes());
@@ -316,8 +316,8 @@ pub(super) mod tests {
             matches!(
                 error,
                 Error::NewerVersion {
-                    found: 3,
-                    supported: 2,
+                    found: 4,
+                    supported: 3,
                     ..
                 }
             ),

@@ -123,8 +123,10 @@ impl Crafted {
         self
     }
 
-    /// Puts an index file of a section with these entries in place, and a value file.
+    /// Puts an index file of a section with these entries in place, and a value file. The marks are
+    /// those of the archive as it was, without the samples that would tell the files from its own.
     pub fn section(&self, number: u64, entries: &[Entry], values: &[u8]) -> &Self {
+        self.marks([mark(0, 8, 8 * 11, &[(0, 7)]), mark(8, 2, 2 * 11, &[(8, 9)])]);
         let name = format!("{number:016x}");
         self.write("index", &name, &index_file(entries));
         self.write("values", &name, &[b"CWIC\0\0\0\0", values].concat());
@@ -157,13 +159,15 @@ pub fn stored(value: &[u8]) -> Vec<u8> {
     [value, &crc32c(value).to_be_bytes()].concat()
 }
 
-/// The mark of a section: entries, bytes of values, runs.
+/// The mark of a section: entries, bytes of values, runs; headers not known, no samples.
 pub fn mark(section: u64, records: u64, value_bytes: u64, runs: &[(u64, u64)]) -> Vec<u8> {
     let mut payload = vec![1];
     for number in [section, records, value_bytes] {
         payload.extend_from_slice(&number.to_be_bytes());
     }
     payload.push(0);
+    // A fingerprint without samples.
+    payload.extend_from_slice(&[0; 6]);
     for (first, last) in runs {
         payload.extend_from_slice(&first.to_be_bytes());
         payload.extend_from_slice(&last.to_be_bytes());

@@ -325,10 +325,10 @@ fn many_entries_that_name_the_same_bytes() {
     let crafted = Crafted::new();
     let (count, len) = (50_000, 4_000_000);
     crafted.section(0, &vec![(5, 0, len); count], &vec![7; len as usize]);
+    crafted.section(8, &[(9, 0, 9)], &stored(b"hello"));
     for name in crafted.memory.list("quipu").unwrap() {
         crafted.memory.remove("quipu", &name).unwrap();
     }
-    crafted.section(8, &[(9, 0, 9)], &stored(b"hello"));
     let options = options()
         .items_per_section(8)
         .page_size(PAGE_SIZE as u16)

@@ -109,6 +109,7 @@ impl Shared {
         files
             .into_iter()
             .flatten()
+            .chain(section.foreign.errors(&section.pair))
             .for_each(|error| findings.find(error));
         self.check_entries(section, 0, READ_AHEAD_BYTES, &mut |checked| {
             findings.take(self, checked);

@@ -36,6 +36,7 @@ mod report;
 use std::io::IoSlice;
 use std::sync::Arc;
 
+use super::fingerprint;
 use super::prune::remove_files;
 use super::rewrite::Kept;
 use super::section::Section;
@@ -202,7 +203,13 @@ impl Writer {
         let Some(new) = shared.section(section.number) else {
             return Ok(());
         };
-        let mark = self.mark_of(&new);
+        let moved = self
+            .fingerprint(section)
+            .moved_from(findings.kept.first_moved());
+        let mark = Mark {
+            fingerprint: fingerprint::take(&new.pair, shared.entry, moved),
+            ..self.mark_of(&new)
+        };
         self.set_mark(section.number, mark)
     }
 

@@ -242,9 +242,9 @@ impl Scrub {
     }
 
     fn check_files(&mut self, section: &Section) -> Result<()> {
-        let files = self.shared.check_files(section)?;
+        let files = self.shared.damage_of_files(section)?;
         if !section.is_retired() {
-            for error in files.into_iter().flatten() {
+            for error in files {
                 self.find(VerifyEvent::File {
                     section: Some(section.number),
                     error,

@@ -1,0 +1,280 @@
+//! Whether the files of a section are those that its mark tells of.
+//!
+//! Bytes that pass their checksums can still be another section's, or of an earlier time: a file
+//! was put in the place of another, or an older copy of it came back. So a mark keeps samples of the
+//! section (see [`Fingerprint`]), and an open compares them. What is not the section's is damaged.
+//!
+//! An older copy has the same beginning, and from some place on other items. So where a sample is whole,
+//! but another one, nothing is believed that stands behind the last sample before it that is right. A
+//! sample that is damaged or cut off says nothing; but a value file of which no sample is right is not
+//! the section's either: with values of other sizes, another file's bytes are whole nowhere.
+//!
+//! Foreign entries are left out, and the marks keep their positions: what was in their place is told lost
+//! by the mark's runs. Entries whose values are foreign are damaged.
+//!
+//! Cost: an entry and four bytes of the value file are read for each sample, which are two of a section
+//! that was never rewound, and at most 18. A file whose samples all happen to agree passes.
+
+use std::ops::Range;
+
+use super::entry::EntryBuf;
+use super::section::Section;
+use super::writer::Writer;
+use crate::error::{Error, Result};
+use crate::format::{EntryLayout, VALUE_CHECKSUM_SIZE, crc32c};
+use crate::journal::{Pair, ValueFile};
+use crate::manifest::{Fingerprint, Sample};
+
+/// What of a section's files is not the section's.
+#[derive(Debug, Default)]
+pub(super) struct Foreign {
+    /// Positions of foreign entries, found now or earlier.
+    ranges: Vec<Range<u64>>,
+    entries: Option<Doubt>,
+    values: Option<Doubt>,
+    /// How many entries there were: those that come later are the section's.
+    records: u64,
+    /// Whether a sample does not agree, for whatever reason.
+    is_stale: bool,
+}
+
+/// Doubt which position on nothing of a file is believed, and why.
+#[derive(Clone, Copy, Debug)]
+struct Doubt {
+    position: u64,
+    difference: Difference,
+}
+
+/// Where a sample differs.
+#[derive(Clone, Copy, Debug)]
+struct Difference {
+    offset: u64,
+    expected: u32,
+    found: u32,
+}
+
+impl Foreign {
+    /// What was not compared, because it is being written anew.
+    pub(super) fn unknown() -> Self {
+        Self {
+            is_stale: true,
+            ..Self::default()
+        }
+    }
+
+    /// Compares the files of a section with its fingerprint.
+    pub(super) fn find(pair: &Pair, layout: EntryLayout, mark: &Fingerprint) -> Result<Self> {
+        let mut foreign = Self {
+            ranges: mark.foreign.clone(),
+            records: pair.records.len(),
+            ..Self::default()
+        };
+        let mut believed = Believed::default();
+        let mut entry = EntryBuf::new(layout);
+        for sample in &mark.samples {
+            match read_entry(pair, sample.position, &mut entry)? {
+                None => foreign.is_stale = true,
+                Some(found) if found != sample.entry => {
+                    let difference = Difference {
+                        offset: sample.position.saturating_mul(layout.size() as u64),
+                        expected: sample.entry,
+                        found,
+                    };
+                    foreign.entries = Some(Doubt {
+                        position: believed.entries,
+                        difference,
+                    });
+                    break;
+                }
+                Some(_) => {
+                    believed.entries = sample.position.saturating_add(1);
+                    let compared = compare_value(&pair.values, entry.location(), sample.value)?;
+                    foreign.is_stale |= !matches!(compared, Compared::Right);
+                    believed.take(sample.position, compared);
+                }
+            }
+        }
+        let found = foreign.entries.map(|from| from.position..foreign.records);
+        foreign.ranges.extend(found);
+        foreign.values = believed.values_end();
+        foreign.is_stale |= foreign.is_any();
+        Ok(foreign)
+    }
+
+    /// Whether the entry at a position is not the section's.
+    #[inline]
+    pub(super) fn is_entry(&self, position: u64) -> bool {
+        self.ranges.iter().any(|range| range.contains(&position))
+    }
+
+    /// Whether the value of the entry at a position is not the section's.
+    #[inline]
+    pub(super) fn is_value(&self, position: u64) -> bool {
+        let from = self.values.map(|from| from.position);
+        position < self.records && from.is_some_and(|from| position >= from)
+    }
+
+    /// Whether anything is not the section's.
+    pub(super) fn is_any(&self) -> bool {
+        self.entries.is_some() || self.values.is_some()
+    }
+
+    /// Whether the section needs a new fingerprint.
+    pub(super) fn is_stale(&self) -> bool {
+        self.is_stale
+    }
+
+    /// What is to be told of the files.
+    pub(super) fn errors(&self, pair: &Pair) -> impl Iterator<Item = Error> {
+        let entries = self.entries.map(|from| (pair.records.file(), from));
+        let values = self.values.map(|from| (pair.values.file(), from));
+        entries.into_iter().chain(values).map(|(file, from)| {
+            let of = from.difference;
+            Error::Damaged {
+                path: file.path(),
+                offset: of.offset,
+                reason: format!(
+                    "this is another file, or an older copy: its entries from {} on are not \
+                     believed; expected checksum {:08x}, found {:08x}",
+                    from.position, of.expected, of.found
+                ),
+            }
+        })
+    }
+}
+
+/// What the samples that were compared so far say.
+#[derive(Default)]
+struct Believed {
+    /// So many entries, and
+    entries: u64,
+    /// the values of so many.
+    values: u64,
+    another: Option<Doubt>,
+    damaged: Option<Difference>,
+}
+
+impl Believed {
+    fn take(&mut self, position: u64, value: Compared) {
+        match value {
+            Compared::Gone => {}
+            Compared::Right if self.another.is_none() => self.values = position.saturating_add(1),
+            Compared::Right => {}
+            Compared::Damaged(difference) => _ = self.damaged.get_or_insert(difference),
+            Compared::Another(difference) => {
+                let position = self.values;
+                self.another.get_or_insert(Doubt {
+                    position,
+                    difference,
+                });
+            }
+        }
+    }
+
+    fn values_end(self) -> Option<Doubt> {
+        let damaged = self.damaged.filter(|_| self.values == 0);
+        let nothing_right = damaged.map(|difference| Doubt {
+            position: 0,
+            difference,
+        });
+        self.another.or(nothing_right)
+    }
+}
+
+impl Writer {
+    /// The fingerprint that a section's mark gets.
+    pub(super) fn fingerprint(&self, section: &Section) -> Fingerprint {
+        let known = self.marks.marks().sections.get(&section.number);
+        let mut known = known.map_or_else(Fingerprint::default, |mark| mark.fingerprint.clone());
+        if section.foreign.is_any() {
+            known = known.moved_from(section.foreign.records);
+            known.foreign.clone_from(&section.foreign.ranges);
+        }
+        if section.foreign.is_stale() {
+            known.samples.clear();
+        }
+        take(&section.pair, self.shared.entry, known)
+    }
+}
+
+/// Takes the samples that are not known yet. What cannot be read is no sample.
+pub(super) fn take(pair: &Pair, layout: EntryLayout, known: Fingerprint) -> Fingerprint {
+    let mut entry = EntryBuf::new(layout);
+    let positions = known.positions(pair.records.len()).into_iter();
+    let samples = positions.filter_map(|position| {
+        let known = known.at(position);
+        known.or_else(|| sample(pair, position, &mut entry))
+    });
+    Fingerprint {
+        samples: samples.collect(),
+        ..known
+    }
+}
+
+fn sample(pair: &Pair, position: u64, entry: &mut EntryBuf) -> Option<Sample> {
+    let found = read_entry(pair, position, entry).ok()??;
+    let value = stored_checksum(&pair.values, entry.location()).ok()??;
+    Some(Sample {
+        position,
+        entry: found,
+        value,
+    })
+}
+
+/// Reads an entry; its checksum, or none where it is not there or its page is damaged.
+fn read_entry(pair: &Pair, position: u64, entry: &mut EntryBuf) -> Result<Option<u32>> {
+    if position >= pair.records.len() {
+        return Ok(None);
+    }
+    match pair.records.read(position, entry.bytes_mut()) {
+        Ok(()) => Ok(Some(crc32c(entry.bytes()))),
+        Err(error) if error.is_corruption() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// What stands behind a value as its checksum; none where the file ends before.
+fn stored_checksum(values: &ValueFile, (offset, size): (u64, u32)) -> Result<Option<u32>> {
+    let Some(before) = size.checked_sub(VALUE_CHECKSUM_SIZE) else {
+        return Ok(None);
+    };
+    let at = offset.saturating_add(before.into());
+    match values.read_span(at, VALUE_CHECKSUM_SIZE.into()) {
+        Ok(bytes) => Ok(bytes.as_ref().try_into().ok().map(u32::from_be_bytes)),
+        Err(error) if error.is_corruption() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// What is where a sample's value should be.
+enum Compared {
+    Right,
+    /// Nothing: the file is shorter.
+    Gone,
+    Damaged(Difference),
+    /// A whole value, but another one.
+    Another(Difference),
+}
+
+fn compare_value(
+    values: &ValueFile,
+    (offset, size): (u64, u32),
+    expected: u32,
+) -> Result<Compared> {
+    let Some(found) = stored_checksum(values, (offset, size))? else {
+        return Ok(Compared::Gone);
+    };
+    if found == expected {
+        return Ok(Compared::Right);
+    }
+    let difference = Difference {
+        offset,
+        expected,
+        found,
+    };
+    match values.read(offset, size) {
+        Ok(_) => Ok(Compared::Another(difference)),
+        Err(error) if error.is_corruption() => Ok(Compared::Damaged(difference)),
+        Err(error) => Err(error),
+    }
+}
