@@ -138,6 +138,23 @@ fn change_marks(bytes: &mut Vec<u8>, input: &mut Input<'_>) {
     }
 }
 
+/// Places where a section was written anew, samples and foreign entries of it.
+fn push_fingerprint(payload: &mut Vec<u8>, input: &mut Input<'_>) {
+    let numbers = |payload: &mut Vec<u8>, count, input: &mut Input<'_>| {
+        for _ in 0..count {
+            payload.extend_from_slice(&input.number().to_be_bytes());
+        }
+    };
+    let (moved, samples, ranges) = (input.below(3), input.below(4), input.below(3));
+    payload.push(moved as u8);
+    numbers(payload, moved, input);
+    payload.push(samples as u8);
+    // A position and two checksums each.
+    numbers(payload, 2 * samples, input);
+    payload.extend_from_slice(&(ranges as u32).to_be_bytes());
+    numbers(payload, 2 * ranges, input);
+}
+
 /// A record with a right checksum, mostly of a kind that there is.
 fn push_record(bytes: &mut Vec<u8>, input: &mut Input<'_>) {
     let mut payload = Vec::new();
@@ -163,6 +180,7 @@ fn push_record(bytes: &mut Vec<u8>, input: &mut Input<'_>) {
         if nth == 2 && payload[0] == 1 {
             // The layouts of the two files.
             payload.push(input.u8() % 16);
+            push_fingerprint(&mut payload, input);
         }
     }
     payload.extend_from_slice(input.bytes(input.clone().below(64) / 60));

@@ -121,10 +121,9 @@ fn add(
     }
     section.forget_damage_of_another(position, index);
     let (offset, size) = shared.entry.location(entry);
-    let in_bounds = offset
-        .checked_add(size.into())
-        .is_some_and(|end| end <= value_bytes);
-    let is_lost = !in_bounds || section.foreign.is_value(position);
+    let end = offset.checked_add(size.into());
+    let in_bounds = end.is_some_and(|end| end <= value_bytes);
+    let is_lost = !(in_bounds && section.claim(offset, size)) || section.foreign.is_value(position);
     if is_lost && !section.is_damaged(position) {
         shared.note_damage(section, position, index);
     }

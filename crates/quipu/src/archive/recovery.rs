@@ -145,17 +145,29 @@ pub(super) fn open_reader(
 ) -> Result<(Arc<Shared>, Manifest)> {
     let (mut tries, mut pauses) = (0, 0);
     loop {
+        // Until then no file is looked at but this.
+        while pauses < MAX_REWIND_PAUSES && is_rewriting(&*storage)? {
+            pauses += 1;
+            std::thread::sleep(REWIND_PAUSE);
+        }
         tries += 1;
         match open_reader_once(Arc::clone(&storage), options, key_size_of_type) {
             Err(Error::Stale { .. } | Error::NotFound { .. }) if tries < MAX_OPEN_TRIES => {}
-            // Either the writer is about to end it, or it was killed in it.
-            Ok((_, manifest)) if manifest.state != State::Open && pauses < MAX_REWIND_PAUSES => {
-                pauses += 1;
-                std::thread::sleep(REWIND_PAUSE);
-            }
+            // Begun since. Either the writer is about to end it, or it was killed in it.
+            Ok((_, manifest)) if manifest.state != State::Open && pauses < MAX_REWIND_PAUSES => {}
             other => return other,
         }
     }
+}
+
+/// Whether the writer says that it writes a section anew.
+fn is_rewriting(storage: &dyn Storage) -> Result<bool> {
+    let manifest = Manifest::load(storage)?;
+    let state = manifest.map(|manifest| manifest.state);
+    Ok(matches!(
+        state,
+        Some(State::Rewinding(_) | State::Repairing(_))
+    ))
 }
 
 fn open_reader_once(

@@ -13,7 +13,7 @@ use crate::format::VALUE_CHECKSUM_SIZE;
 use crate::index::Positions;
 use crate::journal::Pair;
 use crate::sync::RwLock;
-use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// A section that is loaded. Written by the writer alone, read by all.
 pub(crate) struct Section {
@@ -25,6 +25,8 @@ pub(crate) struct Section {
     pub(super) positions: RwLock<Positions>,
     damage: RwLock<Damage>,
     has_damage: AtomicBool,
+    /// Where the last value ends that an entry names.
+    claimed: AtomicU64,
     /// Its files go, and others may take their names: what a reader finds in it does not count.
     /// Shared with the sections that it replaced or that replaced it.
     retired: Arc<AtomicBool>,
@@ -85,6 +87,7 @@ impl Section {
             positions: RwLock::new(Positions::default()),
             damage: RwLock::default(),
             has_damage: AtomicBool::new(false),
+            claimed: AtomicU64::new(0),
             retired: Arc::default(),
         }
     }
@@ -103,6 +106,18 @@ impl Section {
             retired: Arc::clone(&self.retired),
             ..Self::new(self.number, pair, self.compressed)
         }
+    }
+
+    /// Whether a value that an entry names begins behind those of all entries before it, as they were
+    /// written. Otherwise a small file could name the same bytes again and again, and reading all items
+    /// of an index take any amount of memory.
+    pub(super) fn claim(&self, offset: u64, size: u32) -> bool {
+        let is_free = offset >= self.claimed.load(Ordering::Relaxed);
+        if is_free {
+            let end = offset.saturating_add(size.into());
+            self.claimed.store(end, Ordering::Relaxed);
+        }
+        is_free
     }
 
     /// Reads the entry at a position and checks that it is one of this index, where one is given.

@@ -261,10 +261,11 @@ fn entries_that_name_what_is_not_there() {
         for size in sizes {
             for marked in [false, true] {
                 let crafted = Crafted::new();
-                let entries = [(0, offset, size), (2, 0, 9), (1 << 33, 0, 9), (3, 0, 9)];
-                crafted.section(0, &entries, &stored(b"hello"));
+                let entries = [(0, offset, size), (2, 8, 9), (1 << 33, 8, 9), (3, 8, 9)];
+                let values = [vec![7; 8], stored(b"hello")].concat();
+                crafted.section(0, &entries, &values);
                 if marked {
-                    crafted.marks([mark(0, 4, 9, &[(0, 3)])]);
+                    crafted.marks([mark(0, 4, 17, &[(0, 3)])]);
                 }
                 within(1 << 20, || open_and_use(&crafted)).unwrap();
                 let archive = crafted.open().unwrap();
@@ -317,10 +318,36 @@ fn many_damaged_entries_at_one_index() {
     });
 }
 
+/// All items of an index are read at once: each of them took memory of its own.
+#[test]
+fn many_entries_that_name_the_same_bytes() {
+    let _alone = alone();
+    let (count, len) = (10_000, 60_000);
+    for at in [0, 4] {
+        let crafted = Crafted::new();
+        let mut entries = vec![(5, 0, len + 4); count];
+        if at > 0 {
+            // Values that overlap are the same bytes, too.
+            let stagger = |(n, entry): (u64, &mut Entry)| entry.1 = n / 1000;
+            (0..).zip(&mut entries).for_each(stagger);
+        }
+        entries.push((6, u64::from(len) + 4, 9));
+        let values = [stored(&vec![7; len as usize]), stored(b"hello")].concat();
+        crafted.section(0, &entries, &values);
+        within(16 * 28 * count + (4 << 20), || {
+            let archive = crafted.open().unwrap();
+            assert_eq!(archive.get_all(5).unwrap().len(), 1);
+            assert_eq!(archive.range(5..6).count(), 1);
+            assert_eq!(archive.get(6).unwrap().unwrap(), "hello");
+            archive.close().unwrap();
+        });
+    }
+}
+
 /// The values at the end of a store to adopt are checked: entries that all name the same bytes had
 /// them read once for each.
 #[test]
-fn many_entries_that_name_the_same_bytes() {
+fn many_entries_that_name_the_same_bytes_when_adopted() {
     let _alone = alone();
     let crafted = Crafted::new();
     let (count, len) = (50_000, 4_000_000);
