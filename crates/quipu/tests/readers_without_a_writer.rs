@@ -74,3 +74,44 @@ fn a_destroyed_archive_has_no_readers() {
         assert!(matches!(reader.get(7), Err(Error::Closed { .. })));
     });
 }
+
+/// It opened the whole archive each time it looked whether the rewind had ended.
+#[cfg(feature = "simulated")]
+#[test]
+fn one_that_waits_for_a_rewind_looks_at_the_manifest_alone() {
+    use std::sync::Arc;
+
+    use quipu::storage::simulated::{Simulated, Survival, When};
+    use quipu::{Bytes, ReadOnly};
+
+    let written = |stop: Option<u64>| {
+        let machine = Simulated::new(7);
+        let mut archive: Archive<[u8; 8], Bytes> =
+            options().open_on(Arc::new(machine.clone())).unwrap();
+        for index in 0..40_u64 {
+            let _ = archive.put(index, &key(index), &value(index, 20)).unwrap();
+        }
+        archive.sync().unwrap();
+        let before = machine.calls();
+        if let Some(call) = stop {
+            machine.stop_at(before + call, When::After);
+        }
+        assert_eq!(archive.rewind(11).is_err(), stop.is_some());
+        (machine, before)
+    };
+    let (whole, before) = written(None);
+    let renames = whole.log().into_iter().filter(|call| call.number >= before);
+    let mut renames = renames.filter(|call| call.target.is_some());
+    let announced = renames.nth(1).unwrap().number - before;
+    let machine = written(Some(announced + 1)).0.after_crash(Survival::All, 0);
+    let beside: ReadOnly<[u8; 8], Bytes> = options()
+        .open_read_only_on(Arc::new(machine.clone()))
+        .unwrap();
+    assert_eq!(beside.get(11).unwrap().unwrap(), value(11, 20));
+    let log = machine.log();
+    let of_manifest = log.iter().filter(|call| &*call.name == "manifest");
+    assert!(of_manifest.count() > 200, "it waited");
+    let of_a_section = log.iter().filter(|call| call.name.starts_with("000000"));
+    // Five sections of two files, with an open, a length and a few reads each.
+    assert!(of_a_section.count() < 200);
+}
