@@ -23,6 +23,7 @@ use crate::journal::{Present, SectionReport, Trust};
 use crate::manifest::{self, Copies, Manifest, Marks, MarksLog, State, Wholeness};
 use crate::storage::{Access, Lock, Reserve, Reserved, Storage};
 use crate::sync::atomic::Ordering;
+use crate::sync::thread;
 
 /// A reader begins anew so often when the archive changes under it.
 const MAX_OPEN_TRIES: u32 = 10;
@@ -151,7 +152,7 @@ pub(super) fn open_reader(
             // Either the writer is about to end it, or it was killed in it.
             Ok((_, manifest)) if manifest.state != State::Open && pauses < MAX_REWIND_PAUSES => {
                 pauses += 1;
-                std::thread::sleep(REWIND_PAUSE);
+                thread::sleep(REWIND_PAUSE);
             }
             other => return other,
         }

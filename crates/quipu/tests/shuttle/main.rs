@@ -17,4 +17,5 @@ mod beside;
 mod damage;
 mod puts;
 mod removals;
+mod scrub;
 mod setup;
