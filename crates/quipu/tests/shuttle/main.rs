@@ -15,7 +15,9 @@
 
 mod beside;
 mod damage;
+mod outlive;
 mod puts;
 mod removals;
+mod repair;
 mod scrub;
 mod setup;

@@ -102,18 +102,33 @@ pub(crate) fn assert_found(reader: &Reader<Key>, index: u64, generation: u64) {
     assert!(reader.has_at(index, &key(index, generation)).unwrap());
 }
 
-/// Turns a bit in the stored value of an item.
-pub(crate) fn hurt(storage: &Memory, section: u64, index: u64) {
+/// Bytes that the files of new archives begin with.
+pub(crate) const HEADER: usize = 4096;
+
+/// Turns a bit of what a blob has where `find` says.
+pub(crate) fn flip(
+    storage: &Memory,
+    partition: &str,
+    section: u64,
+    find: impl FnOnce(&[u8]) -> usize,
+) {
     let name = format!("{section:016x}");
-    let blob = storage.open("values", &name, OpenMode::Write).unwrap();
+    let blob = storage.open(partition, &name, OpenMode::Write).unwrap();
     let mut bytes = Vec::new();
     blob.read_into(&mut bytes, 0, blob.len().unwrap() as usize)
         .unwrap();
-    let stored = value(index, 0);
-    let at = bytes.windows(stored.len()).position(|part| part == stored);
-    let at = at.unwrap();
-    blob.write_at(&[std::io::IoSlice::new(&[stored[0] ^ 1])], at as u64)
+    let at = find(&bytes);
+    blob.write_at(&[std::io::IoSlice::new(&[bytes[at] ^ 1])], at as u64)
         .unwrap();
+}
+
+/// Turns a bit in the stored value of an item.
+pub(crate) fn hurt(storage: &Memory, section: u64, index: u64) {
+    let stored = value(index, 0);
+    flip(storage, "values", section, |bytes| {
+        let at = bytes.windows(stored.len()).position(|part| part == stored);
+        at.unwrap()
+    });
 }
 
 /// What the threads of a scenario tell each other, without a switch: not of `shuttle`.
