@@ -31,7 +31,24 @@ fn run(scheduler: impl Scheduler + 'static, scenario: fn()) {
     let mut config = Config::new();
     config.stack_size = 1 << 20;
     config.silence_warnings = true;
-    Runner::new(scheduler, config).run(scenario);
+    let orders = Arc::new(Orders::default());
+    let _told = Arc::clone(&orders);
+    Runner::new(scheduler, config).run(move || {
+        orders.0.fetch_add(1, Ordering::Relaxed);
+        scenario();
+    });
+}
+
+/// How many orders were tried; tells when one has failed.
+#[derive(Default)]
+struct Orders(AtomicU64);
+
+impl Drop for Orders {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("order {} failed", self.0.load(Ordering::Relaxed));
+        }
+    }
 }
 
 /// Sections of 4 items, pages and buffers of a few, no more open files than two sections have.
