@@ -25,25 +25,38 @@ fn pass(scrub: &mut Scrub) -> u64 {
     }
 }
 
-/// Puts, out of order, a prune, and a rewind that writes a section anew.
+/// Three sections; the last two are not in order.
+fn three_sections() -> Archive<Key> {
+    let indices = [0, 1, 2, 3, 4, 5, 10, 8, 12, 13];
+    with_items(options(), indices).1
+}
+
+/// Puts, a prune, and a rewind that writes one section anew and drops another, whose name goes to a
+/// new one with the values at other offsets.
 fn change(archive: &mut Archive<Key>) {
     put(archive, 9, 0);
     archive.prune(4).unwrap();
     archive.rewind(8).unwrap();
-    put(archive, 9, 1);
+    put(archive, 13, 1);
+    put(archive, 12, 1);
     archive.sync().unwrap();
-    put(archive, 10, 1);
+    put(archive, 9, 1);
 }
 
 fn assert_changed(archive: &Archive<Key>) {
-    assert_eq!((archive.floor(), archive.ranges()), (4, vec![4..=10]));
-    (4..9).for_each(|index| assert_found(archive, index, 0));
-    (9..11).for_each(|index| assert_found(archive, index, 1));
+    let ranges = [4..=5, 8..=9, 12..=13];
+    assert_eq!((archive.floor(), archive.ranges()), (4, ranges.to_vec()));
+    [4, 5, 8]
+        .iter()
+        .for_each(|&index| assert_found(archive, index, 0));
+    [9, 12, 13]
+        .iter()
+        .for_each(|&index| assert_found(archive, index, 1));
     assert_eq!(archive.stats().damaged, 0);
 }
 
 fn steps_beside_the_writer() {
-    let (_, mut archive) = with_items(options(), [0, 1, 2, 3, 4, 5, 6, 7, 10, 8]);
+    let mut archive = three_sections();
     let mut scrub = archive.scrub(fast()).unwrap();
     let scrubbing = thread::spawn(move || {
         assert_eq!(pass(&mut scrub), 0);
@@ -64,7 +77,7 @@ fn a_scrub_takes_nothing_for_damage_that_the_writer_changes() {
 }
 
 fn background_beside_the_writer() {
-    let (_, mut archive) = with_items(options(), [0, 1, 2, 3, 4, 5, 6, 7, 10, 8]);
+    let mut archive = three_sections();
     let scrub = archive.scrub(fast().passes(2).rest(Duration::ZERO));
     let scrubbing = scrub.unwrap().spawn().unwrap();
     change(&mut archive);
@@ -116,21 +129,20 @@ fn a_scrub_that_is_stopped_wakes_and_lets_another_in() {
 fn steps_beside_a_close() {
     let (storage, archive) = with_items(options(), 0..6);
     let closed = Arc::new(Told::default());
-    let mut scrub = archive.scrub(fast()).unwrap();
-    let scrubbing = {
+    let not_closed = {
         let closed = Arc::clone(&closed);
-        thread::spawn(move || {
-            loop {
-                let was_closed = closed.get() > 0;
-                match scrub.step(1) {
-                    Ok(_) => assert!(!was_closed, "a step outlives the archive"),
-                    Err(error) => break assert!(matches!(error, Error::Closed { .. }), "{error}"),
-                }
-                // Pass after pass, so that a scheduler of few switches must be told.
-                thread::yield_now();
-            }
-        })
+        move |_| assert_eq!(closed.get(), 0, "a step outlives the archive")
     };
+    let mut scrub = archive.scrub(fast().on_event(not_closed)).unwrap();
+    let scrubbing = thread::spawn(move || {
+        while let Ok(progress) = scrub.step(100) {
+            assert_eq!(progress.findings, 0);
+            // Pass after pass, so that a scheduler of few switches must be told.
+            thread::yield_now();
+        }
+        let error = scrub.step(100).unwrap_err();
+        assert!(matches!(error, Error::Closed { .. }), "{error}");
+    });
     archive.close().unwrap();
     closed.tell(1);
     let mut next = open(&storage, options());

@@ -31,17 +31,17 @@ fn run(scheduler: impl Scheduler + 'static, scenario: fn()) {
     let mut config = Config::new();
     config.stack_size = 1 << 20;
     config.silence_warnings = true;
-    let orders = Arc::new(Orders::default());
-    let _told = Arc::clone(&orders);
+    let orders = Orders::default();
+    let tried = Arc::clone(&orders.0);
     Runner::new(scheduler, config).run(move || {
-        orders.0.fetch_add(1, Ordering::Relaxed);
+        tried.fetch_add(1, Ordering::Relaxed);
         scenario();
     });
 }
 
 /// How many orders were tried; tells when one has failed.
 #[derive(Default)]
-struct Orders(AtomicU64);
+struct Orders(Arc<AtomicU64>);
 
 impl Drop for Orders {
     fn drop(&mut self) {
