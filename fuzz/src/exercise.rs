@@ -9,6 +9,7 @@ use quipu::{
     Archive, Bytes, Error, Item, KeyBytes, Options, Put, Reader, Recovery, Result, Status,
 };
 
+use crate::files::Files;
 use crate::input::Input;
 use crate::limit;
 use crate::shapes::{BUFFER_BYTES, CACHE_BYTES, MAX_VALUE_SIZE, fail};
@@ -25,18 +26,28 @@ const ENTRY_BYTES: usize = 20;
 
 /// What one input does with one store.
 pub(crate) struct Exercise<'a> {
-    pub(crate) storage: Memory,
+    storage: Memory,
     /// Made anew for each open.
-    pub(crate) options: &'a dyn Fn() -> Options,
+    options: &'a dyn Fn() -> Options,
     /// How many files there are and how many bytes they have.
-    pub(crate) files: usize,
-    pub(crate) bytes: usize,
+    files: usize,
+    bytes: usize,
 }
 
 /// Whole items by index, in the order stored.
 type Seen = BTreeMap<u64, Vec<(KeyBytes, Bytes)>>;
 
-impl Exercise<'_> {
+impl<'a> Exercise<'a> {
+    /// Of a store with these files.
+    pub(crate) fn of(files: &Files, options: &'a dyn Fn() -> Options) -> Self {
+        Self {
+            storage: files.storage(),
+            options,
+            files: files.0.len(),
+            bytes: files.bytes(),
+        }
+    }
+
     /// Runs it within the memory that its files and options allow.
     pub(crate) fn run(&self, input: &mut Input<'_>) {
         limit::within(self.allowed(), || self.open_and_use(input));

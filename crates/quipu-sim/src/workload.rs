@@ -16,14 +16,6 @@ const MAX_STEPS: u64 = 40;
 /// A recovery is stopped at most so many times in turn.
 const MAX_AGAIN: u64 = 3;
 
-const SURVIVALS: [Survival; 5] = [
-    Survival::Bytes,
-    Survival::Sectors,
-    Survival::Prefix,
-    Survival::All,
-    Survival::Nothing,
-];
-
 /// The case of a seed.
 pub fn case(seed: u64) -> Case {
     let mut random = Random::new(seed);
@@ -283,7 +275,7 @@ impl Drawing {
         Again {
             after: self.random.below(most),
             when: self.random.pick(When::Before, &[When::After]),
-            survival: self.random.pick(Survival::Bytes, &SURVIVALS),
+            survival: self.random.pick(Survival::Bytes, &Survival::EVERY),
             seed: self.random.below(1 << 20),
         }
     }

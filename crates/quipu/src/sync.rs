@@ -1,4 +1,4 @@
-//! Locks and atomics: the one place that says which are used.
+//! Locks, atomics and threads: the one place that says which are used.
 //!
 //! Built with `--cfg shuttle` they are those of the crate `shuttle`, so that the tests in
 //! `tests/shuttle` can run the whole library, on a storage in memory, in orders of their choice.
@@ -11,11 +11,13 @@ pub(crate) use parking_lot::{Mutex, MutexGuard, RwLock, RwLockUpgradableReadGuar
 #[cfg(not(shuttle))]
 pub(crate) use std::{
     sync::{OnceLock, atomic},
-    thread_local,
+    thread, thread_local,
 };
 
 #[cfg(shuttle)]
-pub(crate) use self::checked::{Mutex, MutexGuard, OnceLock, RwLock, RwLockUpgradableReadGuard};
+pub(crate) use self::checked::{
+    Mutex, MutexGuard, OnceLock, RwLock, RwLockUpgradableReadGuard, thread,
+};
 #[cfg(shuttle)]
 pub(crate) use shuttle::{sync::atomic, thread_local};
 

@@ -21,19 +21,11 @@ fn options() -> Options {
         .page_size(60)
 }
 
-fn fill(bench: &Bench) {
-    let mut archive: Store = bench.open();
-    for index in 0..ITEMS {
-        let _ = archive.put(index, &key(index), &value(index, 30)).unwrap();
-    }
-    archive.close().unwrap();
-}
-
 /// Fills an archive, has it damaged, and checks that the items in `lost` and no others are lost,
 /// before and after a restart, and that puts mend it.
 fn damaged(options: &Options, damage: impl Fn(&Bench), lost: impl Fn(u64) -> bool) {
     Bench::memory(options.clone(), |bench| {
-        fill(bench);
+        bench.fill(ITEMS);
         damage(bench);
         for _ in 0..2 {
             let archive: Store = bench.open();
@@ -205,7 +197,7 @@ fn zeroed_blocks_lose_what_they_held() {
 #[test]
 fn verify_names_file_offset_expected_and_found() {
     Bench::memory(options(), |bench| {
-        fill(bench);
+        bench.fill(ITEMS);
         bench.flip("values", "0000000000000008", HEADER + 40);
         bench.flip("index", "0000000000000010", HEADER + 80);
         let told = told(bench);
@@ -225,7 +217,7 @@ fn verify_names_file_offset_expected_and_found() {
 #[test]
 fn damage_changes_no_file() {
     Bench::memory(options(), |bench| {
-        fill(bench);
+        bench.fill(ITEMS);
         bench.flip("index", "0000000000000010", HEADER + 80);
         bench.flip("index", "0000000000000020", HEADER + 160);
         bench.flip("values", "0000000000000008", HEADER + 40);
@@ -260,7 +252,7 @@ fn of_several_items_at_one_index_the_others_stay() {
 #[test]
 fn marks_that_are_lost_lose_no_item() {
     Bench::memory(options(), |bench| {
-        fill(bench);
+        bench.fill(ITEMS);
         let whole = bench.read("quipu", "marks");
         for at in 0..whole.len() {
             bench.flip("quipu", "marks", at);
@@ -326,7 +318,7 @@ fn lost_entries_are_known_however_many_runs_there_are() {
 fn a_reader_beside_sees_that_files_are_lost() {
     for partition in ["index", "values"] {
         Bench::each(options(), |bench| {
-            fill(bench);
+            bench.fill(ITEMS);
             bench
                 .storage()
                 .remove(partition, "0000000000000008")
@@ -346,7 +338,7 @@ fn a_reader_beside_sees_that_files_are_lost() {
 #[test]
 fn values_that_are_gone_are_missing_before_anybody_reads_them() {
     Bench::each(options(), |bench| {
-        fill(bench);
+        bench.fill(ITEMS);
         bench
             .storage()
             .remove("values", "0000000000000008")
@@ -400,7 +392,7 @@ fn finding_damage_beside_other_questions_does_not_hang() {
 #[test]
 fn without_marks_a_damaged_page_is_not_taken_for_a_torn_end() {
     Bench::memory(options(), |bench| {
-        fill(bench);
+        bench.fill(ITEMS);
         let name = "0000000000000008";
         bench.flip("index", name, HEADER + 3);
         bench.flip("quipu", "marks", 40);

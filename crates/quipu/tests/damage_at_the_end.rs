@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Bench, key, value};
+use common::Bench;
 use quipu::{Archive, Options, ReadOnly, Status};
 
 const NAME: &str = "0000000000000000";
@@ -11,13 +11,7 @@ const HEADER: usize = 4096;
 const PAGE: usize = 60 + 12;
 
 /// Five entries of 28 bytes, on two full pages of 60 and a part of a third.
-fn fill(bench: &Bench) {
-    let mut archive: Archive<[u8; 8]> = bench.open();
-    for index in 0..5 {
-        let _ = archive.put(index, &key(index), &value(index, 30)).unwrap();
-    }
-    archive.close().unwrap();
-}
+const ITEMS: u64 = 5;
 
 fn cut(bench: &Bench, partition: &str, len: usize) {
     let whole = bench.read(partition, NAME);
@@ -35,7 +29,7 @@ fn present(status: impl Fn(u64) -> Status) -> Vec<u64> {
 fn a_page_that_lacks_zeros_alone_is_whole() {
     for lacking in 1..=6 {
         Bench::memory(Options::new().page_size(60), |bench| {
-            fill(bench);
+            bench.fill(ITEMS);
             cut(bench, "index", HEADER + 3 * PAGE - lacking);
             let beside: ReadOnly<[u8; 8]> =
                 bench.options().open_read_only_on(bench.storage()).unwrap();
@@ -58,7 +52,7 @@ fn a_page_that_lacks_zeros_alone_is_whole() {
 fn a_damaged_end_is_not_told_as_torn() {
     for kept in [0, 30, PAGE, PAGE + 1, 2 * PAGE] {
         Bench::memory(Options::new().page_size(60), |bench| {
-            fill(bench);
+            bench.fill(ITEMS);
             cut(bench, "index", HEADER + kept);
             let before = bench.read("index", NAME);
             let archive: Archive<[u8; 8]> = bench.open();
@@ -71,4 +65,28 @@ fn a_damaged_end_is_not_told_as_torn() {
             assert_eq!(bench.read("index", NAME), before, "{kept}");
         });
     }
+}
+
+/// What is lost behind the last item that is stored is missing too, and counts as little memory.
+#[test]
+fn as_many_missing_items_as_there_are_take_no_more_memory_than_they() {
+    Bench::each(Options::new().page_size(60), |bench| {
+        bench.fill(ITEMS);
+        cut(bench, "index", HEADER + PAGE);
+        let mut archive: Archive<[u8; 8]> = bench.open();
+        let missing = |archive: &Archive<[u8; 8]>, start| {
+            let missing = archive.missing_items(start, usize::MAX);
+            assert_eq!(missing.capacity(), missing.len(), "{start}");
+            missing
+        };
+        assert_eq!(missing(&archive, 0), [2, 3, 4]);
+        assert_eq!(missing(&archive, 4), [4]);
+        assert_eq!(missing(&archive, 5), []);
+        assert_eq!(missing(&archive, u64::MAX), []);
+        assert_eq!(archive.missing_ranges(0, usize::MAX), [2..=4]);
+        // Gaps between items, then what is lost behind the last one.
+        let _ = archive.put(3, &[7; 8], b"value").unwrap();
+        assert_eq!(missing(&archive, 0), [2, 4]);
+        assert_eq!(archive.missing_ranges(1, usize::MAX), [2..=2, 4..=4]);
+    });
 }

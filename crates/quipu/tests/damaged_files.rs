@@ -16,14 +16,6 @@ fn options(layout: Layout) -> Options {
         .layout(layout)
 }
 
-fn fill(bench: &Bench) {
-    let mut archive: Store = bench.open();
-    for index in 0..ITEMS {
-        let _ = archive.put(index, &key(index), &value(index, 30)).unwrap();
-    }
-    archive.close().unwrap();
-}
-
 fn check(archive: &Store, items: u64, context: &str) {
     for index in 0..items {
         let found = archive.get(index).unwrap();
@@ -61,7 +53,7 @@ fn a_damaged_header_loses_nothing_and_is_told() {
             for at in (0..header).step_by(1 + header / 40) {
                 let context = format!("{layout:?} {partition} {at}");
                 Bench::memory(options(layout), |bench| {
-                    fill(bench);
+                    bench.fill(ITEMS);
                     bench.flip(partition, name, at);
                     let mut archive: Store = bench.open();
                     check(&archive, ITEMS, &context);
@@ -85,7 +77,7 @@ fn a_damaged_header_loses_nothing_and_is_told() {
 fn a_zeroed_header_loses_nothing() {
     for layout in [Layout::V0, Layout::V1] {
         Bench::each(options(layout), |bench| {
-            fill(bench);
+            bench.fill(ITEMS);
             for partition in ["index", "values"] {
                 let mut bytes = bench.read(partition, "0000000000000000");
                 let header = layout.header_size() as usize;
@@ -106,7 +98,7 @@ fn a_zeroed_header_loses_nothing() {
 #[test]
 fn a_damaged_copy_of_the_manifest_is_told_and_written_again() {
     Bench::each(options(Layout::V1), |bench| {
-        fill(bench);
+        bench.fill(ITEMS);
         for name in ["manifest", "manifest-copy"] {
             bench.flip("quipu", name, 30);
             let reader = bench
@@ -125,7 +117,7 @@ fn a_damaged_copy_of_the_manifest_is_told_and_written_again() {
 #[test]
 fn an_older_copy_of_the_marks_does_not_tell_of_rewound_items() {
     Bench::each(options(Layout::V1), |bench| {
-        fill(bench);
+        bench.fill(ITEMS);
         let before = bench.read("quipu", "marks");
         let mut archive: Store = bench.open();
         archive.rewind(9).unwrap();

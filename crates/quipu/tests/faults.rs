@@ -9,9 +9,9 @@ mod faulty;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use common::{key, value};
+use common::{copy_of, key, value};
 use faulty::{Fault, Faulty};
-use quipu::storage::{Memory, OpenMode, Storage};
+use quipu::storage::{Memory, Storage};
 use quipu::{Archive, Error, Options, Result, Status};
 
 type Store = Archive<[u8; 8]>;
@@ -21,22 +21,6 @@ fn options() -> Options {
         .items_per_section(8)
         .page_size(50)
         .write_buffer(200)
-}
-
-/// The same blobs in a storage of their own.
-fn copy_of(memory: &Memory) -> Memory {
-    let copy = Memory::new();
-    for partition in ["index", "values", "quipu"] {
-        for name in memory.list(partition).unwrap() {
-            let from = memory.open(partition, &name, OpenMode::Read).unwrap();
-            let mut bytes = Vec::new();
-            from.read_into(&mut bytes, 0, from.len().unwrap() as usize)
-                .unwrap();
-            let to = copy.open(partition, &name, OpenMode::Create).unwrap();
-            to.write_at(&[std::io::IoSlice::new(&bytes)], 0).unwrap();
-        }
-    }
-    copy
 }
 
 /// What must be there and what may be, as a workload goes on.

@@ -21,14 +21,6 @@ fn options() -> Options {
     Options::new().items_per_section(8).page_size(60)
 }
 
-fn fill(bench: &Bench) {
-    let mut archive: Store = bench.open();
-    for index in 0..ITEMS {
-        let _ = archive.put(index, &key(index), &value(index, 30)).unwrap();
-    }
-    archive.close().unwrap();
-}
-
 fn verify(archive: &Store) -> VerifyReport {
     archive.verify(&mut |_| {}).unwrap()
 }
@@ -58,7 +50,7 @@ fn check(archive: &Store, lost: &[u64]) {
 /// restarts.
 fn repaired(options: Options, damage: impl Fn(&Bench), lost: &[u64]) {
     Bench::each(options, |bench| {
-        fill(bench);
+        bench.fill(ITEMS);
         damage(bench);
         let mut archive: Store = bench.open();
         let planned = archive.plan_repair().unwrap();
@@ -78,14 +70,19 @@ fn repaired(options: Options, damage: impl Fn(&Bench), lost: &[u64]) {
             archive = bench.open();
             assert!(archive.recovery().sections.is_empty());
         }
-        for &index in lost {
-            let _ = archive.put(index, &key(index), &value(index, 30)).unwrap();
-        }
-        archive.close().unwrap();
-        let archive: Store = bench.open();
-        check(&archive, &[]);
-        assert!(verify(&archive).is_clean());
+        put_again(bench, archive, lost);
     });
+}
+
+/// What was lost is put again, and nothing is damaged then.
+fn put_again(bench: &Bench, mut archive: Store, lost: &[u64]) {
+    for &index in lost {
+        let _ = archive.put(index, &key(index), &value(index, 30)).unwrap();
+    }
+    archive.close().unwrap();
+    let archive: Store = bench.open();
+    check(&archive, &[]);
+    assert!(verify(&archive).is_clean());
 }
 
 #[test]
@@ -168,7 +165,7 @@ fn compressed_values() {
     };
     let options = options().compression(Compression::Zstd(3));
     Bench::each(options, |bench| {
-        fill(bench);
+        bench.fill(ITEMS);
         damage(bench);
         let mut archive: Store = bench.open();
         let lost = lost_of(&archive.repair().unwrap());
@@ -192,7 +189,7 @@ fn crc32c(bytes: &[u8]) -> u32 {
 fn a_value_whose_checksum_is_right_and_that_does_not_decompress() {
     assert_eq!(crc32c(b"123456789"), 0xE306_9283);
     Bench::each(options().compression(Compression::Zstd(3)), |bench| {
-        fill(bench);
+        bench.fill(ITEMS);
         let name = "0000000000000008";
         let mut bytes = bench.read("values", name);
         let frames = bytes.windows(4).enumerate();
@@ -260,7 +257,7 @@ fn items_under_one_key_are_found_after_they_moved() {
 #[test]
 fn a_section_that_was_rewound_and_put_again() {
     Bench::each(options(), |bench| {
-        fill(bench);
+        bench.fill(ITEMS);
         let mut archive: Store = bench.open();
         archive.rewind(35).unwrap();
         for index in 36..ITEMS {
@@ -285,7 +282,7 @@ fn a_section_that_was_rewound_and_put_again() {
 fn a_header_that_is_damaged_while_its_file_is_open() {
     for partition in ["index", "values"] {
         Bench::each(options(), |bench| {
-            fill(bench);
+            bench.fill(ITEMS);
             let mut archive: Store = bench.open();
             check(&archive, &[]);
             bench.flip(partition, "0000000000000008", 2);
@@ -313,7 +310,7 @@ fn a_header_that_is_damaged_while_its_file_is_open() {
 fn a_header_that_is_damaged_while_nobody_has_it_open() {
     for partition in ["index", "values"] {
         Bench::each(options(), |bench| {
-            fill(bench);
+            bench.fill(ITEMS);
             bench.flip(partition, "0000000000000008", 2);
             let hurt = bench.read(partition, "0000000000000008");
             let mut archive: Store = bench.open();
@@ -326,13 +323,7 @@ fn a_header_that_is_damaged_while_nobody_has_it_open() {
             assert!(kept.iter().any(is_kept), "{kept:?}");
             check(&archive, &lost);
             assert!(!verify(&archive).needs_repair());
-            for &index in &lost {
-                let _ = archive.put(index, &key(index), &value(index, 30)).unwrap();
-            }
-            archive.close().unwrap();
-            let archive: Store = bench.open();
-            check(&archive, &[]);
-            assert!(verify(&archive).is_clean());
+            put_again(bench, archive, &lost);
         });
     }
 }
@@ -340,7 +331,7 @@ fn a_header_that_is_damaged_while_nobody_has_it_open() {
 #[test]
 fn quarantine_holds_the_old_bytes_and_is_never_written_twice() {
     Bench::each(options(), |bench| {
-        fill(bench);
+        bench.fill(ITEMS);
         let name = "0000000000000008";
         bench.flip("values", name, HEADER + VALUE + 3);
         bench.flip("values", name, HEADER + 2 * VALUE + 3);
@@ -387,7 +378,7 @@ fn quarantine_holds_the_old_bytes_and_is_never_written_twice() {
 #[test]
 fn destroying_leaves_a_strangers_file_in_quarantine() {
     Bench::each(options(), |bench| {
-        fill(bench);
+        bench.fill(ITEMS);
         bench.flip("values", "0000000000000008", HEADER);
         let mut archive: Store = bench.open();
         archive.repair().unwrap();
@@ -400,7 +391,7 @@ fn destroying_leaves_a_strangers_file_in_quarantine() {
 #[test]
 fn a_dry_run_beside_a_writer_changes_no_byte_and_says_what_the_repair_does() {
     Bench::each(options(), |bench| {
-        fill(bench);
+        bench.fill(ITEMS);
         bench.flip("values", "0000000000000008", HEADER + 40);
         bench.flip("index", "0000000000000018", HEADER + PAGE);
         let mut archive: Store = bench.open();
@@ -419,7 +410,7 @@ fn a_dry_run_beside_a_writer_changes_no_byte_and_says_what_the_repair_does() {
 fn a_dry_run_knows_of_files_that_are_gone() {
     for partition in ["index", "values"] {
         Bench::each(options(), |bench| {
-            fill(bench);
+            bench.fill(ITEMS);
             let storage = bench.storage();
             storage.remove(partition, "0000000000000010").unwrap();
             let beside: ReadOnly<[u8; 8]> =
@@ -441,7 +432,7 @@ fn a_dry_run_knows_of_files_that_are_gone() {
 #[test]
 fn readers_beside_a_repair_find_what_is_whole() {
     Bench::each(options(), |bench| {
-        fill(bench);
+        bench.fill(ITEMS);
         bench.flip("values", "0000000000000008", HEADER + 40);
         let mut archive: Store = bench.open();
         let reader = archive.reader();

@@ -7,7 +7,7 @@ mod faulty;
 
 use std::sync::Arc;
 
-use common::{key, value};
+use common::{copy_of, key, value};
 use faulty::{Fault, Faulty};
 use quipu::storage::{Memory, OpenMode, Storage};
 use quipu::{Archive, Bytes, Error, Options, Status};
@@ -218,21 +218,6 @@ fn damage_that_was_noted_does_not_stick_to_the_entry_that_moved_there() {
         at += 1;
     }
     assert!(crashes > 10, "{:?}", whole.log());
-}
-
-fn copy_of(memory: &Memory) -> Memory {
-    let copy = Memory::new();
-    for partition in ["index", "values", "quipu"] {
-        for name in memory.list(partition).unwrap() {
-            let from = memory.open(partition, &name, OpenMode::Read).unwrap();
-            let mut bytes = Vec::new();
-            from.read_into(&mut bytes, 0, from.len().unwrap() as usize)
-                .unwrap();
-            let to = copy.open(partition, &name, OpenMode::Create).unwrap();
-            to.write_at(&[std::io::IoSlice::new(&bytes)], 0).unwrap();
-        }
-    }
-    copy
 }
 
 /// Copies first, then who reads, then the file, then its mark: each durable before the next.

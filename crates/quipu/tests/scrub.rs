@@ -21,14 +21,6 @@ fn options() -> Options {
     Options::new().items_per_section(8).page_size(60)
 }
 
-fn fill(bench: &Bench) {
-    let mut archive: Store = bench.open();
-    for index in 0..ITEMS {
-        let _ = archive.put(index, &key(index), &value(index, 30)).unwrap();
-    }
-    archive.close().unwrap();
-}
-
 /// An event in words, but for the progress.
 fn words(event: &VerifyEvent) -> Option<String> {
     match event {
@@ -61,7 +53,7 @@ fn pass(archive: &Store, bytes: u64) -> (u64, ScrubProgress) {
 #[test]
 fn a_pass_checks_every_byte_once_whatever_the_steps() {
     Bench::each(options(), |bench| {
-        fill(bench);
+        bench.fill(ITEMS);
         let archive: Store = bench.open();
         for (passes, bytes) in (1..).zip([1, 100, 1000, u64::MAX]) {
             let (steps, progress) = pass(&archive, bytes);
@@ -84,7 +76,7 @@ fn a_pass_checks_every_byte_once_whatever_the_steps() {
 #[test]
 fn a_step_is_bounded_by_its_bytes_and_one_item() {
     Bench::each(options(), |bench| {
-        fill(bench);
+        bench.fill(ITEMS);
         let archive: Store = bench.open();
         let mut scrub = archive.scrub(ScrubOptions::new()).unwrap();
         for bytes in [1, ITEM_BYTES, ITEM_BYTES + 1, 10 * ITEM_BYTES] {
@@ -97,7 +89,7 @@ fn a_step_is_bounded_by_its_bytes_and_one_item() {
 #[test]
 fn it_finds_exactly_what_verify_finds() {
     Bench::each(options(), |bench| {
-        fill(bench);
+        bench.fill(ITEMS);
         bench.flip("values", "0000000000000008", HEADER + 40);
         bench.flip("values", "0000000000000020", HEADER + 7 * 34);
         bench.flip("index", "0000000000000010", HEADER + 72 + 3);
@@ -125,7 +117,7 @@ fn it_finds_exactly_what_verify_finds() {
 #[test]
 fn what_it_finds_is_damaged_and_missing_also_after_a_restart() {
     Bench::each(options(), |bench| {
-        fill(bench);
+        bench.fill(ITEMS);
         let archive: Store = bench.open();
         bench.flip("values", "0000000000000008", HEADER + 40);
         assert_eq!(archive.missing_items(0, 9), []);
@@ -141,7 +133,7 @@ fn what_it_finds_is_damaged_and_missing_also_after_a_restart() {
 #[test]
 fn the_newest_section_comes_first() {
     Bench::each(options(), |bench| {
-        fill(bench);
+        bench.fill(ITEMS);
         for section in [0, 8, 16, 24, 32u64] {
             bench.flip("values", &format!("{section:016x}"), HEADER + 3);
         }
@@ -165,7 +157,7 @@ fn the_newest_section_comes_first() {
 #[test]
 fn a_restart_goes_on_where_it_was() {
     Bench::each(options(), |bench| {
-        fill(bench);
+        bench.fill(ITEMS);
         bench.flip("values", "0000000000000020", HEADER);
         bench.flip("values", "0000000000000000", HEADER);
         let (mut checked, mut restarts) = (0, 0);
@@ -193,7 +185,7 @@ fn a_restart_goes_on_where_it_was() {
 #[test]
 fn a_crash_goes_on_from_the_place_that_was_written() {
     Bench::each(options(), |bench| {
-        fill(bench);
+        bench.fill(ITEMS);
         let archive: Store = bench.open();
         let mut scrub = archive.scrub(ScrubOptions::new()).unwrap();
         scrub.step(15 * ITEM_BYTES).unwrap();
@@ -214,7 +206,7 @@ fn a_crash_goes_on_from_the_place_that_was_written() {
 #[test]
 fn a_place_that_is_damaged_or_gone_begins_a_new_pass() {
     Bench::each(options(), |bench| {
-        fill(bench);
+        bench.fill(ITEMS);
         let archive: Store = bench.open();
         archive
             .scrub(ScrubOptions::new())
@@ -234,7 +226,7 @@ fn a_place_that_is_damaged_or_gone_begins_a_new_pass() {
 #[test]
 fn what_is_put_meanwhile_belongs_to_the_next_pass() {
     Bench::each(options(), |bench| {
-        fill(bench);
+        bench.fill(ITEMS);
         let mut archive: Store = bench.open();
         archive.rewind(35).unwrap();
         let mut scrub = archive.scrub(ScrubOptions::new()).unwrap();
@@ -253,7 +245,7 @@ fn what_is_put_meanwhile_belongs_to_the_next_pass() {
 #[test]
 fn sections_that_are_pruned_or_written_anew_meanwhile_are_left() {
     Bench::each(options(), |bench| {
-        fill(bench);
+        bench.fill(ITEMS);
         bench.flip("values", "0000000000000018", HEADER);
         let mut archive: Store = bench.open();
         let mut scrub = archive.scrub(ScrubOptions::new()).unwrap();
@@ -273,7 +265,7 @@ fn sections_that_are_pruned_or_written_anew_meanwhile_are_left() {
 #[test]
 fn a_section_that_was_written_anew_between_two_scrubs_begins_anew() {
     Bench::each(options(), |bench| {
-        fill(bench);
+        bench.fill(ITEMS);
         bench.flip("values", "0000000000000020", HEADER);
         let mut archive: Store = bench.open();
         archive
@@ -293,7 +285,7 @@ fn a_section_that_was_written_anew_between_two_scrubs_begins_anew() {
 #[test]
 fn there_is_one_at_a_time_and_none_without_the_archive() {
     Bench::each(options(), |bench| {
-        fill(bench);
+        bench.fill(ITEMS);
         let archive: Store = bench.open();
         let mut scrub = archive.scrub(ScrubOptions::new()).unwrap();
         let second = archive.scrub(ScrubOptions::new());
@@ -321,7 +313,7 @@ fn there_is_one_at_a_time_and_none_without_the_archive() {
 #[test]
 fn destroying_takes_the_place_along() {
     Bench::each(options(), |bench| {
-        fill(bench);
+        bench.fill(ITEMS);
         let archive: Store = bench.open();
         pass(&archive, u64::MAX);
         let mut scrub = archive.scrub(ScrubOptions::new()).unwrap();
@@ -347,7 +339,7 @@ fn an_archive_without_items_has_short_passes() {
 #[test]
 fn in_the_background_beside_puts_and_reads() {
     Bench::each(options(), |bench| {
-        fill(bench);
+        bench.fill(ITEMS);
         bench.flip("values", "0000000000000008", HEADER + 40);
         let mut archive: Store = bench.open();
         let (scrub, told) = telling();
@@ -372,7 +364,7 @@ fn in_the_background_beside_puts_and_reads() {
 #[test]
 fn a_thread_that_rests_ends_with_its_handle_or_its_archive() {
     Bench::each(options(), |bench| {
-        fill(bench);
+        bench.fill(ITEMS);
         let rest = Duration::from_secs(1 << 20);
         // At a byte a second the first step alone is worth hours.
         let slow = || ScrubOptions::new().bytes_per_second(1).rest(rest);

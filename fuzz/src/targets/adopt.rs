@@ -29,13 +29,7 @@ pub(crate) fn run(input: &mut Input<'_>) {
     if canary::is_on() {
         careless(&files, &given);
     }
-    Exercise {
-        storage: files.storage(),
-        options: &|| given.options(),
-        files: files.0.len(),
-        bytes: files.bytes(),
-    }
-    .adopt_and_run(input);
+    Exercise::of(&files, &|| given.options()).adopt_and_run(input);
 }
 
 /// The options that the store is adopted with.

@@ -115,13 +115,7 @@ fn compressed(input: &mut Input<'_>) {
     parts.push(sizes, 9, base.shape.key(9).as_ref(), &frame);
     *files.get_mut("index", &name) = parts.index_file(sizes);
     *files.get_mut("values", &name) = parts.value_file();
-    Exercise {
-        storage: files.storage(),
-        options: &limits,
-        files: files.0.len(),
-        bytes: files.bytes(),
-    }
-    .run(input);
+    Exercise::of(&files, &limits).run(input);
 }
 
 fn translators(input: &mut Input<'_>) {

@@ -41,13 +41,7 @@ pub(crate) fn run(input: &mut Input<'_>) {
     if canary::is_on() {
         careless(&files);
     }
-    Exercise {
-        storage: files.storage(),
-        options: &limits,
-        files: files.0.len(),
-        bytes: files.bytes(),
-    }
-    .run(input);
+    Exercise::of(&files, &limits).run(input);
 }
 
 fn names(files: &Files, of: &str) -> Vec<String> {

@@ -23,13 +23,6 @@ const MOST_STEPS: usize = 200;
 /// Bytes that a run may take: the machine keeps a log and all pending writes.
 const MOST_BYTES: usize = 64 << 20;
 
-const SURVIVALS: [Survival; 5] = [
-    Survival::Bytes,
-    Survival::Sectors,
-    Survival::Prefix,
-    Survival::All,
-    Survival::Nothing,
-];
 const FAULTS: [Fault; 6] = [
     Fault::ErrorBefore,
     Fault::ErrorAfter,
@@ -130,7 +123,7 @@ impl Run {
                 self.check();
             }
             _ => {
-                let survival = SURVIVALS[input.below(SURVIVALS.len())];
+                let survival = Survival::EVERY[input.below(Survival::EVERY.len())];
                 self.crash(survival, input.number());
                 self.check();
             }

@@ -23,14 +23,7 @@ pub(crate) fn run(input: &mut Input<'_>) {
         careless(base, &files);
     }
     script::change_bytes(&mut files, &PARTITIONS, input);
-    let storage = files.storage();
-    Exercise {
-        storage,
-        options: &limits,
-        files: files.0.len(),
-        bytes: files.bytes(),
-    }
-    .run(input);
+    Exercise::of(&files, &limits).run(input);
 }
 
 /// The planted defect: a reader that believes where an entry says that its value ends.

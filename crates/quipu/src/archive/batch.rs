@@ -79,7 +79,9 @@ fn next(shared: &Shared, first: u64, last: u64, direction: Direction) -> Option<
         Direction::Forwards => runs.at_or_after(first),
         Direction::Backwards => runs.at_or_before(last),
     };
-    let stored = nearest(&shared.runs.read());
+    // Both at once: an index that is found damaged, or put again, is in one of them at any time.
+    let runs = shared.runs.read();
+    let stored = nearest(&runs);
     if !shared.has_damage.load(Ordering::Acquire) {
         return stored;
     }
@@ -107,17 +109,12 @@ impl Gathered {
 
     /// Adds all items of an index.
     fn add(&mut self, shared: &Shared, index: u64, direction: Direction) {
-        if shared.is_damaged(index) {
-            let damaged = shared.find(By::Index(index), Want::Value);
-            if let Err(error) = damaged {
-                return self.places.push(Err(error));
-            }
-            // Put again since.
-        }
-        let Some(section) = shared.section(shared.number_of(index)) else {
-            return;
+        let section = match self.find(shared, index) {
+            Ok(Some(section)) => section,
+            // Dropped meanwhile.
+            Ok(None) => return,
+            Err(error) => return self.places.push(Err(error)),
         };
-        section.positions_of(index, &mut self.positions);
         if direction == Direction::Backwards {
             self.positions.reverse();
         }
@@ -143,6 +140,31 @@ impl Gathered {
                 }
             }
         }
+    }
+
+    /// The section of an index, whose positions are noted.
+    fn find(&mut self, shared: &Shared, index: u64) -> Result<Option<Arc<Section>>> {
+        if let Some(section) = self.look(shared, index) {
+            return Ok(Some(section));
+        }
+        // Known damaged, or dropped meanwhile: which, a look for it tells.
+        if shared.find(By::Index(index), Want::Value)?.is_none() {
+            return Ok(None);
+        }
+        // Put again since, or damage that can be read again.
+        let section = self.look(shared, index);
+        Ok(section.or_else(|| {
+            let section = shared.section(shared.number_of(index))?;
+            self.positions.push(section.damaged_position_of(index)?);
+            Some(section)
+        }))
+    }
+
+    fn look(&mut self, shared: &Shared, index: u64) -> Option<Arc<Section>> {
+        self.positions.clear();
+        let section = shared.section(shared.number_of(index))?;
+        section.positions_of(index, &mut self.positions);
+        (!self.positions.is_empty()).then_some(section)
     }
 
     fn read_values(self, shared: &Shared) -> Vec<Result<Found>> {

@@ -49,6 +49,15 @@ impl Shared {
     }
 
     fn find_index(&self, index: u64, want: Want) -> Result<Option<Found>> {
+        match self.look_for_index(index, want) {
+            // A put makes the place of an index known before it takes back that it was lost: who
+            // looks for the one before, and for the other after, sees neither.
+            Ok(None) if self.has_damage.load(Ordering::Acquire) => self.look_for_index(index, want),
+            found => found,
+        }
+    }
+
+    fn look_for_index(&self, index: u64, want: Want) -> Result<Option<Found>> {
         if index < self.floor() {
             return Ok(None);
         }
@@ -135,18 +144,31 @@ impl Shared {
 
     /// Every item at an index, in the order stored.
     pub(super) fn find_all(&self, index: u64) -> Result<Vec<Found>> {
+        let found = self.look_for_all(index)?;
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        // Where there is none, a look for the first one tells why.
+        let Some(first) = self.find_index(index, Want::Value)? else {
+            return Ok(found);
+        };
+        // Put again since, or damage that can be read again.
+        let found = self.look_for_all(index)?;
+        Ok(if found.is_empty() { vec![first] } else { found })
+    }
+
+    fn look_for_all(&self, index: u64) -> Result<Vec<Found>> {
         let mut found = Vec::new();
         if index < self.floor() {
             return Ok(found);
         }
         let Some(section) = self.section(self.number_of(index)) else {
-            return self.find_index(index, Want::Value).map(|_| found);
+            return Ok(found);
         };
         let read = self.find_all_in(&section, index, &mut found);
-        match read {
-            read if self.is_dropped(&section, &read) => Ok(Vec::new()),
-            Ok(()) if found.is_empty() => self.find_index(index, Want::Value).map(|_| found),
-            read => read.map(|()| found),
+        match self.is_dropped(&section, &read) {
+            true => Ok(Vec::new()),
+            false => read.map(|()| found),
         }
     }
 
@@ -190,8 +212,9 @@ impl Shared {
             let rewrites = self.rewrites.load(Ordering::SeqCst);
             self.keys.lookup(translated, &mut candidates);
             let found = self.first_of(&candidates, key, at, want);
-            // The item may have moved between the look at its place and that at its section.
-            if !matches!(found, Ok(None)) || self.rewrites.load(Ordering::SeqCst) == rewrites {
+            // The item may have moved between the look at its place and that at its section, and a
+            // damaged one of the same short form be all that was found.
+            if matches!(found, Ok(Some(_))) || self.rewrites.load(Ordering::SeqCst) == rewrites {
                 return found;
             }
         }

@@ -23,6 +23,7 @@ use crate::journal::{Present, SectionReport, Trust};
 use crate::manifest::{self, Copies, Manifest, Marks, MarksLog, State, Wholeness};
 use crate::storage::{Access, Lock, Reserve, Reserved, Storage};
 use crate::sync::atomic::Ordering;
+use crate::sync::thread;
 
 /// A reader begins anew so often when the archive changes under it.
 const MAX_OPEN_TRIES: u32 = 10;
@@ -148,7 +149,7 @@ pub(super) fn open_reader(
         // Until then no file is looked at but this.
         while pauses < MAX_REWIND_PAUSES && is_rewriting(&*storage)? {
             pauses += 1;
-            std::thread::sleep(REWIND_PAUSE);
+            thread::sleep(REWIND_PAUSE);
         }
         tries += 1;
         match open_reader_once(Arc::clone(&storage), options, key_size_of_type) {

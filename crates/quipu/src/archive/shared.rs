@@ -197,8 +197,9 @@ impl Shared {
         section.note_damage(position, index, |nothing_whole| {
             self.counters.damaged.fetch_add(1, Ordering::Relaxed);
             if nothing_whole {
-                self.runs.write().remove(index);
+                // First, so that nobody takes the index for one that never was.
                 self.note_lost(index);
+                self.runs.write().remove(index);
             }
             self.damage.write().unmarked.insert(section.number);
         });

@@ -40,6 +40,7 @@ use crate::error::{Error, Result};
 mod data_blob;
 #[cfg(unix)]
 mod disk;
+mod handle;
 mod memory;
 mod name;
 mod open_files;

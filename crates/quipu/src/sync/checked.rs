@@ -17,6 +17,7 @@ use shuttle::sync::atomic::{AtomicBool, Ordering};
 use self::order::{Class, Held};
 
 mod order;
+pub(crate) mod thread;
 
 /// As `parking_lot::Mutex`.
 pub(crate) struct Mutex<T> {

@@ -2,10 +2,14 @@
 #![allow(dead_code, unreachable_pub)]
 
 use std::collections::BTreeMap;
+use std::io::IoSlice;
 use std::sync::Arc;
 
-use quipu::storage::{Disk, Memory, Storage};
+use quipu::storage::{Disk, Memory, OpenMode, Storage};
 use quipu::{Archive, Options};
+
+/// Where an archive keeps its blobs.
+const PARTITIONS: [&str; 4] = ["index", "values", "quipu", "quarantine"];
 
 /// A storage that outlives the archives that are opened on it.
 pub struct Bench {
@@ -62,22 +66,24 @@ impl Bench {
         self.options().open_on(self.storage()).unwrap()
     }
 
+    /// Puts items with values of 30 bytes at the indices from 0 on, and closes the archive.
+    pub fn fill(&self, items: u64) {
+        let mut archive = self.open::<8>();
+        for index in 0..items {
+            let _ = archive.put(index, &key(index), &value(index, 30)).unwrap();
+        }
+        archive.close().unwrap();
+    }
+
     /// All bytes of a blob.
     pub fn read(&self, partition: &str, name: &str) -> Vec<u8> {
-        let blob = self
-            .storage
-            .open(partition, name, quipu::storage::OpenMode::Read)
-            .unwrap();
-        let mut bytes = Vec::new();
-        blob.read_into(&mut bytes, 0, blob.len().unwrap() as usize)
-            .unwrap();
-        bytes
+        read_all(&*self.storage, partition, name)
     }
 
     /// All blobs of an archive, by partition and name.
     pub fn blobs(&self) -> BTreeMap<(String, String), Vec<u8>> {
         let mut blobs = BTreeMap::new();
-        for partition in ["index", "values", "quipu", "quarantine"] {
+        for partition in PARTITIONS {
             for name in self.storage.list(partition).unwrap() {
                 let bytes = self.read(partition, &name);
                 blobs.insert((partition.to_owned(), name), bytes);
@@ -90,10 +96,10 @@ impl Bench {
     pub fn write(&self, partition: &str, name: &str, bytes: &[u8]) {
         let blob = self
             .storage
-            .open(partition, name, quipu::storage::OpenMode::Create)
+            .open(partition, name, OpenMode::Create)
             .unwrap();
         blob.resize(0).unwrap();
-        blob.write_at(&[std::io::IoSlice::new(bytes)], 0).unwrap();
+        blob.write_at(&[IoSlice::new(bytes)], 0).unwrap();
         blob.sync().unwrap();
     }
 
@@ -103,6 +109,27 @@ impl Bench {
         bytes[at] ^= 0x10;
         self.write(partition, name, &bytes);
     }
+}
+
+/// The same blobs in a storage of their own.
+pub fn copy_of(memory: &Memory) -> Memory {
+    let copy = Memory::new();
+    for partition in PARTITIONS {
+        for name in memory.list(partition).unwrap() {
+            let bytes = read_all(memory, partition, &name);
+            let to = copy.open(partition, &name, OpenMode::Create).unwrap();
+            to.write_at(&[IoSlice::new(&bytes)], 0).unwrap();
+        }
+    }
+    copy
+}
+
+fn read_all(storage: &dyn Storage, partition: &str, name: &str) -> Vec<u8> {
+    let blob = storage.open(partition, name, OpenMode::Read).unwrap();
+    let mut bytes = Vec::new();
+    blob.read_into(&mut bytes, 0, blob.len().unwrap() as usize)
+        .unwrap();
+    bytes
 }
 
 /// A key that looks random and is the same for the same number.

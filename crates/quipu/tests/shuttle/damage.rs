@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use quipu::{Archive, Put, Reader, Status};
+use quipu::{Archive, PageCache, Put, Reader, Status};
 use shuttle::thread;
 
 use super::setup::{
-    Key, Told, assert_found, explore, generation_of, hurt, key, open, options, put, value,
-    with_items,
+    HEADER, Key, Told, assert_found, explore, flip, generation_of, hurt, key, open, options, put,
+    value, with_items,
 };
 
 /// An archive in which the value of an item is damaged, which nobody has noticed.
@@ -152,4 +152,27 @@ fn damage_that_is_noticed_during_a_prune_goes_with_its_item() {
 #[test]
 fn damage_that_is_noticed_during_a_rewind_goes_with_its_item() {
     explore(|| removal_beside_damage(|archive| archive.rewind(2).unwrap()));
+}
+
+/// Of two items with one short form, one moves, and the other is damaged with its page.
+fn rewind_beside_a_damaged_page() {
+    // Without a cache, so that the page is read from its file.
+    let options = options().items_per_section(8).page_cache(PageCache::new(0));
+    let (storage, mut archive) = with_items(options, [1, 0, 2, 15, 9]);
+    flip(&storage, "index", 0, |_| HEADER + 10);
+    let reader = archive.reader();
+    let reader = thread::spawn(move || {
+        for _ in 0..8 {
+            let found = reader.get(&key(9, 0)).unwrap();
+            assert_eq!(found.unwrap(), value(9, 0));
+        }
+    });
+    archive.rewind(9).unwrap();
+    reader.join().unwrap();
+    assert!(archive.get(&key(1, 0)).unwrap_err().is_corruption());
+}
+
+#[test]
+fn an_item_that_moves_is_found_beside_a_damaged_one_of_its_short_form() {
+    explore(rewind_beside_a_damaged_page);
 }

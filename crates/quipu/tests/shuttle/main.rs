@@ -9,12 +9,15 @@
 //! |---|---|
 //! | `QUIPU_ITERATIONS` | orders that each scheduler tries of each scenario |
 //! | `QUIPU_SEED` | which ones |
-//! | `QUIPU_SCHEDULE` | the one that a failure printed, again |
+//! | `QUIPU_SCHEDULE` | the one that a failure printed (between the quotes), again; name its test alone |
 //! | `QUIPU_LOCK_ORDER` | tells which locks are taken while others are held |
 #![cfg(shuttle)]
 
 mod beside;
 mod damage;
+mod outlive;
 mod puts;
 mod removals;
+mod repair;
+mod scrub;
 mod setup;

@@ -15,7 +15,11 @@ pub(crate) type Key = [u8; 16];
 pub(crate) fn explore(scenario: fn()) {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse().unwrap());
     if let Ok(schedule) = std::env::var("QUIPU_SCHEDULE") {
-        return run(ReplayScheduler::new_from_encoded(&schedule), scenario);
+        let mut replay = ReplayScheduler::new_from_encoded(&schedule);
+        // It ends where the failure began: what was let go after that is not in it.
+        replay.set_allow_incomplete();
+        run(replay, scenario);
+        return println!("the schedule did not fail, or is of another build");
     }
     let seed = number("QUIPU_SEED").unwrap_or(0x0071_7569_7075);
     let orders = number("QUIPU_ITERATIONS").unwrap_or(300) as usize;
@@ -31,7 +35,24 @@ fn run(scheduler: impl Scheduler + 'static, scenario: fn()) {
     let mut config = Config::new();
     config.stack_size = 1 << 20;
     config.silence_warnings = true;
-    Runner::new(scheduler, config).run(scenario);
+    let orders = Orders::default();
+    let tried = Arc::clone(&orders.0);
+    Runner::new(scheduler, config).run(move || {
+        tried.fetch_add(1, Ordering::Relaxed);
+        scenario();
+    });
+}
+
+/// How many orders were tried; tells when one has failed.
+#[derive(Default)]
+struct Orders(Arc<AtomicU64>);
+
+impl Drop for Orders {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("order {} failed", self.0.load(Ordering::Relaxed));
+        }
+    }
 }
 
 /// Sections of 4 items, pages and buffers of a few, no more open files than two sections have.
@@ -102,18 +123,33 @@ pub(crate) fn assert_found(reader: &Reader<Key>, index: u64, generation: u64) {
     assert!(reader.has_at(index, &key(index, generation)).unwrap());
 }
 
-/// Turns a bit in the stored value of an item.
-pub(crate) fn hurt(storage: &Memory, section: u64, index: u64) {
+/// Bytes that the files of new archives begin with.
+pub(crate) const HEADER: usize = 4096;
+
+/// Turns a bit of what a blob has where `find` says.
+pub(crate) fn flip(
+    storage: &Memory,
+    partition: &str,
+    section: u64,
+    find: impl FnOnce(&[u8]) -> usize,
+) {
     let name = format!("{section:016x}");
-    let blob = storage.open("values", &name, OpenMode::Write).unwrap();
+    let blob = storage.open(partition, &name, OpenMode::Write).unwrap();
     let mut bytes = Vec::new();
     blob.read_into(&mut bytes, 0, blob.len().unwrap() as usize)
         .unwrap();
-    let stored = value(index, 0);
-    let at = bytes.windows(stored.len()).position(|part| part == stored);
-    let at = at.unwrap();
-    blob.write_at(&[std::io::IoSlice::new(&[stored[0] ^ 1])], at as u64)
+    let at = find(&bytes);
+    blob.write_at(&[std::io::IoSlice::new(&[bytes[at] ^ 1])], at as u64)
         .unwrap();
+}
+
+/// Turns a bit in the stored value of an item.
+pub(crate) fn hurt(storage: &Memory, section: u64, index: u64) {
+    let stored = value(index, 0);
+    flip(storage, "values", section, |bytes| {
+        let at = bytes.windows(stored.len()).position(|part| part == stored);
+        at.unwrap()
+    });
 }
 
 /// What the threads of a scenario tell each other, without a switch: not of `shuttle`.

@@ -1,12 +1,12 @@
 //! A scrub on a thread of its own, at a byte rate.
 
-use std::thread::{self, JoinHandle};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Scrub;
 use crate::error::{Error, Result};
 use crate::sync::atomic::{AtomicBool, Ordering};
-use std::sync::Arc;
+use crate::sync::thread::{self, JoinHandle};
 
 /// Steps a second; each is between these bytes.
 const STEPS_PER_SECOND: u64 = 8;

@@ -1,11 +1,11 @@
 //! What an archive and its scrub share: who may go on, and the figures.
 
 use std::path::PathBuf;
-use std::thread::Thread;
 
 use crate::error::{Error, Result};
 use crate::manifest::Place;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::thread::Thread;
 use crate::sync::{Mutex, MutexGuard};
 
 /// One for each archive that is open.
@@ -14,7 +14,8 @@ pub(in crate::archive) struct ScrubState {
     /// Held during a step. Who closes the archive takes it, so that no step, and no writing of the
     /// place, outlives the writer's lock.
     gate: Mutex<Gate>,
-    /// Said before the gate is asked for, so that a step ends soon.
+    /// The archive is being closed: no step begins. Said before the gate is asked for, so that the
+    /// one under way ends soon, and the next does not keep who closes from the gate.
     closing: AtomicBool,
     done: AtomicU64,
     total: AtomicU64,
@@ -26,8 +27,6 @@ pub(in crate::archive) struct ScrubState {
 pub(super) struct Gate {
     /// There is a scrub.
     taken: bool,
-    /// The archive is closed.
-    closed: bool,
     /// The thread that sleeps between the steps.
     pub(super) sleeper: Option<Thread>,
 }
@@ -53,9 +52,9 @@ impl ScrubState {
         }
     }
 
-    /// Waits for the step that is under way; none where the archive is closed.
+    /// Waits for the step that is under way; none where the archive is closed, or about to be.
     pub(super) fn enter(&self) -> Option<MutexGuard<'_, Gate>> {
-        Some(self.gate.lock()).filter(|gate| !gate.closed)
+        Some(self.gate.lock()).filter(|_| !self.is_closing())
     }
 
     /// The scrub is gone.
@@ -73,9 +72,7 @@ impl ScrubState {
     /// No step begins from now on, and none is under way any more.
     pub(in crate::archive) fn close(&self) {
         self.closing.store(true, Ordering::Release);
-        let mut gate = self.gate.lock();
-        gate.closed = true;
-        if let Some(sleeper) = gate.sleeper.take() {
+        if let Some(sleeper) = self.gate.lock().sleeper.take() {
             sleeper.unpark();
         }
     }

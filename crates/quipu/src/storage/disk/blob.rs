@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::buffer::spare_capacity;
 use rustix::io::{pread, pwrite, pwritev, retry_on_intr};
 
+use super::super::handle::Handle;
 use super::super::{Blob, checked_end, reserve};
 use crate::error::{Error, Result};
 
@@ -19,26 +20,15 @@ const LARGE_READ: usize = 1 << 16;
 #[derive(Debug)]
 pub(super) struct DiskBlob {
     file: File,
-    path: PathBuf,
-    writable: bool,
+    handle: Handle,
 }
 
 impl DiskBlob {
     pub(super) fn new(file: File, path: PathBuf, writable: bool) -> Self {
         Self {
             file,
-            path,
-            writable,
+            handle: Handle::new(path, writable),
         }
-    }
-
-    fn check_writable(&self) -> Result<()> {
-        if self.writable {
-            return Ok(());
-        }
-        Err(Error::ReadOnly {
-            path: self.path.clone(),
-        })
     }
 
     /// Checks that a call may reach `wanted` bytes behind `offset`.
@@ -50,16 +40,11 @@ impl DiskBlob {
     }
 
     fn out_of_bounds<T>(&self, offset: u64, wanted: u64) -> Result<T> {
-        Err(Error::OutOfBounds {
-            path: self.path.clone(),
-            offset,
-            wanted,
-            len: self.len()?,
-        })
+        Err(self.handle.out_of_bounds(offset, wanted, self.len()?))
     }
 
     fn failed(&self, action: &'static str, source: impl Into<std::io::Error>) -> Error {
-        Error::io(action, &self.path, source.into())
+        Error::io(action, self.handle.path(), source.into())
     }
 
     /// Reads into memory that nobody has set to zero first. `buf` must have room for `len` more
@@ -137,7 +122,7 @@ impl Blob for DiskBlob {
         if len > LARGE_READ && end > self.len()? {
             return self.out_of_bounds(offset, len as u64);
         }
-        reserve(buf, len, &self.path)?;
+        reserve(buf, len, self.handle.path())?;
         // Filling the whole room is fine when it is about what was asked for. A call is then one
         // that reads to the end of the room; where that is far off, zeroing costs less.
         let room = buf.capacity() - buf.len();
@@ -151,7 +136,7 @@ impl Blob for DiskBlob {
     }
 
     fn write_at(&self, bufs: &[IoSlice<'_>], offset: u64) -> Result<()> {
-        self.check_writable()?;
+        self.handle.check_writable()?;
         let total = bufs
             .iter()
             .map(|b| b.len())
@@ -172,7 +157,7 @@ impl Blob for DiskBlob {
     }
 
     fn resize(&self, len: u64) -> Result<()> {
-        self.check_writable()?;
+        self.handle.check_writable()?;
         self.check_end(len, 0)?;
         self.file.set_len(len).map_err(|e| self.failed("resize", e))
     }
@@ -182,7 +167,7 @@ impl Blob for DiskBlob {
         // A flush of a file that somebody removed succeeds, and saves nothing.
         match self.stat()?.st_nlink {
             0 => Err(Error::NotFound {
-                path: self.path.clone(),
+                path: self.handle.path().to_path_buf(),
             }),
             _ => Ok(()),
         }
@@ -193,7 +178,7 @@ impl Blob for DiskBlob {
     }
 
     fn path(&self) -> &Path {
-        &self.path
+        self.handle.path()
     }
 }
 

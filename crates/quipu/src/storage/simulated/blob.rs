@@ -1,17 +1,18 @@
 //! A handle to a blob of the machine.
 
 use std::io::IoSlice;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use super::super::{Blob, Lock, checked_end, reserve};
+use super::super::handle::Handle;
+use super::super::{Blob, Lock, reserve};
 use super::Simulated;
 use super::faults::Fault;
 use super::file::File;
 use super::log::{CallKind, digest_of};
 use super::machine::{FAILED, Machine, Request};
 use super::names::FileId;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 #[derive(Debug)]
 pub(super) struct SimulatedBlob {
@@ -19,8 +20,7 @@ pub(super) struct SimulatedBlob {
     file: FileId,
     partition: Arc<str>,
     name: Arc<str>,
-    path: PathBuf,
-    writable: bool,
+    handle: Handle,
 }
 
 impl SimulatedBlob {
@@ -29,10 +29,9 @@ impl SimulatedBlob {
         Self {
             machine,
             file,
-            path: request.path(),
+            handle: Handle::new(request.path(), writable),
             partition: request.partition,
             name: request.name,
-            writable,
         }
     }
 
@@ -45,28 +44,6 @@ impl SimulatedBlob {
         }
     }
 
-    fn check_writable(&self) -> Result<()> {
-        if self.writable {
-            return Ok(());
-        }
-        Err(Error::ReadOnly {
-            path: self.path.clone(),
-        })
-    }
-
-    /// Checks a range against `most`, in a blob that has `len` bytes.
-    fn check_range(&self, offset: u64, wanted: u64, most: u64, len: u64) -> Result<()> {
-        if checked_end(offset, wanted).is_some_and(|end| end <= most) {
-            return Ok(());
-        }
-        Err(Error::OutOfBounds {
-            path: self.path.clone(),
-            offset,
-            wanted,
-            len,
-        })
-    }
-
     /// A read; `fill` takes the bytes and gives back those that it took.
     fn read(&self, offset: u64, len: usize, fill: impl FnOnce(&File) -> Result<u64>) -> Result<()> {
         let request = self.request(CallKind::Read, offset, len as u64);
@@ -75,9 +52,7 @@ impl SimulatedBlob {
             .call(&request, |machine, fault| {
                 let file = machine.file(&request)?;
                 let there = file.current.len();
-                // No bytes can be had anywhere, as from a file.
-                let most = if len == 0 { u64::MAX } else { there };
-                self.check_range(offset, len as u64, most, there)?;
+                self.handle.check_read(offset, len as u64, there)?;
                 if fault == Some(Fault::ReadError) {
                     return Err(request.failed(FAILED));
                 }
@@ -97,7 +72,7 @@ impl Blob for SimulatedBlob {
     fn read_into(&self, buf: &mut Vec<u8>, offset: u64, len: usize) -> Result<()> {
         let start = buf.len();
         let read = self.read(offset, len, |file| {
-            reserve(buf, len, &self.path)?;
+            reserve(buf, len, self.handle.path())?;
             file.current.read_into(offset, len, buf);
             Ok(digest_of(buf.split_at(start).1))
         });
@@ -115,9 +90,9 @@ impl Blob for SimulatedBlob {
         self.machine
             .lock_machine()
             .call(&request, |machine, fault| {
-                self.check_writable()?;
+                self.handle.check_writable()?;
                 let there = machine.file(&request)?.current.len();
-                self.check_range(offset, len, u64::MAX, there)?;
+                self.handle.check_reach(offset, len, there)?;
                 write(machine, &request, &bytes, fault).map(|()| ((), 0))
             })
     }
@@ -127,9 +102,9 @@ impl Blob for SimulatedBlob {
         self.machine
             .lock_machine()
             .call(&request, |machine, fault| {
-                self.check_writable()?;
+                self.handle.check_writable()?;
                 let file = machine.file(&request)?;
-                self.check_range(len, 0, u64::MAX, file.current.len())?;
+                self.handle.check_reach(len, 0, file.current.len())?;
                 if fault == Some(Fault::NoSpace) {
                     return Err(request.no_space());
                 }
@@ -163,7 +138,7 @@ impl Blob for SimulatedBlob {
     }
 
     fn path(&self) -> &Path {
-        &self.path
+        self.handle.path()
     }
 }
 
