@@ -16,12 +16,13 @@ const MAX_STEPS: u64 = 40;
 /// A recovery is stopped at most so many times in turn.
 const MAX_AGAIN: u64 = 3;
 
-const SURVIVALS: [Survival; 5] = [
+const SURVIVALS: [Survival; 6] = [
     Survival::Bytes,
     Survival::Sectors,
     Survival::Prefix,
     Survival::All,
     Survival::Nothing,
+    Survival::Memory,
 ];
 
 /// The case of a seed.
@@ -54,6 +55,10 @@ fn settings(random: &mut Random) -> Settings {
         cap: random.pick(1, &[0, 1, 2, 8]),
         zstd: random.one_in(4),
         buffer: random.pick(64, &[1, 20, 64, 200, 1000, 1 << 20]),
+        reserve: match random.one_in(6) {
+            true => random.pick(500, &[100, 5000]),
+            false => 0,
+        },
         twin: random.one_in(16),
     }
 }
@@ -125,13 +130,14 @@ impl Drawing {
         if draw < bound {
             return self.take_away();
         }
-        match self.random.below(40) {
+        match self.random.below(42) {
             0..=7 => Step::Sync,
             8 | 9 => self.close(),
             10 => Step::Drop,
             11..=13 => Step::Read,
             14 | 15 => Step::Beside,
             16..=18 => self.batch(),
+            40 | 41 => Step::Scrub(self.random.pick(1, &[200, 1 << 20])),
             _ => Step::Put {
                 put: self.put(),
                 multi: self.random.one_in(8),
