@@ -200,3 +200,35 @@ fn after_an_open_either_copy_of_the_manifest_is_right() {
     }
     assert!(raised > 0);
 }
+
+/// An archive whose destruction has begun is whole or gone after the next open, with all of its files.
+#[test]
+fn a_destruction_that_was_cut_off_is_finished() {
+    let destroy = |stop: Option<u64>| {
+        let machine = filled(0..20);
+        machine.flip_bit("values", NAME, super::HEADER * 8).unwrap();
+        let mut archive = open(&machine).unwrap();
+        archive.repair().unwrap();
+        let before = machine.calls();
+        if let Some(call) = stop {
+            machine.stop_at(before + call, When::After);
+        }
+        let _ = archive.destroy();
+        (machine.calls() - before, machine)
+    };
+    let mut counts = Vec::new();
+    for call in 0..destroy(None).0 {
+        let left = destroy(Some(call)).1.after_crash(Survival::All, 0);
+        let archive = open(&left).unwrap();
+        let items = archive.range(..).filter(Result::is_ok).count();
+        if items == 0 {
+            for partition in ["index", "values", "quarantine"] {
+                assert_eq!(left.list(partition).unwrap(), [""; 0], "call {call}");
+            }
+            assert_eq!(archive.missing_items(0, 100), []);
+        }
+        counts.push(items);
+    }
+    counts.dedup();
+    assert_eq!(counts, [19, 0]);
+}
