@@ -123,7 +123,9 @@ fn at_call(case: &Case, call: u64, kind: CallKind, report: &mut Report) -> Resul
         for draw in 0..SUBSETS {
             let survival = survival(draw);
             let seed = call * SUBSETS + draw;
-            let goes_on = draw % GOES_ON == call % GOES_ON;
+            // What a killed process left is at stake only when the power goes after it.
+            let killed = survival == Survival::Memory;
+            let goes_on = killed || draw % GOES_ON == call % GOES_ON;
             report.checks += 1;
             recover(&world, survival, seed, goes_on).map_err(|what| {
                 let crash = Crash {
@@ -157,7 +159,8 @@ fn survival(draw: u64) -> Survival {
     match draw {
         0 => Survival::Nothing,
         1 => Survival::All,
-        2..=9 => Survival::Sectors,
+        2 => Survival::Memory,
+        3..=9 => Survival::Sectors,
         10..=15 => Survival::Prefix,
         _ => Survival::Bytes,
     }

@@ -16,6 +16,16 @@ const MAX_STEPS: u64 = 40;
 /// A recovery is stopped at most so many times in turn.
 const MAX_AGAIN: u64 = 3;
 
+/// With a power loss, or the end of the process alone.
+const SURVIVALS: [Survival; 6] = [
+    Survival::Bytes,
+    Survival::Sectors,
+    Survival::Prefix,
+    Survival::All,
+    Survival::Nothing,
+    Survival::Memory,
+];
+
 /// The case of a seed.
 pub fn case(seed: u64) -> Case {
     let mut random = Random::new(seed);
@@ -46,6 +56,10 @@ fn settings(random: &mut Random) -> Settings {
         cap: random.pick(1, &[0, 1, 2, 8]),
         zstd: random.one_in(4),
         buffer: random.pick(64, &[1, 20, 64, 200, 1000, 1 << 20]),
+        reserve: match random.one_in(6) {
+            true => random.pick(500, &[100, 5000]),
+            false => 0,
+        },
         twin: random.one_in(16),
     }
 }
@@ -117,13 +131,14 @@ impl Drawing {
         if draw < bound {
             return self.take_away();
         }
-        match self.random.below(40) {
+        match self.random.below(42) {
             0..=7 => Step::Sync,
             8 | 9 => self.close(),
             10 => Step::Drop,
             11..=13 => Step::Read,
             14 | 15 => Step::Beside,
             16..=18 => self.batch(),
+            40 | 41 => Step::Scrub(self.random.pick(1, &[200, 1 << 20])),
             _ => Step::Put {
                 put: self.put(),
                 multi: self.random.one_in(8),
@@ -275,7 +290,7 @@ impl Drawing {
         Again {
             after: self.random.below(most),
             when: self.random.pick(When::Before, &[When::After]),
-            survival: self.random.pick(Survival::Bytes, &Survival::EVERY),
+            survival: self.random.pick(Survival::Bytes, &SURVIVALS),
             seed: self.random.below(1 << 20),
         }
     }

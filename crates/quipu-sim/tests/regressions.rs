@@ -25,14 +25,21 @@ fn what_an_open_finds_after_a_failed_flush_is_written_again() {
     );
 }
 
-/// The flush of the folder failed in a prune; the next open saw the raised floor, which a crash
-/// then took back.
+/// The flush of the folder failed in a prune, or its process was killed before it; the next open saw
+/// the raised floor, which a crash then took back. At each call, so that it stays in reach of the one
+/// that counts.
 #[test]
 fn a_floor_that_an_open_showed_stays() {
-    goes_well(
-        "items=8 page=500 layout=0 cap=2 buffer=1 | multi_sync 998 0 12 | rewind 999 | \
-         put_sync 999 2 0 | fault 5 flush-fails | prune 998 | put 1000 3 34 | read | close",
-    );
+    let before = "items=8 page=500 layout=0 cap=2 buffer=1 | multi_sync 998 0 12 | rewind 999 | \
+                  put_sync 999 2 0 | put_sync 1010 5 9";
+    for call in 0..30 {
+        goes_well(&format!(
+            "{before} | fault {call} flush-fails | prune 1001 | drop | put 1012 3 34 | read | close"
+        ));
+        goes_well(&format!(
+            "{before} | crash {call} after memory 1 | prune 1001 | crash 0 before none 1 | read"
+        ));
+    }
 }
 
 /// A removal that an open finished before the manifest that told of it was durable.
@@ -56,4 +63,18 @@ fn what_fills_damage_is_durable() {
         "items=8 page=56 layout=0 cap=1 buffer=1000 | put 7 9 30 | \
          damage flip values 0 1327023 | damage flip index 0 34612",
     );
+}
+
+/// The process is killed at each call of a rewind, and of the open after it; then the power goes.
+#[test]
+fn what_a_killed_rewind_has_dropped_does_not_come_back() {
+    for call in (0..60).step_by(2) {
+        for again in [2, 9, 20, 40] {
+            goes_well(&format!(
+                "items=8 page=28 buffer=64 | batch 0 1 9 5 2 9 2 3 9 7 4 9 9 5 9 | sync | \
+                 crash {call} after memory 1 again {again} before memory 2 | rewind 3 | \
+                 crash 0 before none 3 | read"
+            ));
+        }
+    }
 }

@@ -26,6 +26,8 @@ pub struct Settings {
     pub zstd: bool,
     /// Bytes of values that a section gathers before it writes them.
     pub buffer: usize,
+    /// Bytes of the disk that are kept for when it is full.
+    pub reserve: u64,
     /// Whether a second archive, on another machine, does the same and shares the page cache.
     pub twin: bool,
 }
@@ -39,6 +41,7 @@ impl Default for Settings {
             cap: 1,
             zstd: false,
             buffer: 64,
+            reserve: 0,
             twin: false,
         }
     }
@@ -59,6 +62,7 @@ impl Settings {
             })
             .compression(compression(self.zstd))
             .write_buffer(self.buffer)
+            .disk_reserve(self.reserve)
             .max_open_files(12);
         match TranslatorSpec::new(cap, hashed.then_some(HASH_SEED)) {
             Some(translator) => options.translator(translator),
@@ -92,6 +96,9 @@ impl fmt::Display for Settings {
             u8::from(self.zstd),
             self.buffer
         )?;
+        if self.reserve > 0 {
+            write!(f, " reserve={}", self.reserve)?;
+        }
         match self.twin {
             true => write!(f, " twin=1"),
             false => Ok(()),
@@ -128,6 +135,7 @@ impl Settings {
             "cap" => self.cap = value.parse().ok().filter(|&cap| cap <= 8)?,
             "zstd" => self.zstd = flag(value)?,
             "buffer" => self.buffer = value.parse().ok()?,
+            "reserve" => self.reserve = value.parse().ok()?,
             "twin" => self.twin = flag(value)?,
             _ => return None,
         }

@@ -45,6 +45,8 @@ pub enum Step {
     Read,
     /// A reader of another process looks, now and after later steps.
     Beside,
+    /// So many bytes are verified in the background, from where that was before.
+    Scrub(u64),
     /// A call of the storage fails: the one so many calls from here.
     Fault {
         /// Calls until then.

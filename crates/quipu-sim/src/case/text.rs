@@ -19,12 +19,13 @@ const FAULTS: [(Fault, &str); 9] = [
     (Fault::ZeroedBlock, "zeroed-block"),
     (Fault::StaleBlock, "stale-block"),
 ];
-const SURVIVALS: [(Survival, &str); 5] = [
+const SURVIVALS: [(Survival, &str); 6] = [
     (Survival::Bytes, "bytes"),
     (Survival::Sectors, "sectors"),
     (Survival::Prefix, "prefix"),
     (Survival::All, "all"),
     (Survival::Nothing, "none"),
+    (Survival::Memory, "memory"),
 ];
 const WHENS: [(When, &str); 2] = [(When::Before, "before"), (When::After, "after")];
 const KINDS: [(Kind, &str); 3] = [
@@ -78,6 +79,7 @@ impl fmt::Display for Step {
             Self::Adopt { cut } => write!(f, "adopt {cut}"),
             Self::Read => write!(f, "read"),
             Self::Beside => write!(f, "beside"),
+            Self::Scrub(bytes) => write!(f, "scrub {bytes}"),
             Self::Fault { after, fault } => write!(f, "fault {after} {}", name(fault, &FAULTS)),
             Self::Full(bytes) => write!(f, "full {bytes}"),
             Self::Space => write!(f, "space"),
@@ -153,6 +155,7 @@ impl Words<'_> {
             },
             "read" => Step::Read,
             "beside" => Step::Beside,
+            "scrub" => Step::Scrub(self.number()?),
             "fault" => Step::Fault {
                 after: self.number()?,
                 fault: self.named(&FAULTS)?,

@@ -69,7 +69,9 @@ impl World {
             };
         }
         self.failed(&error, before)?;
-        if !matches!(error, Error::Poisoned { .. }) {
+        // A batch that is refused for the reserve has stored what came before.
+        let stored_none = puts.len() == 1 && is_of_reserve(&error);
+        if !matches!(error, Error::Poisoned { .. }) && !stored_none {
             let floor = self.model.floor;
             for put in puts.iter().filter(|put| put.index >= floor) {
                 self.model.put(*put, Sure::Doubtful);
@@ -160,7 +162,7 @@ impl World {
         }
         // Where a header is damaged only what needs that section is refused.
         let damage = self.model.scarred && error.is_corruption();
-        self.refuses |= !self.model.suspect && !damage;
+        self.refuses |= !self.model.suspect && !damage && !is_of_reserve(error);
         Ok(())
     }
 
@@ -170,4 +172,13 @@ impl World {
             ..*put
         }
     }
+}
+
+/// Whether the disk reserve could not be filled: nothing of the archive was written.
+fn is_of_reserve(error: &Error) -> bool {
+    let (Error::Io { path, .. } | Error::StorageFull { path, .. }) = error else {
+        return false;
+    };
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| name.starts_with("reserve"))
 }

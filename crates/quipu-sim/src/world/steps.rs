@@ -1,6 +1,10 @@
 //! All other steps.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use quipu::storage::{OpenMode, Storage};
+use quipu::{ScrubOptions, VerifyEvent};
 
 use super::{World, Wrong};
 use crate::case::Step;
@@ -29,6 +33,7 @@ impl World {
             Step::Adopt { cut } => self.adopt(*cut),
             Step::Read => self.check(self.live()),
             Step::Beside => self.look_beside(),
+            Step::Scrub(bytes) => self.scrub(*bytes),
             Step::Fault { after, fault } => {
                 let call = self.disk.calls().saturating_add(*after);
                 self.disk.inject(call, *fault);
@@ -222,6 +227,34 @@ impl World {
         }
         self.beside = Some(beside);
         Ok(())
+    }
+
+    /// A step of background verification: where nothing was damaged it finds nothing, and what it
+    /// fails with is no reason for a write to be refused.
+    fn scrub(&mut self, bytes: u64) -> Result<(), Wrong> {
+        let Some(archive) = &self.archive else {
+            return Ok(());
+        };
+        let before = self.faults.len();
+        let found = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&found);
+        let options = ScrubOptions::new().on_event(move |event| {
+            let is_find = !matches!(event, VerifyEvent::Progress { .. });
+            count.fetch_add(u64::from(is_find), Ordering::Relaxed);
+        });
+        let scrubbed = archive
+            .scrub(options)
+            .and_then(|mut scrub| scrub.step(bytes));
+        self.note_faults();
+        let calm = !self.shaken && !self.model.suspect && !self.model.scarred;
+        match scrubbed {
+            Ok(_) if calm && found.load(Ordering::Relaxed) > 0 => {
+                Err("a scrub finds damage, though nothing is damaged".to_owned())
+            }
+            Ok(_) => Ok(()),
+            Err(error) if self.is_expected(&error, before) || !calm => Ok(()),
+            Err(error) => Err(format!("a scrub fails without a cause: {error}")),
+        }
     }
 
     /// The disk gets a bound so many bytes above what it holds.

@@ -20,7 +20,7 @@ use super::shared::Shared;
 use crate::error::{Error, Result};
 use crate::format::Layouts;
 use crate::journal::{Durable, Pair, Trust};
-use crate::manifest::{Manifest, PARTITION};
+use crate::manifest::Manifest;
 use crate::storage::{Access, Blob, OpenMode, Storage};
 
 /// The blobs that 2026.10.0 keeps its marks in: `left` and `right`, in hex.
@@ -204,7 +204,5 @@ fn set_aside(storage: &dyn Storage, partition: Option<&str>) -> Result<()> {
     for name in &names {
         storage.remove(partition, name)?;
     }
-    storage.sync_partition(partition)?;
-    storage.remove_partition(partition)?;
-    storage.sync_partition(PARTITION)
+    storage.remove_partition(partition)
 }

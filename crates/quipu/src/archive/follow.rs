@@ -144,7 +144,13 @@ fn follow_section(shared: &Shared, section: &Section) -> Result<()> {
 }
 
 /// Makes what a reader found in a section durable, so that nothing it has seen is lost with the
-/// power: the writer may have written it and not have flushed it yet.
+/// power: the writer may have written it and not have flushed it yet, nor the name of a new file.
+/// The values and their file's name were durable before.
 fn flush(section: &Section) -> Result<()> {
-    section.pair.records.file().get()?.sync()
+    let records = section.pair.records.file();
+    records.get()?.sync()?;
+    records
+        .files()
+        .storage()
+        .sync_partition(records.partition())
 }

@@ -134,12 +134,6 @@ impl Writer {
             let runs = self.mark_of(section).runs;
             self.unmarked.sections.insert(section.number, runs);
         }
-        self.shared
-            .storage
-            .sync_partition(&self.shared.partitions.values)?;
-        self.shared
-            .storage
-            .sync_partition(&self.shared.partitions.index)?;
         self.mark_known()
     }
 

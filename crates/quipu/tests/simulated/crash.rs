@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use quipu::storage::simulated::Fault;
+
 use super::*;
 
 const MODES: [Survival; 3] = [Survival::Bytes, Survival::Sectors, Survival::Prefix];
@@ -199,4 +201,53 @@ fn the_result_is_durable_and_a_machine_of_its_own() {
     create(&after, "b", b"N2W").sync().unwrap();
     assert_eq!(contents(&machine, Survival::All), set([b"NEW"]));
     assert_eq!(contents(&after, Survival::Nothing), set([b"N2W"]));
+}
+
+#[test]
+fn the_end_of_the_process_alone_leaves_everything_in_memory() {
+    let (machine, blob) = with_durable(b"old");
+    write(&*blob, 0, b"NEW");
+    create(&machine, "c", b"fresh");
+    machine.stop();
+    let next = machine.after_crash(Survival::Memory, 0);
+    assert_eq!(read(&next, "b").unwrap(), b"NEW");
+    assert_eq!(read(&next, "c").unwrap(), b"fresh");
+    let lost = next.after_crash(Survival::Nothing, 0);
+    assert_eq!(read(&lost, "b").unwrap(), b"old");
+    assert_eq!(read(&lost, "c"), None);
+    // The next process can make it durable.
+    next.open("p", "b", OpenMode::Write)
+        .unwrap()
+        .sync()
+        .unwrap();
+    assert_eq!(contents(&next, Survival::Nothing), set([b"NEW"]));
+}
+
+#[test]
+fn a_flush_that_failed_is_not_made_good_by_the_next_process() {
+    for seed in 0..20 {
+        let (machine, blob) = with_durable(b"old");
+        machine.inject(machine.calls() + 1, Fault::FlushFails);
+        write(&*blob, 0, b"NEW");
+        assert!(blob.sync().is_err());
+        let next = machine.after_crash(Survival::Memory, seed);
+        next.open("p", "b", OpenMode::Write)
+            .unwrap()
+            .sync()
+            .unwrap();
+        assert_eq!(contents(&next, Survival::Nothing), set([b"old"]));
+    }
+}
+
+#[test]
+fn the_end_of_the_process_alone_frees_locks_and_rooms() {
+    let (machine, blob) = with_durable(&[1; 1000]);
+    let lock = machine.lock("p", "lock", "first").unwrap();
+    machine.remove("p", "b").unwrap();
+    machine.set_capacity(Some(1000));
+    let next = machine.after_crash(Survival::Memory, 0);
+    drop(next.lock("p", "lock", "second").unwrap());
+    // Nobody holds the removed blob any more.
+    create(&next, "c", &[2; 900]);
+    drop((lock, blob));
 }

@@ -31,13 +31,14 @@ mod state;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::check::Checked;
 use super::section::Section;
 use super::shared::Shared;
 use super::verify::{VerifyEvent, VerifyReport};
 use super::writer::Writer;
+use crate::entropy;
 use crate::error::{Error, Result};
 use crate::format::EntryLayout;
 use crate::manifest::Place;
@@ -165,10 +166,16 @@ impl Scrub {
     fn begin(&mut self) {
         let sections = self.shared.all_sections();
         let entry = self.shared.entry;
-        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let since = match entropy::is_simulated() {
+            // Of one seed all runs are the same.
+            true => Duration::ZERO,
+            false => SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default(),
+        };
         self.place = Place {
             under_way: true,
-            began: since.map_or(0, |since| since.as_secs()),
+            began: since.as_secs(),
             total: sections
                 .iter()
                 .map(|section| bytes_of(section, entry))

@@ -5,7 +5,7 @@ use crate::canary::Canary;
 use crate::error::Result;
 use crate::format::{Layouts, VALUE_CHECKSUM_SIZE};
 use crate::journal::config::{RecordConfig, ValueConfig};
-use crate::journal::fixed::{RecordCut, RecordFile};
+use crate::journal::fixed::RecordFile;
 use crate::journal::glob::ValueFile;
 use crate::storage::{Access, BlobFile};
 use crate::sync::Mutex;
@@ -97,7 +97,7 @@ impl Pair {
             unnamed: Mutex::new(!present.records || !present.values || durable.records == 0),
         };
         let mut report = SectionReport::new(section, &cut);
-        pair.recover(config, durable, trust, &cut, &mut report)?;
+        pair.recover(config, durable, trust, &mut report)?;
         Ok((pair, report))
     }
 
@@ -106,7 +106,6 @@ impl Pair {
         config: &PairConfig,
         durable: Durable,
         trust: Trust,
-        cut: &RecordCut,
         report: &mut SectionReport,
     ) -> Result<()> {
         let whole = self.whole_records(config, durable, trust, report)?;
@@ -114,6 +113,7 @@ impl Pair {
         if self.records.file().files().access() == Access::Read {
             return Ok(());
         }
+        // Each cut is durable when it returns: records before the values they named.
         report.records_cut = self.records.len() - whole;
         if report.records_cut > 0 {
             self.records.truncate(whole)?;
@@ -123,9 +123,6 @@ impl Pair {
             report.value_bytes_cut = value_bytes - end;
             report.add(Reason::UnnamedValues);
             self.values.truncate(end)?;
-        }
-        if (cut.bytes > 0 || report.records_cut > 0) && !Canary::CutNotFlushed.sings() {
-            self.records.file().get()?.sync()?;
         }
         Ok(())
     }

@@ -167,6 +167,24 @@ mod on_a_full_disk {
         assert!(there == wanted);
     }
 
+    /// Else a crash would bring back what takes room.
+    #[test]
+    fn what_was_cut_given_back_or_removed_stays_so() {
+        let (machine, storage) = machine();
+        let left = |name| len(&machine.after_crash(Survival::Nothing, 0), name);
+        assert!(open(&storage, 3000).settle().unwrap());
+        assert_eq!(left(NAME), Some(3000));
+        assert!(open(&storage, 1000).settle().unwrap());
+        assert_eq!(left(NAME), Some(1000));
+        open(&storage, 1000).give_back();
+        assert_eq!(left(NAME), Some(0));
+        let unfinished = create(&*storage, "reserve.new");
+        unfinished.sync().unwrap();
+        storage.sync_partition(PARTITION).unwrap();
+        assert!(open(&storage, 0).settle().unwrap());
+        assert_eq!((left(NAME), left("reserve.new")), (None, None));
+    }
+
     /// Under its final name it has no holes, whatever a crash leaves.
     #[test]
     fn its_length_tells_what_it_holds() {

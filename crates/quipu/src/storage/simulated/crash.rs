@@ -29,14 +29,17 @@ pub enum Survival {
     Sectors,
     /// The changes of each blob and each partition up to some moment; the last write may be torn.
     Prefix,
-    /// Everything, as after the end of the process alone.
+    /// Everything.
     All,
     /// Only what was flushed.
     Nothing,
+    /// The end of the process alone: the system goes on, and has in its memory what was not flushed.
+    /// It is seen, and not durable: the next crash may take it.
+    Memory,
 }
 
 impl Survival {
-    /// Every mode.
+    /// Every mode of a crash that takes what is in memory: all but [`Memory`](Self::Memory).
     pub const EVERY: [Self; 5] = [
         Self::Bytes,
         Self::Sectors,
@@ -54,7 +57,9 @@ pub(super) fn content(file: &File, survival: Survival, random: &mut Random) -> A
     let mut content = Content::clone(&file.durable);
     match survival {
         Survival::Nothing => {}
-        Survival::All => file.pending.iter().for_each(|c| c.apply(&mut content)),
+        Survival::All | Survival::Memory => {
+            file.pending.iter().for_each(|c| c.apply(&mut content));
+        }
         Survival::Prefix => prefix(&mut content, &file.pending, random),
         Survival::Bytes | Survival::Sectors => {
             let pick = match survival {
@@ -256,7 +261,7 @@ pub(super) fn names(names: &Names, survival: Survival, random: &mut Random) -> N
     let pending = &names.pending;
     let whole = match survival {
         Survival::Nothing => 0,
-        Survival::All => pending.len(),
+        Survival::All | Survival::Memory => pending.len(),
         Survival::Prefix => split(pending, random).0.len(),
         Survival::Bytes | Survival::Sectors => match random.below(8) {
             0 => 0,
@@ -288,6 +293,12 @@ pub(super) fn remains(
     survival: Survival,
     seed: u64,
 ) -> Remains {
+    if survival == Survival::Memory {
+        return Remains {
+            files: files.iter().map(File::without_handles).collect(),
+            partitions: partitions.clone(),
+        };
+    }
     let mut left = Remains {
         files: Vec::new(),
         partitions: BTreeMap::new(),

@@ -94,6 +94,14 @@ impl File {
         }
     }
 
+    /// The file after the end of the process that had it open.
+    pub(super) fn without_handles(&self) -> Self {
+        Self {
+            handles: 0,
+            ..self.clone()
+        }
+    }
+
     pub(super) fn write(&mut self, offset: u64, bytes: Arc<[u8]>) {
         if !bytes.is_empty() {
             self.change(Change::Write { offset, bytes });

@@ -25,6 +25,9 @@
 //!
 //! A partition is durable when the call that made or removed it returns. Locks are free.
 //!
+//! [`Survival::Memory`] is the end of the process alone: the next one sees everything, and a crash
+//! may still take what nobody has flushed.
+//!
 //! # Faults
 //!
 //! [`Simulated::inject`] brings a [`Fault`] at one call, [`Simulated::fault_rates`] by chance,
@@ -165,7 +168,8 @@ impl Simulated {
     }
 
     /// The machine after a crash at this moment, whether it has stopped or not: a new one, with
-    /// what `survival` and `seed` say that the disk kept, all of it durable.
+    /// what `survival` and `seed` say that the disk kept, all of it durable (but for
+    /// [`Survival::Memory`]).
     ///
     /// This machine stays as it is, so one crash can be looked at with many seeds. Of the new one,
     /// locks are free, and faults, stop and log are fresh; the disk's size stays. Costs a copy of
