@@ -18,7 +18,6 @@ fn run(shapes: &[Shape]) {
     assert!(total.cases > 1000, "{total}");
     assert!(total.least > 0, "{total}");
     assert!(report.faults.is_empty(), "{}", report.faults());
-    assert_eq!(total.beyond, 0);
 }
 
 #[test]

@@ -37,6 +37,8 @@ pub(crate) struct ValueFile {
 struct Tail {
     start: u64,
     bytes: Vec<u8>,
+    /// Offset and checksum of the value that was appended last.
+    last: Option<(u64, u32)>,
 }
 
 impl Tail {
@@ -71,6 +73,7 @@ impl ValueFile {
             tail: RwLock::new(Tail {
                 start,
                 bytes: Vec::new(),
+                last: None,
             }),
             layout: blob.layout(),
             found: AtomicU64::new(start),
@@ -122,17 +125,21 @@ impl ValueFile {
                 });
             }
         };
-        let crc = crc32c(value).to_be_bytes();
+        let checksum = crc32c(value);
+        let crc = checksum.to_be_bytes();
         let mut tail = self.tail.write();
         if tail.bytes.len() + size as usize > self.write_buffer {
             drop(tail);
             self.write_out()?;
             if size as usize > self.write_buffer {
-                return self.write_through(value, &crc).map(|offset| (offset, size));
+                let offset = self.write_through(value, &crc)?;
+                self.tail.write().last = Some((offset, checksum));
+                return Ok((offset, size));
             }
             tail = self.tail.write();
         }
         let offset = tail.end();
+        tail.last = Some((offset, checksum));
         tail.bytes.extend_from_slice(value);
         tail.bytes.extend_from_slice(&crc);
         Ok((offset, size))
@@ -202,6 +209,7 @@ impl ValueFile {
         if len >= tail.end() {
             return Ok(());
         }
+        tail.last = None;
         if len >= tail.start {
             let kept = (len - tail.start) as usize;
             tail.bytes.truncate(kept);
@@ -233,6 +241,14 @@ impl ValueFile {
         }
         let stored = self.read_span(offset, size.into())?;
         self.checked(stored, offset)
+    }
+
+    /// The checksum of a value, which is read and checked unless it was just appended.
+    pub(crate) fn checksum(&self, offset: u64, size: u32) -> Result<u32> {
+        match self.tail.read().last {
+            Some((at, checksum)) if at == offset => Ok(checksum),
+            _ => self.read(offset, size).map(|value| crc32c(&value)),
+        }
     }
 
     /// Bytes as they are stored, unchecked.
