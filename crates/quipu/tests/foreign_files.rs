@@ -254,6 +254,24 @@ fn a_damaged_sample_costs_its_item_alone() {
     }
 }
 
+/// Marks lag: what came after the one item that was sampled has to be looked at itself.
+#[test]
+fn the_only_sample_may_be_damaged() {
+    each(|bench| {
+        let mut archive = bench.open();
+        put(&mut archive, 0..1, 0);
+        archive.close().unwrap();
+        let mut archive = bench.open();
+        put(&mut archive, 1..10, 0);
+        archive.sync().unwrap();
+        drop(archive);
+        let len = bench.read("values", FIRST).len();
+        bench.flip("values", FIRST, len - 9 * (LEN + 4) - 1);
+        let all: Vec<u64> = (1..10).collect();
+        check(bench, &all, &[0], |_| 0);
+    });
+}
+
 #[test]
 fn verification_names_the_file_and_what_it_expected() {
     each(|bench| {

@@ -162,7 +162,9 @@ impl World {
         }
         // Where a header is damaged only what needs that section is refused.
         let damage = self.model.scarred && error.is_corruption();
-        self.refuses |= !self.model.suspect && !damage && !is_of_reserve(error);
+        // A flush of the folder that fails may have been for the reserve, or for the manifest.
+        let is_of_reserve = is_of_reserve(error) || is_at(error, "quipu");
+        self.refuses |= !self.model.suspect && !damage && !is_of_reserve;
         Ok(())
     }
 
@@ -174,11 +176,16 @@ impl World {
     }
 }
 
-/// Whether the disk reserve could not be filled: nothing of the archive was written.
+/// Whether the disk reserve could not be filled: nothing of the archive was written then.
 fn is_of_reserve(error: &Error) -> bool {
+    is_at(error, "reserve")
+}
+
+/// Whether a call failed on a file, or folder, whose name begins so.
+fn is_at(error: &Error, name_begins: &str) -> bool {
     let (Error::Io { path, .. } | Error::StorageFull { path, .. }) = error else {
         return false;
     };
     let name = path.file_name().and_then(|name| name.to_str());
-    name.is_some_and(|name| name.starts_with("reserve"))
+    name.is_some_and(|name| name.starts_with(name_begins))
 }

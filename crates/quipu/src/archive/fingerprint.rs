@@ -6,14 +6,15 @@
 //!
 //! An older copy has the same beginning, and from some place on other items. So where a sample is whole,
 //! but another one, nothing is believed that stands behind the last sample before it that is right. A
-//! sample that is damaged or cut off says nothing; but a value file of which no sample is right is not
-//! the section's either: with values of other sizes, another file's bytes are whole nowhere.
+//! sample that is damaged or cut off says nothing. But where no value is right of several, the file is not
+//! the section's either: at the places of values of other sizes, another file's bytes are rarely whole.
 //!
 //! Foreign entries are left out, and the marks keep their positions: what was in their place is told lost
 //! by the mark's runs. Entries whose values are foreign are damaged.
 //!
-//! Cost: a new section's mark reads its first value once. To compare, an entry and four bytes of the value file are read for each sample, which are two of a section
-//! that was never rewound, and at most 18. A file whose samples all happen to agree passes.
+//! Cost: a new section's mark reads its first value once. To compare, an entry and four bytes of the value
+//! file are read for each sample, which are two of a section that was never rewound, and at most 18. A
+//! file whose samples all happen to agree passes.
 
 use std::ops::Range;
 
@@ -38,10 +39,11 @@ pub(super) struct Foreign {
     is_stale: bool,
 }
 
-/// Doubt which position on nothing of a file is believed, and why.
+/// From which position to which nothing of a file is believed, and why.
 #[derive(Clone, Copy, Debug)]
 struct Doubt {
     position: u64,
+    end: u64,
     difference: Difference,
 }
 
@@ -69,7 +71,10 @@ impl Foreign {
             records: pair.records.len(),
             ..Self::default()
         };
-        let mut believed = Believed::default();
+        let mut believed = Believed {
+            records: foreign.records,
+            ..Believed::default()
+        };
         let mut entry = EntryBuf::new(layout);
         for sample in &mark.samples {
             match read_entry(pair, sample.position, &mut entry)? {
@@ -82,6 +87,7 @@ impl Foreign {
                     };
                     foreign.entries = Some(Doubt {
                         position: believed.entries,
+                        end: foreign.records,
                         difference,
                     });
                     break;
@@ -94,7 +100,7 @@ impl Foreign {
                 }
             }
         }
-        let found = foreign.entries.map(|from| from.position..foreign.records);
+        let found = foreign.entries.map(|from| from.position..from.end);
         foreign.ranges.extend(found);
         foreign.values = believed.values_end();
         foreign.is_stale |= foreign.is_any();
@@ -110,8 +116,8 @@ impl Foreign {
     /// Whether the value of the entry at a position is not the section's.
     #[inline]
     pub(super) fn is_value(&self, position: u64) -> bool {
-        let from = self.values.map(|from| from.position);
-        position < self.records && from.is_some_and(|from| position >= from)
+        let mut doubts = self.values.iter();
+        doubts.any(|doubt| (doubt.position..doubt.end).contains(&position))
     }
 
     /// Whether anything is not the section's.
@@ -146,25 +152,32 @@ impl Foreign {
 /// What the samples that were compared so far say.
 #[derive(Default)]
 struct Believed {
-    /// So many entries, and
+    /// How many entries there are, and how many of them
+    records: u64,
+    /// are the section's, and
     entries: u64,
     /// the values of so many.
     values: u64,
     another: Option<Doubt>,
+    /// So many values that are not there as they were,
+    wrong: u32,
+    /// of which this is the first that is there.
     damaged: Option<Difference>,
 }
 
 impl Believed {
     fn take(&mut self, position: u64, value: Compared) {
+        self.wrong += u32::from(!matches!(value, Compared::Right));
         match value {
             Compared::Gone => {}
             Compared::Right if self.another.is_none() => self.values = position.saturating_add(1),
             Compared::Right => {}
             Compared::Damaged(difference) => _ = self.damaged.get_or_insert(difference),
             Compared::Another(difference) => {
-                let position = self.values;
+                let (position, end) = (self.values, self.records);
                 self.another.get_or_insert(Doubt {
                     position,
+                    end,
                     difference,
                 });
             }
@@ -172,9 +185,13 @@ impl Believed {
     }
 
     fn values_end(self) -> Option<Doubt> {
-        let damaged = self.damaged.filter(|_| self.values == 0);
+        // One alone can be damage of one item.
+        let nothing_is_right = self.values == 0 && self.wrong > 1;
+        let damaged = self.damaged.filter(|_| nothing_is_right);
         let nothing_right = damaged.map(|difference| Doubt {
             position: 0,
+            // What was not sampled yet can be whole behind it.
+            end: self.entries,
             difference,
         });
         self.another.or(nothing_right)
