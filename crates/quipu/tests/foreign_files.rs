@@ -254,6 +254,38 @@ fn a_damaged_sample_costs_its_item_alone() {
     }
 }
 
+/// What is put in a section that was lost is not compared with what was in it.
+#[test]
+fn a_section_that_was_lost_and_is_filled_again() {
+    for ends in [false, true] {
+        each(|bench| {
+            let mut archive = bench.open();
+            put(&mut archive, 0..10, 0);
+            archive.close().unwrap();
+            for partition in ["index", "values"] {
+                bench.storage().remove(partition, FIRST).unwrap();
+            }
+            let mut archive = bench.open();
+            put(&mut archive, 0..10, 1);
+            archive.sync().unwrap();
+            match ends {
+                true => archive.close().unwrap(),
+                false => drop(archive),
+            }
+            for _ in 0..2 {
+                let archive: Archive<[u8; 8]> = bench.open();
+                let told = |index| archive.status(index).unwrap();
+                let all = (0..10).collect();
+                assert_eq!(
+                    outcome(|index| archive.get(index), told, |_| 1),
+                    (all, vec![])
+                );
+                assert!(archive.verify(&mut |_| {}).unwrap().is_clean());
+            }
+        });
+    }
+}
+
 /// Marks lag: what came after the one item that was sampled has to be looked at itself.
 #[test]
 fn the_only_sample_may_be_damaged() {

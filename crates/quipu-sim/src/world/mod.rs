@@ -75,6 +75,8 @@ pub struct World {
     looked_at: usize,
     /// A write failed: the archive refuses all others until it is opened again.
     refuses: bool,
+    /// It may do so.
+    may_refuse: bool,
     /// A flush failed since the archive was opened.
     shaken: bool,
     /// The disk has a bound.
@@ -108,6 +110,7 @@ impl World {
             faults: Vec::new(),
             looked_at: 0,
             refuses: false,
+            may_refuse: false,
             shaken: false,
             full: false,
             rewound: false,
@@ -289,7 +292,8 @@ impl World {
     /// Whether an error has a cause that the case made: a fault, a full disk, a machine that stopped.
     fn is_expected(&self, error: &Error, faults_before: usize) -> bool {
         let scarred = self.model.scarred;
-        let poisoned = matches!(error, Error::Poisoned { .. }) && (self.refuses || scarred);
+        let may_refuse = self.refuses || self.may_refuse || scarred;
+        let poisoned = matches!(error, Error::Poisoned { .. }) && may_refuse;
         let damage = scarred && error.is_corruption();
         let full = matches!(error, Error::StorageFull { .. }) && self.full;
         let fault = self.faults.len() < faults_before;

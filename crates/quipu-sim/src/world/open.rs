@@ -26,7 +26,7 @@ impl World {
             match opened {
                 Ok(archive) => {
                     self.archive = Some(archive);
-                    (self.refuses, self.shaken) = (false, false);
+                    (self.refuses, self.may_refuse, self.shaken) = (false, false, false);
                     return self.check(Expect::Opened);
                 }
                 Err(_) if self.disk.is_stopped() => return Ok(()),

@@ -162,9 +162,12 @@ impl World {
         }
         // Where a header is damaged only what needs that section is refused.
         let damage = self.model.scarred && error.is_corruption();
-        // A flush of the folder that fails may have been for the reserve, or for the manifest.
-        let is_of_reserve = is_of_reserve(error) || is_at(error, "quipu");
-        self.refuses |= !self.model.suspect && !damage && !is_of_reserve;
+        if self.settings.reserve > 0 && is_at(error, "quipu") {
+            // A flush of the folder: for the reserve, or for the manifest.
+            self.may_refuse = true;
+        } else {
+            self.refuses |= !self.model.suspect && !damage && !is_of_reserve(error);
+        }
         Ok(())
     }
 

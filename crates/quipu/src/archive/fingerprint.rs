@@ -12,7 +12,7 @@
 //! Foreign entries are left out, and the marks keep their positions: what was in their place is told lost
 //! by the mark's runs. Entries whose values are foreign are damaged.
 //!
-//! Cost: a new section's mark reads its first value once. To compare, an entry and four bytes of the value
+//! Cost: a new section's mark reads its first value once, unless it has more than 1 MiB. To compare, an entry and four bytes of the value
 //! file are read for each sample, which are two of a section that was never rewound, and at most 18. A
 //! file whose samples all happen to agree passes.
 
@@ -25,6 +25,10 @@ use crate::error::{Error, Result};
 use crate::format::{EntryLayout, VALUE_CHECKSUM_SIZE, crc32c};
 use crate::journal::{Pair, ValueFile};
 use crate::manifest::{Fingerprint, Sample};
+use crate::sync::atomic::{AtomicBool, Ordering};
+
+/// Values of more bytes are not read for a sample.
+const MAX_READ_BYTES: u32 = 1 << 20;
 
 /// What of a section's files is not the section's.
 #[derive(Debug, Default)]
@@ -35,8 +39,8 @@ pub(super) struct Foreign {
     values: Option<Doubt>,
     /// How many entries there were: those that come later are the section's.
     records: u64,
-    /// Whether a sample does not agree, for whatever reason.
-    is_stale: bool,
+    /// Whether a sample does not agree, for whatever reason, and the marks do not know it yet.
+    is_stale: AtomicBool,
 }
 
 /// From which position to which nothing of a file is believed, and why.
@@ -59,7 +63,7 @@ impl Foreign {
     /// What was not compared, because it is being written anew.
     pub(super) fn unknown() -> Self {
         Self {
-            is_stale: true,
+            is_stale: AtomicBool::new(true),
             ..Self::default()
         }
     }
@@ -76,9 +80,10 @@ impl Foreign {
             ..Believed::default()
         };
         let mut entry = EntryBuf::new(layout);
+        let mut is_stale = false;
         for sample in &mark.samples {
             match read_entry(pair, sample.position, &mut entry)? {
-                None => foreign.is_stale = true,
+                None => is_stale = true,
                 Some(found) if found != sample.entry => {
                     let difference = Difference {
                         offset: sample.position.saturating_mul(layout.size() as u64),
@@ -95,7 +100,7 @@ impl Foreign {
                 Some(_) => {
                     believed.entries = sample.position.saturating_add(1);
                     let compared = compare_value(&pair.values, entry.location(), sample.value)?;
-                    foreign.is_stale |= !matches!(compared, Compared::Right);
+                    is_stale |= !matches!(compared, Compared::Right);
                     believed.take(sample.position, compared);
                 }
             }
@@ -103,7 +108,8 @@ impl Foreign {
         let found = foreign.entries.map(|from| from.position..from.end);
         foreign.ranges.extend(found);
         foreign.values = believed.values_end();
-        foreign.is_stale |= foreign.is_any();
+        is_stale |= foreign.is_any();
+        foreign.is_stale = AtomicBool::new(is_stale);
         Ok(foreign)
     }
 
@@ -127,7 +133,12 @@ impl Foreign {
 
     /// Whether the section needs a new fingerprint.
     pub(super) fn is_stale(&self) -> bool {
-        self.is_stale
+        self.is_stale.load(Ordering::Relaxed)
+    }
+
+    /// The marks have a new fingerprint.
+    pub(super) fn is_marked(&self) {
+        self.is_stale.store(false, Ordering::Relaxed);
     }
 
     /// What is to be told of the files.
@@ -203,14 +214,27 @@ impl Writer {
     pub(super) fn fingerprint(&self, section: &Section) -> Fingerprint {
         let known = self.marks.marks().sections.get(&section.number);
         let mut known = known.map_or_else(Fingerprint::default, |mark| mark.fingerprint.clone());
-        if section.foreign.is_any() {
-            known = known.moved_from(section.foreign.records);
-            known.foreign.clone_from(&section.foreign.ranges);
-        }
         if section.foreign.is_stale() {
+            if section.foreign.is_any() {
+                known = known.moved_from(section.foreign.records);
+                known.foreign.clone_from(&section.foreign.ranges);
+            }
             known.samples.clear();
         }
         take(&section.pair, self.shared.entry, known)
+    }
+
+    /// A section is about to be created. Where one was lost, the marks still know that one's items.
+    pub(super) fn forget_fingerprint(&mut self, number: u64) -> Result<()> {
+        let known = self.marks.marks().sections.get(&number);
+        if known.is_none_or(|mark| mark.fingerprint == Fingerprint::default()) {
+            return Ok(());
+        }
+        self.marks.rewrite(|marks| {
+            if let Some(mark) = marks.sections.get_mut(&number) {
+                mark.fingerprint = Fingerprint::default();
+            }
+        })
     }
 }
 
@@ -231,12 +255,24 @@ pub(super) fn take(pair: &Pair, layout: EntryLayout, known: Fingerprint) -> Fing
 fn sample(pair: &Pair, position: u64, entry: &mut EntryBuf) -> Option<Sample> {
     let found = read_entry(pair, position, entry).ok()??;
     let (offset, size) = entry.location();
-    let value = pair.values.checksum(offset, size).ok()?;
+    let value = checksum(&pair.values, offset, size).ok()?;
     Some(Sample {
         position,
         entry: found,
         value,
     })
+}
+
+/// The checksum of a value that is whole, and at hand or not too large to be read.
+fn checksum(values: &ValueFile, offset: u64, size: u32) -> Result<u32> {
+    match values.last_checksum(offset) {
+        Some(checksum) => Ok(checksum),
+        None if size <= MAX_READ_BYTES => values.read(offset, size).map(|value| crc32c(&value)),
+        None => Err(Error::ValueTooLarge {
+            size: size.into(),
+            max: MAX_READ_BYTES.into(),
+        }),
+    }
 }
 
 /// Reads an entry; its checksum, or none where it is not there or its page is damaged.
@@ -290,11 +326,13 @@ fn compare_value(
         expected,
         found,
     };
-    match values.checksum(offset, size) {
+    match checksum(values, offset, size) {
         // The first read was wrong.
         Ok(whole) if whole == expected => Ok(Compared::Right),
         Ok(whole) => Ok(Compared::Another(difference(whole))),
-        Err(error) if error.is_corruption() => Ok(Compared::Damaged(difference(found))),
+        Err(error) if error.is_corruption() || matches!(error, Error::ValueTooLarge { .. }) => {
+            Ok(Compared::Damaged(difference(found)))
+        }
         Err(error) => Err(error),
     }
 }

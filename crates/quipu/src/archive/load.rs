@@ -123,9 +123,12 @@ fn add(
     let (offset, size) = shared.entry.location(entry);
     let end = offset.checked_add(size.into());
     let in_bounds = end.is_some_and(|end| end <= value_bytes);
-    let is_lost = !(in_bounds && section.claim(offset, size)) || section.foreign.is_value(position);
-    if is_lost && !section.is_damaged(position) {
-        shared.note_damage(section, position, index);
+    // What is known damaged claims nothing: others were put since where it says that its value is.
+    if !section.is_damaged(position) {
+        let is_whole = in_bounds && !section.foreign.is_value(position);
+        if !(is_whole && section.claim(offset, size)) {
+            shared.note_damage(section, position, index);
+        }
     }
     section.positions.write().insert(index, position);
     // A damaged item is found by its key as well, so that the damage is told.

@@ -66,12 +66,17 @@ impl Writer {
         let (dirty, clean): (BTreeMap<_, _>, BTreeMap<_, _>) = sections
             .into_iter()
             .partition(|(number, _)| self.dirty.contains(number));
-        let marks = clean.into_iter().filter_map(|(number, runs)| {
-            let section = self.shared.section(number)?;
-            Some((number, self.mark(&section, runs)))
-        });
-        let marks = marks.collect();
+        let (mut marks, mut marked) = (Vec::new(), Vec::new());
+        for (number, runs) in clean {
+            if let Some(section) = self.shared.section(number) {
+                marks.push((number, self.mark(&section, runs)));
+                marked.push(section);
+            }
+        }
         self.marks.mark(marks)?;
+        for section in marked {
+            section.foreign.is_marked();
+        }
         // A section that was put to again stays unmarked until it is synced.
         self.unmarked.sections = dirty;
         self.unmarked.rolled = false;

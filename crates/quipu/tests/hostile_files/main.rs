@@ -344,6 +344,29 @@ fn many_entries_that_name_the_same_bytes() {
     }
 }
 
+/// It got other items' values there once these were put.
+#[test]
+fn an_entry_that_named_bytes_beyond_the_end_claims_none_later() {
+    let _alone = alone();
+    let crafted = Crafted::new();
+    crafted.section(0, &[(0, 0, 9), (1, 20, 70)], &stored(b"hello"));
+    crafted.marks([mark(0, 2, 9, &[(0, 1)])]);
+    let mut archive = crafted.open().unwrap();
+    assert_eq!(archive.status(1).unwrap(), Status::Damaged);
+    for index in 2..8 {
+        let key = quipu::KeyBytes::from(vec![index as u8; 8]);
+        let _ = archive
+            .put(index, &key, &Bytes::from_static(b"some more bytes"))
+            .unwrap();
+    }
+    archive.close().unwrap();
+    let archive = crafted.open().unwrap();
+    for index in 2..8 {
+        assert_eq!(archive.get(index).unwrap().unwrap(), "some more bytes");
+    }
+    assert_eq!(archive.status(1).unwrap(), Status::Damaged);
+}
+
 /// The values at the end of a store to adopt are checked: entries that all name the same bytes had
 /// them read once for each.
 #[test]

@@ -243,12 +243,11 @@ impl ValueFile {
         self.checked(stored, offset)
     }
 
-    /// The checksum of a value, which is read and checked unless it was just appended.
-    pub(crate) fn checksum(&self, offset: u64, size: u32) -> Result<u32> {
-        match self.tail.read().last {
-            Some((at, checksum)) if at == offset => Ok(checksum),
-            _ => self.read(offset, size).map(|value| crc32c(&value)),
-        }
+    /// The checksum of the value at an offset, where that was appended last.
+    pub(crate) fn last_checksum(&self, offset: u64) -> Option<u32> {
+        let last = self.tail.read().last;
+        last.filter(|&(at, _)| at == offset)
+            .map(|(_, checksum)| checksum)
     }
 
     /// Bytes as they are stored, unchecked.
