@@ -70,8 +70,8 @@ impl World {
             return Ok(());
         };
         let before = self.faults.len();
-        let refused = self.refuses;
         let result = archive.prune(min);
+        let refused = self.refuses || is_refused(&result);
         self.note_faults();
         let raises = floor > self.model.floor;
         match self.answered(result, before)? {
@@ -90,7 +90,7 @@ impl World {
         let result = archive.rewind(index);
         self.note_faults();
         let damage = |error: &quipu::Error| self.model.scarred && error.is_corruption();
-        let refused = self.refuses || result.as_ref().is_err_and(damage);
+        let refused = self.refuses || is_refused(&result) || result.as_ref().is_err_and(damage);
         self.rewound = true;
         match self.answered(result, before)? {
             Some(()) => self.model.rewound(index),
@@ -269,4 +269,9 @@ impl World {
         self.disk.set_capacity(Some(used + bytes));
         self.full = true;
     }
+}
+
+/// Whether nothing was done, since an earlier write failed.
+fn is_refused<T>(result: &quipu::Result<T>) -> bool {
+    matches!(result, Err(quipu::Error::Poisoned { .. }))
 }
