@@ -286,6 +286,45 @@ fn a_section_that_was_lost_and_is_filled_again() {
     }
 }
 
+/// Nor is that of all of them anything else.
+#[test]
+fn damage_of_every_sample_costs_these_alone() {
+    each(|bench| {
+        let mut archive = bench.open();
+        put(&mut archive, 0..10, 0);
+        archive.close().unwrap();
+        let len = bench.read("values", FIRST).len();
+        for sample in [0, 9] {
+            bench.flip("values", FIRST, len - (9 - sample) * (LEN + 4) - 1);
+        }
+        let right: Vec<u64> = (1..9).collect();
+        check(bench, &right, &[0, 9], |_| 0);
+    });
+}
+
+/// Of values of other sizes some happen to stand where others do in another file.
+#[test]
+fn a_value_file_with_values_of_other_sizes() {
+    each(|bench| {
+        let mut archive: Archive<[u8; 8]> = bench.open();
+        let lens = [[9, 30, 20, 20, 20, 20, 9, 7], [30, 9, 20, 20, 9, 20, 20, 8]];
+        for (section, lens) in lens.iter().enumerate() {
+            for (nth, &len) in lens.iter().enumerate() {
+                let index = (section * 10 + nth) as u64;
+                let _ = archive.put(index, &key(index), &value(index, len)).unwrap();
+            }
+        }
+        archive.close().unwrap();
+        let [first, second] = [FIRST, SECOND].map(|name| bench.read("values", name));
+        bench.write("values", FIRST, &second);
+        bench.write("values", SECOND, &first);
+        let archive: Archive<[u8; 8]> = bench.open();
+        for index in 0..20 {
+            assert!(!matches!(archive.get(index), Ok(Some(_))), "{index}");
+        }
+    });
+}
+
 /// Marks lag: what came after the one item that was sampled has to be looked at itself.
 #[test]
 fn the_only_sample_may_be_damaged() {

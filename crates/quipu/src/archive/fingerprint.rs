@@ -6,8 +6,9 @@
 //!
 //! An older copy has the same beginning, and from some place on other items. So where a sample is whole,
 //! but another one, nothing is believed that stands behind the last sample before it that is right. A
-//! sample that is damaged or cut off says nothing. But where no value is right of several, the file is not
-//! the section's either: at the places of values of other sizes, another file's bytes are rarely whole.
+//! sample that is damaged or cut off says nothing. But where no value is right of several, other items are
+//! looked at: the file is not the section's either where most of these are not whole. At the places of
+//! values of other sizes, another file's bytes rarely are.
 //!
 //! Foreign entries are left out, and the marks keep their positions: what was in their place is told lost
 //! by the mark's runs. Entries whose values are foreign are damaged.
@@ -29,6 +30,8 @@ use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// Values of more bytes are not read for a sample.
 const MAX_READ_BYTES: u32 = 1 << 20;
+/// About so many items are looked at where no sample says anything.
+const MAX_LOOKED_AT: u64 = 32;
 
 /// What of a section's files is not the section's.
 #[derive(Debug, Default)]
@@ -107,7 +110,11 @@ impl Foreign {
         }
         let found = foreign.entries.map(|from| from.position..from.end);
         foreign.ranges.extend(found);
-        foreign.values = believed.values_end();
+        let nothing_is_right = believed.nothing_is_right();
+        foreign.values = match believed.values_end() {
+            Some(_) if nothing_is_right && most_are_whole(pair, layout)? => None,
+            doubt => doubt,
+        };
         is_stale |= foreign.is_any();
         foreign.is_stale = AtomicBool::new(is_stale);
         Ok(foreign)
@@ -195,10 +202,13 @@ impl Believed {
         }
     }
 
+    /// Whether no value is right, of more than one: one alone can be damage of one item.
+    fn nothing_is_right(&self) -> bool {
+        self.values == 0 && self.wrong > 1 && self.another.is_none()
+    }
+
     fn values_end(self) -> Option<Doubt> {
-        // One alone can be damage of one item.
-        let nothing_is_right = self.values == 0 && self.wrong > 1;
-        let damaged = self.damaged.filter(|_| nothing_is_right);
+        let damaged = self.damaged.filter(|_| self.nothing_is_right());
         let nothing_right = damaged.map(|difference| Doubt {
             position: 0,
             // What was not sampled yet can be whole behind it.
@@ -273,6 +283,32 @@ fn checksum(values: &ValueFile, offset: u64, size: u32) -> Result<u32> {
             max: MAX_READ_BYTES.into(),
         }),
     }
+}
+
+/// Whether most values of a section are whole, of some all over it and as far as the file goes. True
+/// where there is none to look at.
+fn most_are_whole(pair: &Pair, layout: EntryLayout) -> Result<bool> {
+    let records = pair.records.len();
+    let step = (records / MAX_LOOKED_AT).max(1) as usize;
+    let mut entry = EntryBuf::new(layout);
+    let (mut whole, mut looked_at) = (0, 0);
+    for position in (0..records).step_by(step) {
+        if read_entry(pair, position, &mut entry)?.is_none() {
+            continue;
+        }
+        let (offset, size) = entry.location();
+        if stored_checksum(&pair.values, (offset, size))?.is_none() {
+            continue;
+        }
+        looked_at += 1;
+        match checksum(&pair.values, offset, size) {
+            Ok(_) => whole += 1,
+            Err(error) if error.is_corruption() => {}
+            Err(Error::ValueTooLarge { .. }) => looked_at -= 1,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(2 * whole >= looked_at)
 }
 
 /// Reads an entry; its checksum, or none where it is not there or its page is damaged.
