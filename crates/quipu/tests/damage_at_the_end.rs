@@ -2,8 +2,11 @@
 
 mod common;
 
-use common::Bench;
-use quipu::{Archive, Options, ReadOnly, Status};
+use std::sync::Arc;
+
+use common::{Bench, copy_of, key, value};
+use quipu::storage::{Memory, OpenMode, Storage};
+use quipu::{Archive, Bytes, Options, ReadOnly, Status};
 
 const NAME: &str = "0000000000000000";
 /// Bytes of a header in the layout of new files.
@@ -89,4 +92,34 @@ fn as_many_missing_items_as_there_are_take_no_more_memory_than_they() {
         assert_eq!(missing(&archive, 0), [2, 4]);
         assert_eq!(archive.missing_ranges(1, usize::MAX), [2..=2, 4..=4]);
     });
+}
+
+/// More is gone than is believed to have been there, and pages hold parts of entries.
+#[test]
+fn what_is_put_behind_a_large_cut_in_tiny_pages_stays() {
+    for (page, items) in [(1, 1000), (7, 6000)] {
+        let memory = Memory::new();
+        let open = |memory: &Memory| {
+            let options = Options::new().page_size(page);
+            options.open_on::<[u8; 8], Bytes>(Arc::new(memory.clone()))
+        };
+        let mut archive = open(&memory).unwrap();
+        for index in 0..items {
+            let _ = archive.put(index, &key(index), &value(index, 4)).unwrap();
+        }
+        archive.close().unwrap();
+        let blob = memory.open("index", NAME, OpenMode::Write).unwrap();
+        blob.resize((HEADER + 5 * 28 * 13) as u64).unwrap();
+        let mut archive = open(&memory).unwrap();
+        for index in items - 20..items {
+            assert_eq!(archive.status(index).unwrap(), Status::Damaged);
+            let _ = archive.put(index, &key(index), &value(index, 4)).unwrap();
+        }
+        archive.sync().unwrap();
+        // As a process that is killed leaves it.
+        let killed = open(&copy_of(&memory)).unwrap();
+        for index in items - 20..items {
+            assert_eq!(killed.get(index).unwrap().unwrap(), value(index, 4));
+        }
+    }
 }

@@ -17,6 +17,24 @@ const MAX_MISSING_BYTES: u64 = 1 << 20;
 /// The same in pages, for tiny ones: what a mark says must not cost a look at a million of them.
 const MAX_MISSING_PAGES: u64 = 1 << 14;
 
+/// What of a stream is known durable.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Durable {
+    /// So many bytes, a multiple of
+    pub(crate) bytes: u64,
+    /// the bytes of a record.
+    pub(crate) record: u64,
+}
+
+impl Durable {
+    /// Its bytes, or so many, up to the end of a record: whoever marks whole records again must not
+    /// leave out pages before the next one.
+    fn at_most(self, most: u64) -> u64 {
+        let most = most.checked_next_multiple_of(self.record.max(1));
+        self.bytes.min(most.unwrap_or(u64::MAX))
+    }
+}
+
 /// The last valid page of a blob.
 struct LastPage {
     number: u64,
@@ -29,7 +47,7 @@ impl PagedFile {
     pub(crate) fn refresh(&self) -> Result<()> {
         let blob = self.file.get()?;
         let known = self.len();
-        let found = self.end_of(&blob, 0, false)?.0;
+        let found = self.end_of(&blob, Durable::default(), false)?.0;
         // An end that is shorter is one that is just being written.
         if found.end() > known {
             self.settled.store(found.start, Ordering::Release);
@@ -38,7 +56,7 @@ impl PagedFile {
         Ok(())
     }
 
-    pub(super) fn find_end(&self, blob: &DataBlob, durable: u64, strict: bool) -> Result<Cut> {
+    pub(super) fn find_end(&self, blob: &DataBlob, durable: Durable, strict: bool) -> Result<Cut> {
         let (tail, pages) = self.end_of(blob, durable, strict)?;
         let len = blob.len()?;
         if pages == 0 && len > 0 && !strict {
@@ -79,11 +97,11 @@ impl PagedFile {
     }
 
     /// The end of the stream and how many pages the blob keeps.
-    fn end_of(&self, blob: &DataBlob, durable: u64, strict: bool) -> Result<(Tail, u64)> {
+    fn end_of(&self, blob: &DataBlob, durable: Durable, strict: bool) -> Result<(Tail, u64)> {
         let page_size = self.page_size as u64;
         let len = blob.len()?;
         let mut pages = len / self.physical() as u64;
-        let durable = durable.min(
+        let durable = durable.at_most(
             pages
                 .saturating_mul(page_size)
                 .saturating_add(MAX_MISSING_BYTES.min(MAX_MISSING_PAGES * page_size)),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::cache::PageCache;
+use super::end::Durable;
 use super::tail::Tail;
 use crate::error::{Error, Result};
 use crate::format::{Layout, PageState, SLOTS_SIZE};
@@ -60,7 +61,7 @@ impl PagedFile {
         file: BlobFile,
         page_size: u16,
         cache: PageCache,
-        durable: u64,
+        durable: Durable,
         strict: bool,
     ) -> Result<(Self, Cut)> {
         let blob = file.get()?;

@@ -36,5 +36,6 @@ mod write;
 
 pub use cache::PageCache;
 pub(crate) use encode::encode_pages;
+pub(crate) use end::Durable;
 pub(crate) use file::{Cut, PagedFile};
 pub(crate) use replay::OnRecord;

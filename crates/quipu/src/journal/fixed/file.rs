@@ -4,7 +4,7 @@ use super::super::config::RecordConfig;
 use crate::canary::Canary;
 use crate::error::{Error, Result};
 use crate::format::{Layout, NEW_SUFFIX, section_name};
-use crate::paged::{Cut, OnRecord, PagedFile, encode_pages};
+use crate::paged::{Cut, Durable, OnRecord, PagedFile, encode_pages};
 use crate::storage::{Access, BlobFile, OpenMode};
 
 /// Bytes of records that are gathered before a new file is written on.
@@ -48,12 +48,16 @@ impl RecordFile {
         strict: bool,
     ) -> Result<(Self, RecordCut)> {
         let record_size = config.record_size.max(1);
-        let durable_bytes = durable.saturating_mul(record_size as u64);
+        let record = record_size as u64;
+        let durable = Durable {
+            bytes: durable.saturating_mul(record),
+            record,
+        };
         let (pages, cut) = PagedFile::open(
             file,
             config.page_size,
             config.cache.clone(),
-            durable_bytes,
+            durable,
             strict,
         )?;
         let opened = Self { pages, record_size };
