@@ -373,3 +373,42 @@ fn verification_names_the_file_and_what_it_expected() {
         }
     });
 }
+
+/// What is put behind foreign entries is the section's, also where the power goes before the marks that
+/// say so would have been flushed in passing.
+#[cfg(feature = "simulated")]
+#[test]
+fn what_is_put_behind_foreign_entries_stays() {
+    use std::sync::Arc;
+
+    use quipu::storage::simulated::{Simulated, Survival};
+    use quipu::storage::{OpenMode, Storage};
+
+    let filled = |life| {
+        let machine = Simulated::new(life);
+        let mut archive = open(&machine);
+        put(&mut archive, 0..10, life);
+        archive.close().unwrap();
+        machine
+    };
+    fn open(machine: &Simulated) -> Archive<[u8; 8]> {
+        let options = Options::new().items_per_section(10);
+        options.open_on(Arc::new(machine.clone())).unwrap()
+    }
+    let (machine, other) = (filled(0), filled(1));
+    let file = |machine: &Simulated| machine.open("index", FIRST, OpenMode::Write).unwrap();
+    let (to, from) = (file(&machine), file(&other));
+    let mut bytes = Vec::new();
+    from.read_into(&mut bytes, 0, from.len().unwrap() as usize)
+        .unwrap();
+    to.write_at(&[std::io::IoSlice::new(&bytes)], 0).unwrap();
+    to.sync().unwrap();
+    let mut archive = open(&machine);
+    put(&mut archive, 0..10, 2);
+    archive.sync().unwrap();
+    let archive = open(&machine.after_crash(Survival::Nothing, 0));
+    for index in 0..10 {
+        let found = archive.get(index).unwrap().unwrap();
+        assert_eq!(found, value(index ^ (2 << 32), LEN));
+    }
+}
