@@ -63,7 +63,7 @@ struct Difference {
 }
 
 impl Foreign {
-    /// What was not compared, because it is being written anew.
+    /// What cannot be compared, because it was written anew.
     pub(super) fn unknown() -> Self {
         Self {
             is_stale: AtomicBool::new(true),
@@ -73,8 +73,10 @@ impl Foreign {
 
     /// Compares the files of a section with its fingerprint.
     pub(super) fn find(pair: &Pair, layout: EntryLayout, mark: &Fingerprint) -> Result<Self> {
+        let next = pair.records.next_position();
+        let known = mark.foreign.iter().filter(|range| range.end <= next);
         let mut foreign = Self {
-            ranges: mark.foreign.clone(),
+            ranges: known.cloned().collect(),
             records: pair.records.len(),
             ..Self::default()
         };
@@ -83,7 +85,8 @@ impl Foreign {
             ..Believed::default()
         };
         let mut entry = EntryBuf::new(layout);
-        let mut is_stale = false;
+        // What is not there yet is nobody's.
+        let mut is_stale = foreign.ranges != mark.foreign;
         for sample in &mark.samples {
             match read_entry(pair, sample.position, &mut entry)? {
                 None => is_stale = true,
@@ -227,8 +230,8 @@ impl Writer {
         if section.foreign.is_stale() {
             if section.foreign.is_any() {
                 known = known.moved_from(section.foreign.records);
-                known.foreign.clone_from(&section.foreign.ranges);
             }
+            known.foreign.clone_from(&section.foreign.ranges);
             known.samples.clear();
         }
         take(&section.pair, self.shared.entry, known)

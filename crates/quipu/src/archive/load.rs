@@ -64,14 +64,17 @@ pub(super) fn load(
     Ok(Some(Loaded { section, report }))
 }
 
-/// Compares the files with the mark, unless they were being written anew: then they are those from
-/// before or after that.
+/// Compares the files with the mark. Where they were being written anew and differ, they are those
+/// from after that, of which the mark knows nothing.
 fn find_foreign(shared: &Shared, pair: &Pair, mark: Option<&Mark>) -> Result<Foreign> {
     let number = pair.records.file().section();
     match mark {
         None => Ok(Foreign::default()),
-        Some(_) if shared.being_rewritten == Some(number) => Ok(Foreign::unknown()),
-        Some(mark) => Foreign::find(pair, shared.entry, &mark.fingerprint),
+        Some(mark) => {
+            let found = Foreign::find(pair, shared.entry, &mark.fingerprint)?;
+            let is_new = shared.being_rewritten == Some(number) && found.is_stale();
+            Ok(if is_new { Foreign::unknown() } else { found })
+        }
     }
 }
 

@@ -127,8 +127,9 @@ impl Writer {
         let mut sections = self.shared.all_sections();
         sections.retain(|section| section.foreign.is_stale() || lens(section) != marked(section));
         if sections.is_empty() {
-            return self.mark_known();
+            return self.mark_known(false);
         }
+        let is_stale = sections.iter().any(|section| section.foreign.is_stale());
         for section in &sections {
             if !Canary::LoadedNotFlushed.sings() {
                 let (records, value_bytes) = marked(section);
@@ -139,14 +140,15 @@ impl Writer {
             let runs = self.mark_of(section).runs;
             self.unmarked.sections.insert(section.number, runs);
         }
-        self.mark_known()
+        self.mark_known(is_stale)
     }
 
     /// Marks what an open found. Behind damage the section goes on only as long as its mark says so:
     /// were that lost in a crash, what was synced behind it would be cut as a torn end.
-    fn mark_known(&mut self) -> Result<()> {
+    /// So it is where the old marks would take for foreign what is put.
+    fn mark_known(&mut self, is_stale: bool) -> Result<()> {
         self.mark_synced()?;
-        match self.shared.has_damage.load(Ordering::Acquire) {
+        match is_stale || self.shared.has_damage.load(Ordering::Acquire) {
             true => self.marks.settle(),
             false => Ok(()),
         }
