@@ -36,7 +36,7 @@ const MAX_LOOKED_AT: u64 = 32;
 /// What of a section's files is not the section's.
 #[derive(Debug, Default)]
 pub(super) struct Foreign {
-    /// Positions of foreign entries, found now or earlier.
+    /// Positions of foreign entries, found now or earlier: ascending, apart from each other.
     ranges: Vec<Range<u64>>,
     entries: Option<Doubt>,
     values: Option<Doubt>,
@@ -52,6 +52,22 @@ struct Doubt {
     position: u64,
     end: u64,
     difference: Difference,
+}
+
+/// Ranges in order, those that touch as one, without those that end behind `next`. A stranger's marks can
+/// have any number of them.
+fn merged(ranges: &[Range<u64>], next: u64) -> Vec<Range<u64>> {
+    let sound = |range: &&Range<u64>| !range.is_empty() && range.end <= next;
+    let mut sorted: Vec<Range<u64>> = ranges.iter().filter(sound).cloned().collect();
+    sorted.sort_unstable_by_key(|range| range.start);
+    let mut merged: Vec<Range<u64>> = Vec::new();
+    for range in sorted {
+        match merged.last_mut() {
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            _ => merged.push(range),
+        }
+    }
+    merged
 }
 
 /// Where a sample differs.
@@ -74,9 +90,8 @@ impl Foreign {
     /// Compares the files of a section with its fingerprint.
     pub(super) fn find(pair: &Pair, layout: EntryLayout, mark: &Fingerprint) -> Result<Self> {
         let next = pair.records.next_position();
-        let known = mark.foreign.iter().filter(|range| range.end <= next);
         let mut foreign = Self {
-            ranges: known.cloned().collect(),
+            ranges: merged(&mark.foreign, next),
             records: pair.records.len(),
             ..Self::default()
         };
@@ -113,6 +128,7 @@ impl Foreign {
         }
         let found = foreign.entries.map(|from| from.position..from.end);
         foreign.ranges.extend(found);
+        foreign.ranges = merged(&foreign.ranges, next);
         let nothing_is_right = believed.nothing_is_right();
         foreign.values = match believed.values_end() {
             Some(_) if nothing_is_right && most_are_whole(pair, layout)? => None,
@@ -126,7 +142,11 @@ impl Foreign {
     /// Whether the entry at a position is not the section's.
     #[inline]
     pub(super) fn is_entry(&self, position: u64) -> bool {
-        self.ranges.iter().any(|range| range.contains(&position))
+        let before = self.ranges.partition_point(|range| range.end <= position);
+        let mut from_there = self.ranges.get(before..).unwrap_or_default().iter();
+        from_there
+            .next()
+            .is_some_and(|range| range.contains(&position))
     }
 
     /// Whether the value of the entry at a position is not the section's.
@@ -373,5 +393,22 @@ fn compare_value(
             Ok(Compared::Damaged(difference(found)))
         }
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_found_whatever_their_order() {
+        let ranges = merged(&[8..9, 0..2, 1..4, 4..5, 6..6, 7..100], 20);
+        assert_eq!(ranges, [0..5, 8..9]);
+        let foreign = Foreign {
+            ranges,
+            ..Foreign::default()
+        };
+        let found: Vec<u64> = (0..20).filter(|&at| foreign.is_entry(at)).collect();
+        assert_eq!(found, [0, 1, 2, 3, 4, 8]);
     }
 }

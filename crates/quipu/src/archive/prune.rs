@@ -189,7 +189,7 @@ impl Writer {
         if kept.dropped.is_empty() && kept.unreadable == 0 {
             return Ok(());
         }
-        if kept.len() == 0 && self.mark_of(section).runs.count() == 0 {
+        if kept.len() == 0 && self.shared.known_indices(section.number).count() == 0 {
             self.marks.rewrite(|marks| marks.forget(section.number))?;
             return self.drop_sections(&[Arc::clone(section)], |_| false);
         }

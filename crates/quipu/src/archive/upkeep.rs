@@ -137,7 +137,7 @@ impl Writer {
                 let page = section.pair.records.page_of(records)?;
                 rewrite_from(&*section.pair.records.file().get()?, page)?;
             }
-            let runs = self.mark_of(section).runs;
+            let runs = self.shared.known_indices(section.number);
             self.unmarked.sections.insert(section.number, runs);
         }
         self.mark_known(is_stale)

@@ -101,14 +101,8 @@ fn what_a_reader_beside_has_seen_stays() {
     for call in 0..calls.len() as u64 {
         let (_, machine) = sync_of_two(0, Some((call, Fault::ErrorBefore)));
         let reader: ReadOnly<[u8; 8]> = read_only(&machine);
-        let last = reader.last_index().unwrap();
-        seen_early += u64::from(last > 2);
-        let archive = open(&without_power(&machine)).unwrap();
-        assert_holds(
-            &archive,
-            0..last + 1,
-            &format!("call {call}, {:?}", calls[call as usize]),
-        );
+        let what = format!("call {call}, {:?}", calls[call as usize]);
+        seen_early += u64::from(stays_without_power(&reader, &machine, &what) > 2);
     }
     assert!(seen_early > 0);
 }
@@ -126,16 +120,18 @@ fn what_a_reader_beside_has_seen_after_a_refresh_stays() {
         let is_read = calls[call as usize] == CallKind::Read;
         assert!(archive.sync().is_err() || is_read);
         reader.refresh().unwrap();
-        let last = reader.last_index().unwrap();
-        seen_early += u64::from(last > 2);
-        let archive = open(&without_power(&machine)).unwrap();
-        assert_holds(
-            &archive,
-            0..last + 1,
-            &format!("call {call}, {:?}", calls[call as usize]),
-        );
+        let what = format!("call {call}, {:?}", calls[call as usize]);
+        seen_early += u64::from(stays_without_power(&reader, &machine, &what) > 2);
     }
     assert!(seen_early > 0);
+}
+
+/// What a reader has seen is there once the power is back; the last index of it.
+fn stays_without_power(reader: &ReadOnly<[u8; 8]>, machine: &Simulated, what: &str) -> u64 {
+    let last = reader.last_index().unwrap();
+    let archive = open(&without_power(machine)).unwrap();
+    assert_holds(&archive, 0..last + 1, what);
+    last
 }
 
 fn read_only(machine: &Simulated) -> ReadOnly<[u8; 8]> {
