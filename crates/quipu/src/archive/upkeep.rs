@@ -145,10 +145,12 @@ impl Writer {
 
     /// Marks what an open found. Behind damage the section goes on only as long as its mark says so:
     /// were that lost in a crash, what was synced behind it would be cut as a torn end.
-    /// So it is where the old marks would take for foreign what is put.
+    /// So it is where the old marks would take for foreign what is put. Marks that a crash tore are
+    /// whole again at once, or every reader would tell of it until something is put.
     fn mark_known(&mut self, is_stale: bool) -> Result<()> {
         self.mark_synced()?;
-        match is_stale || self.shared.has_damage.load(Ordering::Acquire) {
+        let has_damage = self.shared.has_damage.load(Ordering::Acquire);
+        match is_stale || has_damage || !self.marks.is_whole() {
             true => self.marks.settle(),
             false => Ok(()),
         }

@@ -13,6 +13,9 @@
 //! between 1.14 and 1.29 times 8 bytes a key, and what a growth step copies is 1 / 4,096 of the whole.
 //! No key is needed for that: the slots are sorted by tag, so a step is one sweep over the array.
 //!
+//! **Crowding.** The mix takes a random seed of the index alone, so that a stranger's archive cannot have
+//! keys that all fall into one shard. Keys with one short form do; among these an insert costs no more.
+//!
 //! **Order.** Keys that conflict are found in the order in which they were inserted.
 //!
 //! **Beside a writer.** Lookups wait for a lock of one group only, which inserts hold for some tens
@@ -29,6 +32,7 @@
 //! does, the process seems no smaller from outside.
 
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 
 use super::candidates::Candidates;
 use super::place::{GROUP_SIZE, GROUPS, Place};
@@ -66,6 +70,8 @@ type Group = [Shard; GROUP_SIZE];
 /// # Ok::<(), quipu::Error>(())
 /// ```
 pub struct KeyIndex {
+    /// Of this index alone: nobody can make an archive whose keys crowd one shard.
+    seed: u64,
     groups: Box<[RwLock<Group>]>,
     len: AtomicIsize,
     conflicts: AtomicIsize,
@@ -78,6 +84,7 @@ impl KeyIndex {
         let groups: Box<[_]> = (0..GROUPS).map(|_| RwLock::default()).collect();
         let bytes = size_of::<Self>() + size_of_val::<[_]>(&groups);
         Self {
+            seed: RandomState::new().hash_one(()),
             groups,
             len: AtomicIsize::new(0),
             conflicts: AtomicIsize::new(0),
@@ -97,7 +104,7 @@ impl KeyIndex {
     /// # Cost
     /// Some 100 ns with 10 million keys. When the shard is full it grows: some 10 us then.
     pub fn insert(&self, key: u64, location: u64, is_dead: &dyn Fn(u64) -> bool) -> Result<usize> {
-        let place = Place::of(key);
+        let place = Place::of(key, self.seed);
         let mut removed = 0;
         if location <= MAX_LOCATION {
             loop {
@@ -129,13 +136,13 @@ impl KeyIndex {
     #[inline]
     pub fn lookup(&self, key: u64, out: &mut Candidates) {
         out.clear();
-        let place = Place::of(key);
+        let place = Place::of(key, self.seed);
         self.groups[place.group].read()[place.shard].lookup(place.tag, out);
     }
 
     /// Removes one location of a key; false when it is not there.
     pub fn remove(&self, key: u64, location: u64) -> bool {
-        let place = Place::of(key);
+        let place = Place::of(key, self.seed);
         let mut group = self.groups[place.group].write();
         let shard = &mut group[place.shard];
         let (removed, conflict) = shard.remove(place.tag, location);

@@ -65,6 +65,11 @@ impl MarksLog {
         &self.marks
     }
 
+    /// Whether everything that is in the file checks.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.len != usize::MAX
+    }
+
     /// Appends the marks of some sections, each with the runs that are new to it. They count once
     /// they happen to be durable.
     pub(crate) fn mark(&mut self, marks: Vec<(u64, Mark)>) -> Result<()> {

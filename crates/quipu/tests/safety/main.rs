@@ -6,6 +6,7 @@ mod common;
 mod durable;
 mod journals;
 mod marks;
+mod misread;
 mod openings;
 mod order;
 mod repairs;

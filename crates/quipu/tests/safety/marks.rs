@@ -1,10 +1,11 @@
 //! The marks and the manifest: what they must not say after a crash, and of whom.
 
 use std::io::IoSlice;
+use std::sync::Arc;
 
 use quipu::storage::simulated::{CallKind, Simulated, Survival, When};
 use quipu::storage::{OpenMode, Storage};
-use quipu::{ScrubOptions, Status};
+use quipu::{Bytes, ScrubOptions, Status};
 
 use super::common::{key, value};
 use super::work::work;
@@ -76,6 +77,26 @@ fn a_disk_that_loses_a_write_has_no_older_manifest_in_its_place() {
     for name in ["manifest", "manifest-copy"] {
         assert!(!machine.stale_block("quipu", name, 0).unwrap(), "{name}");
     }
+}
+
+/// What a crash tore off the marks is told once, by the open that finds it: readers that come after it
+/// have nothing to tell of.
+#[test]
+fn torn_marks_are_whole_again_once_the_archive_was_opened() {
+    let machine = filled(0..3);
+    let marks = bytes_of(&machine, "quipu", "marks");
+    plant(&machine, "quipu", "marks", &[&marks[..], &[7; 20]].concat());
+    let read_only = || {
+        let storage = Arc::new(machine.clone());
+        let options = options().open_read_only_on::<[u8; 8], Bytes>(storage);
+        options.unwrap().verify(&mut |_| {}).unwrap()
+    };
+    assert!(read_only().marks_incomplete);
+    let archive = open(&machine).unwrap();
+    assert!(archive.recovery().marks_incomplete);
+    drop(archive);
+    assert!(read_only().is_clean());
+    assert!(open(&machine).unwrap().recovery().is_clean());
 }
 
 #[test]

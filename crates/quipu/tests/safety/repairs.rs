@@ -1,5 +1,6 @@
 //! Repairs that are cut off: notes of damage that were made of the old file.
 
+use quipu::storage::Storage;
 use quipu::storage::simulated::{Simulated, Survival, When};
 use quipu::{Result, Status};
 
@@ -90,6 +91,23 @@ fn notes_of_the_old_file_do_not_stick_to_entries_of_the_same_index() {
         for number in [0, 3, 4] {
             let item = archive.get_item(&key::<8>(number)).unwrap().unwrap();
             assert_eq!(item.value, value(number, 30), "{context}");
+        }
+    });
+}
+
+/// A section whose index file is gone is emptied: only its mark still knows what it held.
+#[test]
+fn the_items_of_a_section_that_is_emptied_stay_told() {
+    let machine = filled(0..20);
+    machine.remove("index", NAME).unwrap();
+    machine.sync_partition("index").unwrap();
+    at_every_call(&machine, |archive, context| {
+        for index in 0..20 {
+            let expected = match index {
+                0..8 => Status::Damaged,
+                _ => Status::Present,
+            };
+            assert_eq!(archive.status(index).unwrap(), expected, "{context}");
         }
     });
 }
