@@ -78,3 +78,13 @@ fn what_a_killed_rewind_has_dropped_does_not_come_back() {
         }
     }
 }
+
+/// A rewind lowered the mark of a section with damaged pages, and was cut off before the new file was
+/// there: the next open took what stood behind the damage for torn.
+#[test]
+fn a_rewind_cut_off_beside_damage_loses_nothing() {
+    goes_well(
+        "items=8 page=70 layout=1 cap=1 zstd=1 buffer=1 | put_sync 0 1 31 | put 1 2 23 | multi 1 3 43 | \
+         damage zero index 5 35828 | crash 29 after prefix 981324 | rewind 5",
+    );
+}

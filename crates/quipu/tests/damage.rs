@@ -214,6 +214,93 @@ fn verify_names_file_offset_expected_and_found() {
     });
 }
 
+/// Also what is no section's, what is gone, and what a file was cut to.
+#[test]
+fn verify_names_what_is_wrong_with_every_file() {
+    let cut = |bench: &Bench| {
+        let name = "0000000000000010";
+        let index = bench.read("index", name);
+        bench.write("index", name, &index[..HEADER + 10]);
+    };
+    let remove_both = |bench: &Bench| {
+        for partition in ["index", "values"] {
+            let name = "0000000000000010";
+            bench.storage().remove(partition, name).unwrap();
+        }
+    };
+    let remove_marks = |bench: &Bench| bench.storage().remove("quipu", "marks").unwrap();
+    type Damage<'a> = &'a dyn Fn(&Bench);
+    let cases: [(Damage<'_>, &str); 6] = [
+        (
+            &|bench| bench.flip("quipu", "marks", 60),
+            "quipu/marks at offset 40: checksum mismatch",
+        ),
+        (
+            &|bench| bench.flip("quipu", "marks", 9),
+            "quipu/marks at offset 0: its header",
+        ),
+        (&remove_marks, "quipu/marks at offset 0: the file is gone"),
+        (
+            &remove_both,
+            "index/0000000000000010 at offset 0: the file is gone",
+        ),
+        (
+            &cut,
+            "index/0000000000000010 at offset 0: the page is not there: expected at least ",
+        ),
+        (
+            &|bench| bench.flip("quipu", "manifest", 30),
+            "quipu/manifest",
+        ),
+    ];
+    for (damage, expected) in cases {
+        Bench::memory(options(), |bench| {
+            bench.fill(ITEMS);
+            damage(bench);
+            let beside = bench.options().open_read_only_on(bench.storage());
+            let beside: quipu::ReadOnly<[u8; 8]> = beside.unwrap();
+            let mut told = Vec::new();
+            let report = beside.verify(&mut |event| match event {
+                VerifyEvent::Damage(damage) => told.push(damage.error.to_string()),
+                VerifyEvent::File { error, .. } | VerifyEvent::Unreadable { error, .. } => {
+                    told.push(error.to_string());
+                }
+                _ => {}
+            });
+            assert!(!report.unwrap().is_clean(), "{expected}");
+            assert!(
+                told.iter().any(|told| told.contains(expected)),
+                "{expected}: {told:#?}"
+            );
+        });
+    }
+}
+
+/// Without marks a reader beside reads the same files as a writer does.
+#[test]
+fn without_marks_a_dry_run_says_what_a_repair_does() {
+    Bench::each(options(), |bench| {
+        bench.fill(ITEMS);
+        bench.storage().remove("quipu", "marks").unwrap();
+        bench.flip("index", "0000000000000008", HEADER + 80);
+        let beside = bench.options().open_read_only_on(bench.storage());
+        let mut beside: quipu::ReadOnly<[u8; 8]> = beside.unwrap();
+        let (ranges, plan) = (beside.ranges(), beside.plan_repair().unwrap());
+        assert!(
+            plan.entries_lost() > 0 && plan.entries_kept() > 0,
+            "{plan:?}"
+        );
+        beside.refresh().unwrap();
+        assert_eq!(beside.ranges(), ranges);
+        let mut archive: Store = bench.open();
+        assert_eq!(archive.ranges(), ranges);
+        assert_eq!(
+            format!("{:?}", archive.repair().unwrap()),
+            format!("{plan:?}")
+        );
+    });
+}
+
 #[test]
 fn damage_changes_no_file() {
     Bench::memory(options(), |bench| {

@@ -374,6 +374,53 @@ fn verification_names_the_file_and_what_it_expected() {
     });
 }
 
+/// No answer but these after a rewind, in this process and the next: the values of this life, damaged, or
+/// missing; nor by the keys of items that were dropped.
+fn after_a_rewind(bench: &Bench, to: u64, right: &[u64], damaged: &[u64]) {
+    let mut archive: Archive<[u8; 8]> = bench.open();
+    archive.rewind(to).unwrap();
+    for _ in 0..2 {
+        let told = |index| archive.status(index).unwrap();
+        let expected = (right.to_vec(), damaged.to_vec());
+        assert_eq!(outcome(|index| archive.get(index), told, |_| 0), expected);
+        for index in (0..20).filter(|index| !right.contains(index)) {
+            let found = archive.get(&key::<8>(index));
+            assert!(!matches!(found, Ok(Some(_))), "{index}: {found:?}");
+        }
+        archive.close().unwrap();
+        archive = bench.open();
+    }
+}
+
+#[test]
+fn a_rewind_brings_no_foreign_entry_back() {
+    each(|bench| {
+        let mut archive = bench.open();
+        put(&mut archive, 0..10, 0);
+        archive.close().unwrap();
+        let before = bench.read("index", FIRST);
+        let mut archive = bench.open();
+        archive.rewind(4).unwrap();
+        put(&mut archive, 5..10, 1);
+        archive.close().unwrap();
+        bench.write("index", FIRST, &before);
+        after_a_rewind(bench, 7, &[0, 1, 2, 3, 4], &[5, 6, 7]);
+    });
+}
+
+#[test]
+fn a_rewind_believes_no_foreign_value() {
+    each(|bench| {
+        let mut archive = bench.open();
+        put(&mut archive, 0..20, 0);
+        archive.close().unwrap();
+        let (first, second) = (bench.read("values", FIRST), bench.read("values", SECOND));
+        bench.write("values", FIRST, &second);
+        bench.write("values", SECOND, &first);
+        after_a_rewind(bench, 5, &[], &[0, 1, 2, 3, 4, 5]);
+    });
+}
+
 /// What is put behind foreign entries is the section's, also where the power goes before the marks that
 /// say so would have been flushed in passing.
 #[cfg(feature = "simulated")]

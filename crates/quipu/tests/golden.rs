@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use quipu::{Archive, Compression, Options, Prefixed, Status};
+use quipu::{Archive, Compression, Options, Prefixed, Status, VerifyEvent};
 use serde_json::Value as Json;
 
 type Key = [u8; 32];
@@ -254,6 +254,42 @@ fn settings_that_do_not_fit_are_refused_and_change_nothing() {
         assert!(!golden.store.join("quipu/manifest").exists());
         drop(golden.adopt());
     });
+}
+
+/// One damaged header is no reason to refuse a store, or to lose a section.
+#[test]
+fn a_store_with_a_damaged_header_is_adopted_whole() {
+    for partition in ["index", "values"] {
+        each(|golden| {
+            let mut names: Vec<_> = std::fs::read_dir(golden.store.join(partition))
+                .unwrap()
+                .map(|entry| entry.unwrap().path())
+                .collect();
+            names.sort();
+            // Another file has the header that this one lacks.
+            if names.len() < 2 {
+                return;
+            }
+            let damaged = names.last().unwrap();
+            let mut bytes = std::fs::read(damaged).unwrap();
+            bytes[1] ^= 0x10;
+            std::fs::write(damaged, &bytes).unwrap();
+            assert_holds(&golden.adopt(), &golden.items());
+            let mut archive: Store = Archive::open(&golden.store).unwrap();
+            assert_holds(&archive, &golden.items());
+            let mut files = 0;
+            let report = archive.verify(&mut |event| {
+                if let VerifyEvent::File { error, .. } = event {
+                    assert!(error.to_string().contains(&*damaged.to_string_lossy()));
+                    files += 1;
+                }
+            });
+            assert!(report.unwrap().needs_repair() && files == 1);
+            archive.repair().unwrap();
+            assert!(archive.verify(&mut |_| {}).unwrap().is_clean());
+            assert_holds(&archive, &golden.items());
+        });
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Bench, key, value};
-use quipu::{Archive, Error, Options};
+use quipu::{Archive, Error, Options, ReadOnly};
 
 type Store = Archive<[u8; 8]>;
 
@@ -114,4 +114,45 @@ fn one_that_waits_for_a_rewind_looks_at_the_manifest_alone() {
     let of_a_section = log.iter().filter(|call| call.name.starts_with("000000"));
     // Five sections of two files, with an open, a length and a few reads each.
     assert!(of_a_section.count() < 200);
+}
+
+/// A crash in a sync has left a page behind one that never reached the disk. What stands in it the next
+/// writer cuts, and other items get its place: no reader may show it before.
+#[test]
+fn a_refresh_stops_where_an_open_does() {
+    let page = 280;
+    let options = || Options::new().items_per_section(1_000).page_size(page);
+    Bench::each(options(), |bench| {
+        let mut archive: Store = bench.open();
+        fill(&mut archive, 0..10, 1);
+        archive.sync().unwrap();
+        let marks = bench.read("quipu", "marks");
+        fill(&mut archive, 10..100, 1);
+        archive.sync().unwrap();
+        drop(archive);
+        bench.write("quipu", "marks", &marks);
+        let name = "0000000000000000";
+        let mut index = bench.read("index", name);
+        let physical = usize::from(page) + 12;
+        index[4096 + 4 * physical..][..physical].fill(0);
+        bench.write("index", name, &index);
+        let mut beside: ReadOnly<[u8; 8]> = options().open_read_only_on(bench.storage()).unwrap();
+        assert_eq!(beside.ranges(), [0..=39]);
+        beside.refresh().unwrap();
+        assert_eq!(beside.ranges(), [0..=39]);
+        assert_eq!(beside.get(90).unwrap(), None);
+        let mut next: Store = bench.open();
+        assert_eq!(next.ranges(), [0..=39]);
+        fill(&mut next, 300..400, 2);
+        next.sync().unwrap();
+        beside.refresh().unwrap();
+        assert_eq!(beside.ranges(), [0..=39, 300..=399]);
+        for (index, round) in (0..40)
+            .map(|index| (index, 1))
+            .chain((300..400).map(|index| (index, 2)))
+        {
+            let found = beside.get(index).unwrap().unwrap();
+            assert_eq!(found, value(round * 1000 + index, 20), "{index}");
+        }
+    });
 }

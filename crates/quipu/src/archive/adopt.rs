@@ -3,7 +3,8 @@
 //! The section files are the same; what is missing is the manifest. Before anything is changed the
 //! entries are read with the settings given, and the first value of some sections: where an entry is
 //! not of its section, or none of the values checks, the settings are wrong and the store is left as
-//! it is. Then the ends of the sections are recovered,
+//! it is. A file with a damaged header is read with the header that others have, if it fits; if it does
+//! not, nothing of its section can be read, as in any archive, and nothing of it is changed. Then the ends of the sections are recovered,
 //! values included (that program does not order its writes as D3 asks), the marks that 2026.10.0
 //! keeps of its own are set aside, and the manifest makes it an archive.
 
@@ -20,7 +21,7 @@ use super::shared::Shared;
 use crate::error::{Error, Result};
 use crate::format::Layouts;
 use crate::journal::{Durable, Pair, Trust};
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Mark, Marks};
 use crate::storage::{Access, Blob, OpenMode, Storage};
 
 /// The blobs that 2026.10.0 keeps its marks in: `left` and `right`, in hex.
@@ -47,13 +48,13 @@ pub(super) fn adopt(storage: Arc<dyn Storage>, options: Options) -> Result<Recov
     }
     let key_size = settings::key_size(None, &options, None)?;
     let mut manifest = settings::new_manifest(&options, key_size)?;
-    let samples = check_fit(&storage, &options, &manifest)?;
+    let (samples, marks) = check_fit(&storage, &options, &manifest)?;
     if options.layout.is_none() {
         manifest.layout = samples.layout.unwrap_or_default();
     }
     let lock = recovery::lock(&*storage)?;
     set_aside(&*storage, options.metadata_partition.as_deref())?;
-    recovery::take_over(storage, &options, manifest, lock)
+    recovery::take_over(storage, &options, manifest, marks, lock)
 }
 
 /// What a look at the store told.
@@ -64,14 +65,17 @@ struct Samples {
     right: usize,
     frames: usize,
     wrong: Option<Error>,
+    /// Sections with a file whose header is damaged.
+    headless: Vec<u64>,
 }
 
-/// Reads the entries of all sections and the first value of some; changes nothing.
+/// Reads the entries of all sections and the first value of some; changes nothing. Of sections with a
+/// damaged header, the marks say which header they had.
 fn check_fit(
     storage: &Arc<dyn Storage>,
     options: &Options,
     manifest: &Manifest,
-) -> Result<Samples> {
+) -> Result<(Samples, Marks)> {
     let shared = Shared::new(Arc::clone(storage), options, manifest, Access::Read);
     let listing = Listing::read(&shared)?;
     if listing.index.is_empty() {
@@ -82,7 +86,7 @@ fn check_fit(
     }
     let mut samples = Samples::default();
     for &number in listing.index.iter().rev() {
-        sample(&shared, number, &listing, &mut samples)?;
+        sample(&shared, number, Layouts::default(), &listing, &mut samples)?;
     }
     let Samples { right, frames, .. } = samples;
     if let (0, Some(error)) = (right, samples.wrong.take()) {
@@ -102,11 +106,43 @@ fn check_fit(
             given: format!("{} (say so explicitly if that is right)", Compression::Off),
         });
     }
-    Ok(samples)
+    let marks = headers_of(&shared, &listing, &samples)?;
+    Ok((samples, marks))
 }
 
-fn sample(shared: &Shared, number: u64, listing: &Listing, samples: &mut Samples) -> Result<()> {
-    let (records, values) = shared.files_of(number, Layouts::default());
+/// The header that others have, for sections that can be read with it.
+fn headers_of(shared: &Shared, listing: &Listing, samples: &Samples) -> Result<Marks> {
+    let mut marks = Marks::default();
+    let layouts = Layouts {
+        records: samples.layout,
+        values: samples.layout,
+    };
+    for &number in &samples.headless {
+        let mut with_it = Samples {
+            // Its first value is looked at however many others were.
+            taken: 0,
+            ..Samples::default()
+        };
+        sample(shared, number, layouts, listing, &mut with_it)?;
+        if with_it.right == 1 {
+            let mark = Mark {
+                layouts,
+                ..Mark::default()
+            };
+            marks.sections.insert(number, mark);
+        }
+    }
+    Ok(marks)
+}
+
+fn sample(
+    shared: &Shared,
+    number: u64,
+    layouts: Layouts,
+    listing: &Listing,
+    samples: &mut Samples,
+) -> Result<()> {
+    let (records, values) = shared.files_of(number, layouts);
     let none = Durable {
         records: 0,
         value_bytes: 0,
@@ -121,7 +157,11 @@ fn sample(shared: &Shared, number: u64, listing: &Listing, samples: &mut Samples
     );
     let (pair, report) = match opened {
         Ok(opened) => opened,
-        Err(error) => return note(samples, Err(error)),
+        Err(error) => {
+            let is_header = matches!(error, Error::Header { .. });
+            samples.headless.extend(is_header.then_some(number));
+            return note(samples, Err(error));
+        }
     };
     let file = pair.records.file().get()?;
     samples.layout.get_or_insert(file.layout());

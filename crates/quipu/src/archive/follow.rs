@@ -1,7 +1,7 @@
 //! A reader beside the writer of another process: following what that one does.
 
 use super::load;
-use super::recovery::Listing;
+use super::recovery::{Listing, trust_in};
 use super::section::Section;
 use super::shared::Shared;
 use crate::error::{Error, Result};
@@ -78,7 +78,8 @@ fn forget_below(shared: &Shared, floor: u64) {
 
 /// Takes in what the writer has made durable since.
 pub(super) fn sections(shared: &Shared, manifest: &Manifest) -> Result<()> {
-    let (marks, _) = MarksLog::open(&shared.storage, manifest)?;
+    let (marks, wholeness) = MarksLog::open(&shared.storage, manifest)?;
+    let trust = trust_in(wholeness);
     let listing = Listing::read(shared)?;
     for number in listing.numbers_from(shared.floor()) {
         match shared.section(number) {
@@ -89,7 +90,7 @@ pub(super) fn sections(shared: &Shared, manifest: &Manifest) -> Result<()> {
                     followed?;
                 }
             }
-            None => load_section(shared, number, &listing, marks.marks())?,
+            None => load_section(shared, number, &listing, marks.marks(), trust)?,
         }
         if number < shared.floor() {
             forget_again(shared, number);
@@ -104,6 +105,7 @@ pub(super) fn load_section(
     number: u64,
     listing: &Listing,
     marks: &Marks,
+    trust: Trust,
 ) -> Result<()> {
     let present = listing.present(number);
     let mark = marks.sections.get(&number);
@@ -112,7 +114,7 @@ pub(super) fn load_section(
         return Ok(());
     }
     let marked = mark.map_or(0, |mark| mark.records);
-    let loaded = load::load(shared, number, present, marks, Trust::Ordered);
+    let loaded = load::load(shared, number, present, marks, trust);
     let loaded = loaded.and_then(|loaded| match loaded {
         Some(loaded) if loaded.section.pair.records.len() > marked => flush(&loaded.section),
         _ => Ok(()),

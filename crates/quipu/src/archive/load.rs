@@ -44,7 +44,7 @@ pub(super) fn load(
     let opened = Pair::open(records, values, present, &shared.pair, durable, trust);
     let (pair, report) = match opened {
         // Of an archive, the other sections can still be read.
-        Err(Error::Header { .. }) if trust != Trust::Unordered => {
+        Err(Error::Header { .. }) => {
             note_unreadable(shared, number, mark);
             return Ok(None);
         }

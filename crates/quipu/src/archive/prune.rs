@@ -197,14 +197,22 @@ impl Writer {
         if Canary::ValueBytesReused.sings() {
             kept.cut_values(&self.shared, section)?;
         }
-        self.lower_mark(section, &kept)?;
+        // Above the new mark, whole entries behind damage would be cut as a torn end: then the old one
+        // holds until the new file is there.
+        let is_damaged = kept.unreadable > 0;
+        if !is_damaged {
+            self.lower_mark(section, &kept)?;
+        }
         self.rewrite_section(section, &kept)?;
+        if is_damaged {
+            self.lower_mark(section, &kept)?;
+        }
         // For the samples alone.
         self.unmarked.add(section.number, &[]);
         Ok(())
     }
 
-    /// What stays of a section is marked, durably, before anything is cut.
+    /// What stays of a section is marked, durably.
     fn lower_mark(&mut self, section: &Section, kept: &Kept) -> Result<()> {
         let mark = Mark {
             records: kept.len(),

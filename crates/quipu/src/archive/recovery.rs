@@ -40,6 +40,9 @@ pub struct Recovery {
     pub sections: Vec<SectionReport>,
     /// Files that were removed: leftovers of a prune, of a creation, values without entries.
     pub removed: Vec<PathBuf>,
+    /// Sections of which nothing can be read: a file of theirs is gone, or has a damaged header.
+    /// Verification names it.
+    pub unreadable: Vec<u64>,
     /// Indices that were durable and cannot be read.
     pub damaged: u128,
     /// Whether the durable marks were not whole: what they protected may have been cut as a torn
@@ -94,7 +97,7 @@ pub(super) fn open_writer(
         None => {
             let mut manifest = settings::new_manifest(options, key_size)?;
             // First: an archive has marks, so that their loss is noticed.
-            MarksLog::create(&storage, &manifest)?;
+            MarksLog::create(&storage, &manifest, &Marks::default())?;
             manifest.store(&storage)?;
             (manifest, Copies::Same)
         }
@@ -121,6 +124,7 @@ pub(super) fn take_over(
     storage: Arc<dyn Storage>,
     options: &Options,
     mut manifest: Manifest,
+    marks: Marks,
     lock: Box<dyn Lock>,
 ) -> Result<Recovery> {
     let opening = Opening::new(
@@ -129,7 +133,7 @@ pub(super) fn take_over(
         manifest.clone(),
         Trust::Unordered,
     );
-    MarksLog::create(&storage, &manifest)?;
+    MarksLog::create(&storage, &manifest, &marks)?;
     let (mut writer, recovery) = opening.write(lock)?;
     // Last: a crash before it leaves a store that can be adopted again.
     manifest.store(&storage)?;
@@ -193,11 +197,12 @@ fn open_reader_once(
     settings::check_against(options, key_size, &manifest, path)?;
     let (marks, wholeness) = MarksLog::open(&storage, &manifest)?;
     let shared = Arc::new(Shared::new(storage, options, &manifest, Access::Read));
+    let trust = trust_in(wholeness);
     let incomplete = wholeness != Wholeness::Whole;
     shared.marks_incomplete.store(incomplete, Ordering::Relaxed);
     let listing = Listing::read(&shared)?;
     for number in listing.numbers_from(shared.floor()) {
-        follow::load_section(&shared, number, &listing, marks.marks())?;
+        follow::load_section(&shared, number, &listing, marks.marks(), trust)?;
     }
     note_lost_sections(&shared, &listing, marks.marks());
     manifest.check_continued(&*shared.storage)?;
@@ -281,8 +286,8 @@ impl<'a> Opening<'a> {
         }
         let (marks, wholeness) = MarksLog::open(&self.storage, &self.manifest)?;
         self.recovery.marks_incomplete = wholeness != Wholeness::Whole;
-        if wholeness == Wholeness::Lost && self.trust == Trust::Ordered {
-            self.trust = Trust::Unmarked;
+        if self.trust == Trust::Ordered {
+            self.trust = trust_in(wholeness);
         }
         let shared = Arc::new(Shared::new(
             Arc::clone(&self.storage),
@@ -294,6 +299,7 @@ impl<'a> Opening<'a> {
         self.change_compression(&shared, &listing)?;
         self.load_sections(&shared, &listing, marks.marks())?;
         note_lost_sections(&shared, &listing, marks.marks());
+        self.recovery.unreadable = shared.unreadable();
         self.recovery.damaged = shared.damage.read().indices.count();
         let files = self.options.max_open_files;
         let mut writer = Writer::new(shared, self.manifest, marks, lock, files)?;
@@ -326,7 +332,7 @@ impl<'a> Opening<'a> {
             opens: self.manifest.opens,
             ..fresh
         };
-        MarksLog::create(&self.storage, &self.manifest)?;
+        MarksLog::create(&self.storage, &self.manifest, &Marks::default())?;
         self.manifest.store(&self.storage)
     }
 
@@ -467,6 +473,14 @@ impl Listing {
             records: self.index.contains(&number),
             values: self.values.contains(&number),
         }
+    }
+}
+
+/// How far the ends of files are to be believed with what was found of the marks.
+pub(super) fn trust_in(wholeness: Wholeness) -> Trust {
+    match wholeness {
+        Wholeness::Whole | Wholeness::Torn => Trust::Ordered,
+        Wholeness::Lost => Trust::Unmarked,
     }
 }
 

@@ -14,8 +14,8 @@ use crate::manifest::{Manifest, Mark, PARTITION};
 use crate::storage::{DataBlob, Storage};
 use crate::sync::atomic::Ordering;
 
-/// So many syncs may pass before what they made durable is marked.
-const SYNCS_PER_MARK: u32 = 16;
+/// So many syncs may pass before the marks of what they made durable are durable too.
+const SYNCS_PER_FLUSH: u32 = 16;
 /// Bytes that are written again with one call.
 const REWRITE_BYTES: u64 = 1 << 20;
 /// Shards of the key index that one put, and one sync, clean while a sweep is under way.
@@ -49,11 +49,15 @@ impl Unmarked {
 }
 
 impl Writer {
-    /// Marks what is durable, on a section's roll and every few syncs.
-    pub(super) fn mark_now_and_then(&mut self) -> Result<()> {
+    /// Marks what a sync has made durable. The marks are flushed on a section's roll and every few syncs:
+    /// the end of the process alone takes none of them.
+    pub(super) fn mark_sync(&mut self) -> Result<()> {
         self.unmarked.syncs += 1;
-        if self.unmarked.rolled || self.unmarked.syncs >= SYNCS_PER_MARK {
-            self.mark_synced()?;
+        self.mark_synced()?;
+        if self.unmarked.rolled || self.unmarked.syncs >= SYNCS_PER_FLUSH {
+            self.marks.flush()?;
+            self.unmarked.rolled = false;
+            self.unmarked.syncs = 0;
         }
         Ok(())
     }
@@ -79,8 +83,6 @@ impl Writer {
         }
         // A section that was put to again stays unmarked until it is synced.
         self.unmarked.sections = dirty;
-        self.unmarked.rolled = false;
-        self.unmarked.syncs = 0;
         Ok(())
     }
 
@@ -152,7 +154,7 @@ impl Writer {
         let has_damage = self.shared.has_damage.load(Ordering::Acquire);
         match is_stale || has_damage || !self.marks.is_whole() {
             true => self.marks.settle(),
-            false => Ok(()),
+            false => self.marks.flush(),
         }
     }
 
@@ -192,7 +194,12 @@ impl Shared {
 fn rewrite_from(blob: &DataBlob, from: u64) -> Result<()> {
     let (mut at, end) = (from, blob.len()?);
     let mut bytes = Vec::new();
-    while at < end {
+    loop {
+        // A hole of any size costs nothing.
+        at = blob.next_written(at)?;
+        if at >= end {
+            break;
+        }
         let len = (end - at).min(REWRITE_BYTES);
         bytes.clear();
         blob.read_into(&mut bytes, at, len as usize)?;

@@ -3,11 +3,12 @@
 use std::ops::{ControlFlow, RangeInclusive};
 use std::sync::Arc;
 
-use super::check::Checked;
+use super::check::{self, Checked};
 use super::section::Section;
 use super::shared::Shared;
 use crate::error::{Error, Result};
-use crate::manifest;
+use crate::format::Layouts;
+use crate::manifest::{self, Manifest, MarksLog};
 use crate::sync::atomic::Ordering;
 
 const READ_AHEAD_BYTES: usize = 1 << 20;
@@ -113,6 +114,7 @@ impl Shared {
                 error,
             });
         }
+        self.verify_marks(&mut report, tell)?;
         for section in &sections {
             let verified = self.verify_section(section, &mut report, tell);
             if !self.is_dropped(section, &verified) {
@@ -126,8 +128,40 @@ impl Shared {
             });
         }
         self.verify_lost(&mut report, tell);
-        report.marks_incomplete = self.marks_incomplete.load(Ordering::Relaxed);
+        report.marks_incomplete |= self.marks_incomplete.load(Ordering::Relaxed);
         Ok(report)
+    }
+
+    /// Tells what is wrong with the marks, and which sections they know of that are gone.
+    fn verify_marks(
+        &self,
+        report: &mut VerifyReport,
+        tell: &mut dyn FnMut(VerifyEvent),
+    ) -> Result<()> {
+        let Some(manifest) = Manifest::load(&*self.storage)? else {
+            return Ok(());
+        };
+        let damage = manifest::damage_of_marks(&self.storage, &manifest)?;
+        let (marks, _) = MarksLog::open(&self.storage, &manifest)?;
+        let gone = self.gone(marks.marks())?;
+        // Beside a writer that replaces files, the marks may be of after that.
+        if Manifest::load(&*self.storage)?.is_none_or(|now| now.rewinds != manifest.rewinds) {
+            return Ok(());
+        }
+        if let Some(error) = damage {
+            report.marks_incomplete = true;
+            tell(VerifyEvent::File {
+                section: None,
+                error,
+            });
+        }
+        for section in gone {
+            report.unreadable_sections += 1;
+            let (records, _) = self.files_of(section, Layouts::default());
+            let error = check::gone(records.path());
+            tell(VerifyEvent::Unreadable { section, error });
+        }
+        Ok(())
     }
 
     fn verify_section(

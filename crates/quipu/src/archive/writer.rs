@@ -313,7 +313,7 @@ impl Writer {
             }
         }
         self.shared.counters.sync_calls.record(started);
-        let marked = self.mark_now_and_then();
+        let marked = self.mark_sync();
         self.poison_on_error(marked)
     }
 

@@ -3,7 +3,9 @@
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use super::marks::{Mark, Marks, Wholeness, encode_damage, encode_mark, ends_within, push_record};
+use super::marks::{
+    Mark, Marks, Wholeness, encode_damage, encode_mark, ends_within, push_record, record_checksums,
+};
 use super::owner::Owner;
 use super::{MARKS, Manifest, PARTITION, replace_whole};
 use crate::error::{Error, Result};
@@ -27,12 +29,18 @@ pub(crate) struct MarksLog {
     needed: usize,
     /// How much of it was made durable at once.
     durable: u64,
+    /// Whether anything was appended since the last flush.
+    is_dirty: bool,
 }
 
 impl MarksLog {
-    /// Writes the marks of an archive without sections.
-    pub(crate) fn create(storage: &Arc<dyn Storage>, manifest: &Manifest) -> Result<()> {
-        let bytes = Marks::default().encode(Owner::of(manifest));
+    /// Writes the first marks of an archive.
+    pub(crate) fn create(
+        storage: &Arc<dyn Storage>,
+        manifest: &Manifest,
+        marks: &Marks,
+    ) -> Result<()> {
+        let bytes = marks.encode(Owner::of(manifest));
         replace_whole(storage, MARKS, &bytes)
     }
 
@@ -51,6 +59,7 @@ impl MarksLog {
             storage: Arc::clone(storage),
             owner: Owner::of(manifest),
             blob: None,
+            is_dirty: false,
             marks,
             // A file with a bad end is written anew before anything is appended.
             len: match wholeness {
@@ -112,6 +121,17 @@ impl MarksLog {
         replace_whole(&self.storage, MARKS, &bytes)?;
         (self.len, self.needed) = (bytes.len(), bytes.len());
         self.durable = bytes.len() as u64;
+        self.is_dirty = false;
+        Ok(())
+    }
+
+    /// Makes what was appended durable, so that a loss of power does not take it.
+    pub(crate) fn flush(&mut self) -> Result<()> {
+        match &self.blob {
+            Some(blob) if self.is_dirty => blob.sync()?,
+            _ => {}
+        }
+        self.is_dirty = false;
         Ok(())
     }
 
@@ -137,6 +157,7 @@ impl MarksLog {
         };
         blob.write_at(&[IoSlice::new(records)], self.len as u64)?;
         self.blob = Some(blob);
+        self.is_dirty = true;
         self.len += records.len();
         Ok(())
     }
@@ -145,6 +166,42 @@ impl MarksLog {
     fn allowed(&self) -> usize {
         self.needed.saturating_mul(2).saturating_add(SLACK)
     }
+}
+
+/// What is wrong with the file of the marks; none where only a crash can have torn its end.
+pub(crate) fn damage_of_marks(
+    storage: &Arc<dyn Storage>,
+    manifest: &Manifest,
+) -> Result<Option<Error>> {
+    let path = || storage.path(PARTITION, MARKS);
+    let (bytes, file_len) = read(&**storage)?;
+    let (_, good, wholeness) = Marks::decode(&bytes, file_len, manifest);
+    if wholeness != Wholeness::Lost {
+        return Ok(None);
+    }
+    let durable = Owner::decode(&bytes).map_or(0, |(_, durable)| durable);
+    let record = bytes.get(good..).unwrap_or_default();
+    Ok(Some(match (good, record_checksums(record)) {
+        (0, _) => Error::Damaged {
+            path: path(),
+            offset: 0,
+            reason: match file_len {
+                0 => "the file is gone, or empty".to_owned(),
+                _ => "its header does not check, or is of another archive or time".to_owned(),
+            },
+        },
+        (_, Some((expected, found))) => Error::Checksum {
+            path: path(),
+            offset: good as u64,
+            expected,
+            found,
+        },
+        _ => Error::Damaged {
+            path: path(),
+            offset: good as u64,
+            reason: format!("{durable} bytes were durable, and {good} are whole"),
+        },
+    }))
 }
 
 /// The bytes of the file up to its first record that does not check, or more, and its length. A file
@@ -280,7 +337,7 @@ mod tests {
         let storage: Arc<dyn Storage> = Arc::new(Memory::new());
         let mut of = manifest();
         of.state = State::Open;
-        MarksLog::create(&storage, &of).unwrap();
+        MarksLog::create(&storage, &of, &Marks::default()).unwrap();
         MarksLog::open(&storage, &of)
             .unwrap()
             .0
@@ -302,7 +359,7 @@ mod tests {
     #[test]
     fn what_was_durable_is_damaged_and_what_came_after_is_torn() {
         let storage: Arc<dyn Storage> = Arc::new(Memory::new());
-        MarksLog::create(&storage, &manifest()).unwrap();
+        MarksLog::create(&storage, &manifest(), &Marks::default()).unwrap();
         let (mut log, _) = MarksLog::open(&storage, &manifest()).unwrap();
         log.mark(vec![(0, mark(3))]).unwrap();
         log.rewrite(|_| {}).unwrap();

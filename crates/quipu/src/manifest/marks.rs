@@ -202,6 +202,15 @@ pub(super) fn ends_within(bytes: &[u8], file_len: u64) -> bool {
     }
 }
 
+/// The checksum that the first of these records should have, and the one that it has; none where it is cut
+/// short.
+pub(super) fn record_checksums(records: &[u8]) -> Option<(u32, u32)> {
+    let mut from = Decoder::new(records);
+    let (len, stored) = (from.u32()?, from.u32()?);
+    from.bytes(len as usize)
+        .map(|payload| (stored, crc32c(payload)))
+}
+
 pub(super) fn push_record(out: &mut Vec<u8>, payload: &[u8]) {
     out.extend_from_slice(&(payload.len() as u32).to_be_bytes());
     out.extend_from_slice(&crc32c(payload).to_be_bytes());

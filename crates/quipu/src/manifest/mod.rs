@@ -27,7 +27,7 @@ use std::sync::Arc;
 pub(crate) use compression::CompressionMap;
 pub(crate) use copies::{Copies, damaged_copies, load};
 pub(crate) use fingerprint::{Fingerprint, Sample};
-pub(crate) use log::MarksLog;
+pub(crate) use log::{MarksLog, damage_of_marks};
 pub(crate) use marks::{Mark, Marks, Wholeness};
 pub(crate) use place::Place;
 pub(crate) use record::{Manifest, State};

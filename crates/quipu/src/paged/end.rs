@@ -47,7 +47,13 @@ impl PagedFile {
     pub(crate) fn refresh(&self) -> Result<()> {
         let blob = self.file.get()?;
         let known = self.len();
-        let found = self.end_of(&blob, Durable::default(), false)?.0;
+        // As an open does, from the first page that was not full on: what lies behind a page that does not
+        // check is what a crash tore, and goes with the next open for writing.
+        let full = Durable {
+            bytes: self.settled.load(Ordering::Acquire),
+            record: 1,
+        };
+        let found = self.end_of(&blob, full, true)?.0;
         // An end that is shorter is one that is just being written.
         if found.end() > known {
             self.settled.store(found.start, Ordering::Release);

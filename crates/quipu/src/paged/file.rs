@@ -278,6 +278,14 @@ impl PagedFile {
                 offset,
                 reason: format!("the page holds {len} bytes, expected {wanted}"),
             }),
+            PageState::Invalid { .. } if is_unwritten(raw, self.page_size) => Err(Error::Damaged {
+                path: self.file.path(),
+                offset,
+                reason: format!(
+                    "the page is not there: expected at least {wanted} bytes, found a page without a \
+                     checksum, or the end of the file"
+                ),
+            }),
             PageState::Invalid { expected, found } => Err(Error::Checksum {
                 path: self.file.path(),
                 offset,
@@ -286,6 +294,12 @@ impl PagedFile {
             }),
         }
     }
+}
+
+/// Whether neither of a page's checksums was ever written.
+fn is_unwritten(raw: &[u8], page_size: usize) -> bool {
+    let slots = raw.get(page_size..).unwrap_or_default();
+    slots.iter().all(|&byte| byte == 0)
 }
 
 impl std::fmt::Debug for PagedFile {

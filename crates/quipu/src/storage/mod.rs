@@ -166,6 +166,12 @@ pub trait Blob: Debug + Send + Sync + 'static {
     /// The blob's length in bytes.
     fn len(&self) -> Result<u64>;
 
+    /// Where, from `offset` on, there are bytes again that may have been written: what lies before reads as
+    /// zeros. The blob's length where there are none; `offset` where the storage cannot tell.
+    fn next_written(&self, offset: u64) -> Result<u64> {
+        Ok(offset)
+    }
+
     /// Whether the blob has no bytes.
     fn is_empty(&self) -> Result<bool> {
         Ok(self.len()? == 0)

@@ -7,14 +7,15 @@
 
 mod crafted;
 mod frames;
+mod holes;
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crafted::*;
 use peak_alloc::PeakAlloc;
-use quipu::storage::{Disk, Storage};
-use quipu::{Archive, Bytes, Error, Options, Status};
+use quipu::storage::Storage;
+use quipu::{Bytes, Error, Status};
 
 #[global_allocator]
 static COUNTING: PeakAlloc = PeakAlloc;
@@ -422,55 +423,4 @@ fn a_hundred_thousand_tiny_sections() {
         assert_eq!(archive.stats().sections, sections);
         assert_eq!(archive.get(8 * 7777).unwrap().unwrap(), "hello");
     });
-}
-
-/// A hole of a TiB costs a stranger nothing.
-#[test]
-fn section_files_with_a_hole_of_a_tebibyte() {
-    let _alone = alone();
-    for partition in ["index", "values"] {
-        let folder = tempfile::tempdir().unwrap();
-        let open = || -> quipu::Result<Archive<[u8; 8], Bytes>> {
-            Options::new().items_per_section(8).open(folder.path())
-        };
-        let mut archive = open().unwrap();
-        let _ = archive.put(1, &[1; 8], b"one").unwrap();
-        archive.close().unwrap();
-        let file = folder.path().join(partition).join("0000000000000000");
-        let file = std::fs::File::options().write(true).open(file).unwrap();
-        if file.set_len(1 << 40).is_err() {
-            eprintln!("this file system has no file of a TiB; nothing was tested");
-            return;
-        }
-        within(1 << 26, || {
-            let archive = open().unwrap();
-            assert_eq!(archive.get(1).unwrap().unwrap(), "one");
-        });
-    }
-}
-
-/// Neither is read whole before a look at what it begins with.
-#[test]
-fn a_manifest_and_marks_with_a_hole_of_a_tebibyte() {
-    let _alone = alone();
-    for names in [
-        &["marks"][..],
-        &["manifest"],
-        &["manifest", "manifest-copy"],
-    ] {
-        let folder = tempfile::tempdir().unwrap();
-        let open = || -> quipu::Result<Archive<[u8; 8], Bytes>> { Archive::open(folder.path()) };
-        open().unwrap().close().unwrap();
-        for name in names {
-            let file = folder.path().join("quipu").join(name);
-            let file = std::fs::File::options().write(true).open(file).unwrap();
-            if file.set_len(1 << 40).is_err() {
-                eprintln!("this file system has no file of a TiB; nothing was tested");
-                return;
-            }
-        }
-        let opened = within(1 << 26, || open().map(drop));
-        assert_eq!(opened.is_ok(), names.len() == 1, "{names:?}: {opened:?}");
-        assert!(Disk::open(folder.path()).unwrap().list("quipu").is_ok());
-    }
 }

@@ -99,6 +99,37 @@ fn torn_marks_are_whole_again_once_the_archive_was_opened() {
     assert!(open(&machine).unwrap().recovery().is_clean());
 }
 
+/// What was synced is marked before the sync returns, so that damage of it is not taken for what a crash
+/// tore: however short the time until the process is killed, and but for the last few syncs where the
+/// power goes.
+#[test]
+fn damage_of_what_was_just_synced_is_no_torn_end() {
+    let machine = Simulated::new(0);
+    let mut archive = open(&machine).unwrap();
+    for index in 0..40 {
+        put(&mut archive, index..index + 1).unwrap();
+        archive.sync().unwrap();
+    }
+    let (killed, off) = (super::next_process(&machine), without_power(&machine));
+    drop(archive);
+    for (machine, marked) in [(killed, 40), (off, 32)] {
+        let name = format!("{:016x}", marked - 8);
+        machine.flip_bit("index", &name, (HEADER + 5) * 8).unwrap();
+        let archive = open(&machine).unwrap();
+        for index in 0..marked {
+            let expected = match index {
+                of if of == marked - 8 || of == marked - 7 => Status::Damaged,
+                _ => Status::Present,
+            };
+            assert_eq!(
+                archive.status(index).unwrap(),
+                expected,
+                "{index} of {marked}"
+            );
+        }
+    }
+}
+
 #[test]
 fn marks_of_another_archive_are_not_believed() {
     let (machine, other) = (filled(0..3), filled(0..6));

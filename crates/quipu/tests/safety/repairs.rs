@@ -5,7 +5,7 @@ use quipu::storage::simulated::{Simulated, Survival, When};
 use quipu::{Result, Status};
 
 use super::common::{key, value};
-use super::{HEADER, Store, bytes_of, filled, open, plant, put, without_power};
+use super::{HEADER, PAGE, Store, bytes_of, filled, open, plant, put, without_power};
 
 const NAME: &str = "0000000000000000";
 /// Bytes of a value with its checksum.
@@ -26,17 +26,24 @@ fn noted(machine: Simulated, positions: &[u64]) -> Simulated {
 /// Cuts a repair off at each of its calls, and checks what the next two opens show.
 #[track_caller]
 fn at_every_call(machine: &Simulated, check: impl Fn(&Store, &str)) {
-    let repair = |stop: Option<(u64, When)>| -> (Result<()>, Simulated) {
+    cut_off_at_every_call(machine, |archive| archive.repair().map(drop), check);
+}
+
+#[track_caller]
+fn cut_off_at_every_call(
+    machine: &Simulated,
+    work: impl Fn(&mut Store) -> Result<()>,
+    check: impl Fn(&Store, &str),
+) {
+    let begin = |call: u64| -> (Result<()>, Simulated) {
         let machine = machine.after_crash(Survival::Nothing, 0);
         let mut archive = open(&machine).unwrap();
-        if let Some((call, when)) = stop {
-            machine.stop_at(machine.calls() + call, when);
-        }
-        (archive.repair().map(drop), machine)
+        machine.stop_at(machine.calls() + call, When::After);
+        (work(&mut archive), machine)
     };
     let mut call = 0;
     loop {
-        let (done, stopped) = repair(Some((call, When::After)));
+        let (done, stopped) = begin(call);
         for survival in [Survival::Nothing, Survival::All, Survival::Memory] {
             let left = stopped.after_crash(survival, 0);
             for _ in 0..2 {
@@ -93,6 +100,29 @@ fn notes_of_the_old_file_do_not_stick_to_entries_of_the_same_index() {
             assert_eq!(item.value, value(number, 30), "{context}");
         }
     });
+}
+
+/// A rewind writes the section anew, without its damaged pages: fewer entries than stand before the end
+/// of these.
+#[test]
+fn what_stands_behind_damage_is_not_cut_by_a_rewind_that_is_cut_off() {
+    let machine = filled(0..8);
+    for page in [1, 2] {
+        let at = HEADER + page * (u64::from(PAGE) + 12) + 5;
+        machine.flip_bit("index", NAME, at * 8).unwrap();
+    }
+    cut_off_at_every_call(
+        &machine,
+        |archive| archive.rewind(6),
+        |archive, context| {
+            for index in [0, 1, 6] {
+                assert_eq!(archive.status(index).unwrap(), Status::Present, "{context}");
+            }
+            for index in [2, 3, 4, 5] {
+                assert_eq!(archive.status(index).unwrap(), Status::Damaged, "{context}");
+            }
+        },
+    );
 }
 
 /// A section whose index file is gone is emptied: only its mark still knows what it held.

@@ -168,7 +168,7 @@ impl Shared {
     }
 
     /// Sections that were durable and of which no file is left.
-    pub(super) fn gone(&self, marks: &Marks) -> Result<Vec<u64>> {
+    pub(in crate::archive) fn gone(&self, marks: &Marks) -> Result<Vec<u64>> {
         let is_known =
             |number| self.section(number).is_some() || self.unreadable().contains(&number);
         let mut gone = Vec::new();

@@ -214,6 +214,13 @@ impl DataBlob {
         }
     }
 
+    /// Where, from `offset` on, there are bytes again that may have been written; as
+    /// [`Blob::next_written`].
+    pub(crate) fn next_written(&self, offset: u64) -> Result<u64> {
+        let at = self.blob.next_written(self.behind_header(offset, 0)?)?;
+        Ok(at.saturating_sub(self.layout.header_size()))
+    }
+
     /// What errors call this file.
     pub(crate) fn path(&self) -> &Path {
         self.blob.path()

@@ -105,6 +105,10 @@ impl Blob for ReservedBlob {
         self.blob.sync()
     }
 
+    fn next_written(&self, offset: u64) -> Result<u64> {
+        self.blob.next_written(offset)
+    }
+
     fn len(&self) -> Result<u64> {
         self.blob.len()
     }
