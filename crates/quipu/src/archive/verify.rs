@@ -8,7 +8,7 @@ use super::section::Section;
 use super::shared::Shared;
 use crate::error::{Error, Result};
 use crate::format::Layouts;
-use crate::manifest::{self, Manifest, MarksLog};
+use crate::manifest::{self, Manifest, MarksLog, State};
 use crate::sync::atomic::Ordering;
 
 const READ_AHEAD_BYTES: usize = 1 << 20;
@@ -138,14 +138,21 @@ impl Shared {
         report: &mut VerifyReport,
         tell: &mut dyn FnMut(VerifyEvent),
     ) -> Result<()> {
-        let Some(manifest) = Manifest::load(&*self.storage)? else {
+        let resting = |manifest: &Manifest| manifest.state == State::Open;
+        let Some(manifest) = Manifest::load(&*self.storage)?.filter(resting) else {
             return Ok(());
         };
         let damage = manifest::damage_of_marks(&self.storage, &manifest)?;
         let (marks, _) = MarksLog::open(&self.storage, &manifest)?;
         let gone = self.gone(marks.marks())?;
-        // Beside a writer that replaces files, the marks may be of after that.
-        if Manifest::load(&*self.storage)?.is_none_or(|now| now.rewinds != manifest.rewinds) {
+        // A writer beside says first that files are about to go, or to be replaced.
+        let is_same = |now: &Manifest| {
+            (now.state, now.rewinds, now.floor) == (State::Open, manifest.rewinds, manifest.floor)
+        };
+        if !Manifest::load(&*self.storage)?
+            .as_ref()
+            .is_some_and(is_same)
+        {
             return Ok(());
         }
         if let Some(error) = damage {
