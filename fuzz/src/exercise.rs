@@ -148,7 +148,7 @@ fn look(reader: &Reader<KeyBytes, Bytes>) -> Seen {
         look_at(reader, index, items);
     }
     for item in forwards.iter().take(64) {
-        look_for(reader, item, &seen);
+        look_for(reader, item, &seen, all < MOST_ITEMS);
     }
     look_around(reader);
     seen
@@ -183,11 +183,26 @@ fn look_at(reader: &Reader<KeyBytes, Bytes>, index: u64, items: &[(KeyBytes, Byt
     let _ = reader.missing_items(index, 4);
 }
 
-/// One item by its key.
-fn look_for(reader: &Reader<KeyBytes, Bytes>, item: &Item<KeyBytes, Bytes>, seen: &Seen) {
+/// One item by its key. Where not all items were seen, another one with the key may be among the others:
+/// then it must be the one that is read at its index.
+fn look_for(
+    reader: &Reader<KeyBytes, Bytes>,
+    item: &Item<KeyBytes, Bytes>,
+    seen: &Seen,
+    all_seen: bool,
+) {
     let found = match reader.get_item(&item.key) {
         Err(Error::ValueTooLarge { .. }) => return,
         found => found.unwrap_or_else(|error| fail(&error)),
+    };
+    let is_beyond = |found: &Item<KeyBytes, Bytes>| {
+        let last = seen.last_key_value().map(|(&index, _)| index);
+        let at_index = || {
+            reader
+                .get_all(found.index)
+                .unwrap_or_else(|error| fail(&error))
+        };
+        !all_seen && last < Some(found.index) && at_index().contains(&found.value)
     };
     let is_stored = |found: &Item<KeyBytes, Bytes>| {
         let at = seen
@@ -197,7 +212,7 @@ fn look_for(reader: &Reader<KeyBytes, Bytes>, item: &Item<KeyBytes, Bytes>, seen
         // Four zeros are what is stored of an empty value, and a hole has them too: one that was
         // lost with the end of its file is read again once the file has grown over it, also where
         // the index was put again.
-        (found.key == item.key && found.value.is_empty())
+        (found.key == item.key && (found.value.is_empty() || is_beyond(found)))
             || at
                 .iter()
                 .any(|(key, value)| *key == item.key && *value == found.value)
