@@ -2,8 +2,8 @@
 //!
 //! Both say first, durably, what they are about to do, so that a crash in between is finished by
 //! the next open: a prune raises the floor in the manifest, a rewind notes its index there. Only
-//! then do files go. Marks are lowered before the bytes they protect are cut, since what is
-//! missing below a mark is damage.
+//! then do files go. Marks of sections that go whole are lowered first, since what is missing below a
+//! mark is damage; for the one that is written anew, see [`rewrite`](super::rewrite).
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -16,7 +16,7 @@ use super::writer::Writer;
 use crate::canary::Canary;
 use crate::error::Result;
 use crate::format::section_name;
-use crate::manifest::{Mark, State};
+use crate::manifest::State;
 use crate::sync::atomic::Ordering;
 
 impl Writer {
@@ -193,54 +193,10 @@ impl Writer {
             self.marks.rewrite(|marks| marks.forget(section.number))?;
             return self.drop_sections(&[Arc::clone(section)], |_| false);
         }
-        self.forget_current();
         if Canary::ValueBytesReused.sings() {
             kept.cut_values(&self.shared, section)?;
         }
-        // Above the new mark, whole entries behind damage would be cut as a torn end: then the old one
-        // holds until the new file is there.
-        let is_damaged = kept.unreadable > 0;
-        if !is_damaged {
-            self.lower_mark(section, &kept)?;
-        }
-        self.rewrite_section(section, &kept)?;
-        if is_damaged {
-            self.lower_mark(section, &kept)?;
-        }
-        // For the samples alone.
-        self.unmarked.add(section.number, &[]);
-        Ok(())
-    }
-
-    /// What stays of a section is marked, durably.
-    fn lower_mark(&mut self, section: &Section, kept: &Kept) -> Result<()> {
-        let mark = Mark {
-            records: kept.len(),
-            // Its entries move up: they are sampled once they have.
-            fingerprint: self.fingerprint(section).moved_from(kept.first_moved()),
-            ..self.mark_of(section)
-        };
-        let number = section.number;
-        // All of its runs are in this mark, and fewer than came to it.
-        self.unmarked.forget(number);
-        self.marks.rewrite(|marks| {
-            if Canary::MarksNotLowered.sings() {
-                return;
-            }
-            marks.forget(number);
-            marks.sections.insert(number, mark);
-        })
-    }
-
-    /// Removes the keys of entries that are about to go: (position, key).
-    pub(super) fn forget_keys(&self, section: &Section, entries: &[(u64, Vec<u8>)]) {
-        for (position, key) in entries {
-            if let Ok(location) = self.shared.locations.locate(section.number, *position) {
-                self.shared
-                    .keys
-                    .remove(self.shared.translator.translate(key), location);
-            }
-        }
+        self.replace_entries(section, &kept)
     }
 }
 

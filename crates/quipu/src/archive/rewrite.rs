@@ -2,19 +2,28 @@
 //!
 //! The value file stays as it is: the entries that are kept point where they pointed, and values
 //! that nobody points to any more are dead bytes until the section is pruned. So one rename switches
-//! from the old section to the new one, and a crash leaves either. And a reader that still has an
-//! old entry, here or in another process, finds the old value or none, never the bytes of a later
-//! one: no byte of a value file is written twice.
+//! from the old section to the new one, and a crash leaves either.
+//!
+//! The mark is lowered after the rename. Before it, a crash leaves a file that is shorter than its
+//! mark: damage, never a torn end, so nothing of it is cut, and what the manifest announces is done
+//! again. (The other way round, whole entries behind damage would lie above the mark.) What is noted
+//! damaged goes by position and index, so notes that would mean another item of the new file are
+//! forgotten first; of an entry of another index, see [`Section::forget_damage_of_another`].
+//!
+//! A reader that still has an old entry, here or in another process, finds the old value or none, never
+//! the bytes of a later one: no byte of a value file is written twice.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::entry::EntryBuf;
+use super::fingerprint;
 use super::section::Section;
 use super::shared::Shared;
 use super::writer::Writer;
 use crate::error::Result;
 use crate::journal::{Durable, Pair, Present, RecordFile, Trust};
+use crate::manifest::Mark;
 use crate::sync::atomic::Ordering;
 
 const READ_AHEAD_BYTES: usize = 1 << 20;
@@ -88,11 +97,64 @@ impl Kept {
 }
 
 impl Writer {
+    /// Puts a new index file with the kept entries in place of the old one, and marks it. The manifest
+    /// says that this is under way.
+    pub(super) fn replace_entries(&mut self, section: &Arc<Section>, kept: &Kept) -> Result<()> {
+        self.forget_current();
+        self.forget_ambiguous_notes(section, kept)?;
+        self.rewrite_section(section, kept)?;
+        let Some(new) = self.shared.section(section.number) else {
+            return Ok(());
+        };
+        let moved = self.fingerprint(section).moved_from(kept.first_moved());
+        let mark = Mark {
+            fingerprint: fingerprint::take(&new.pair, self.shared.entry, moved),
+            ..self.mark_of(&new)
+        };
+        self.set_mark(section.number, mark)
+    }
+
+    /// Replaces what the marks say of a section, durably.
+    pub(super) fn set_mark(&mut self, number: u64, mark: Mark) -> Result<()> {
+        // All of its runs are in this mark.
+        self.unmarked.forget(number);
+        self.marks.rewrite_for(&self.manifest, |marks| {
+            marks.forget(number);
+            if mark != Mark::default() {
+                marks.sections.insert(number, mark);
+            }
+        })
+    }
+
+    /// Of damage that is noted in the marks, what would be taken for that of another item of the
+    /// same index, once the entries have moved up.
+    fn forget_ambiguous_notes(&mut self, section: &Section, kept: &Kept) -> Result<()> {
+        let number = section.number;
+        let mut ambiguous = Vec::new();
+        for (position, index) in self.marks.marks().damaged_in(number) {
+            let moved = usize::try_from(position).ok();
+            let moved = moved.and_then(|at| kept.positions.get(at));
+            if let Some(&from) = moved
+                && self.shared.index_at(section, from)? == index
+            {
+                ambiguous.push((number, position, index));
+            }
+        }
+        match ambiguous.is_empty() {
+            true => Ok(()),
+            false => self.marks.rewrite(|marks| {
+                for note in &ambiguous {
+                    marks.damaged.remove(note);
+                }
+            }),
+        }
+    }
+
     /// Puts a new index file with the kept entries in place of the old one. Nothing of the
     /// section waits to be written. Readers find every kept item at any time: its new place is
     /// known before the switch, its old one until after it, and who has looked up the old one
     /// alone and finds the new section looks again.
-    pub(super) fn rewrite_section(&mut self, section: &Arc<Section>, kept: &Kept) -> Result<()> {
+    fn rewrite_section(&mut self, section: &Arc<Section>, kept: &Kept) -> Result<()> {
         let shared = Arc::clone(&self.shared);
         // Who reads the old section goes on with the old file.
         section.pair.records.file().pin()?;
@@ -141,6 +203,26 @@ impl Writer {
         self.forget_keys(section, &moved);
         section.pair.records.file().forget();
         Ok(())
+    }
+
+    /// Removes the keys of entries that are about to go: (position, key).
+    fn forget_keys(&self, section: &Section, entries: &[(u64, Vec<u8>)]) {
+        for (position, key) in entries {
+            if let Ok(location) = self.shared.locations.locate(section.number, *position) {
+                self.shared
+                    .keys
+                    .remove(self.shared.translator.translate(key), location);
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// The index of the entry at a position.
+    fn index_at(&self, section: &Section, position: u64) -> Result<u64> {
+        let mut entry = EntryBuf::new(self.entry);
+        section.entry(position, None, &mut entry)?;
+        Ok(entry.index())
     }
 }
 

@@ -125,6 +125,35 @@ fn what_stands_behind_damage_is_not_cut_by_a_rewind_that_is_cut_off() {
     );
 }
 
+/// Nor do notes of damage in the old file stick to what a rewind moves to their positions.
+#[test]
+fn notes_of_the_old_file_do_not_stick_to_entries_that_a_rewind_moves() {
+    let machine = Simulated::new(0);
+    let mut archive = open(&machine).unwrap();
+    for number in 0..5 {
+        let _ = archive
+            .put_multi(3, &key(number), &value(number, 30))
+            .unwrap();
+    }
+    put(&mut archive, 5..6).unwrap();
+    archive.close().unwrap();
+    let machine = noted(machine, &[2]);
+    machine.flip_bit("index", NAME, (HEADER + 5) * 8).unwrap();
+    cut_off_at_every_call(
+        &machine,
+        |archive| archive.rewind(4),
+        |archive, context| {
+            for number in [3, 4] {
+                let item = archive.get_item(&key::<8>(number)).unwrap().unwrap();
+                assert_eq!(item.value, value(number, 30), "{context}");
+            }
+            let values: Vec<_> = archive.get_all(3).into_iter().flatten().collect();
+            let all = archive.range(..=3).filter_map(Result::ok).count();
+            assert_eq!(all, 2, "{context}: {values:?}");
+        },
+    );
+}
+
 /// A section whose index file is gone is emptied: only its mark still knows what it held.
 #[test]
 fn the_items_of_a_section_that_is_emptied_stay_told() {

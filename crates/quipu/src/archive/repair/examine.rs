@@ -4,7 +4,6 @@ use std::ops::{ControlFlow, RangeInclusive};
 use std::sync::Arc;
 
 use super::super::check::{Checked, gone};
-use super::super::entry::EntryBuf;
 use super::super::rewrite::Kept;
 use super::super::section::Section;
 use super::super::shared::Shared;
@@ -181,13 +180,6 @@ impl Shared {
             }
         }
         Ok(gone)
-    }
-
-    /// The index of the entry at a position.
-    pub(super) fn index_at(&self, section: &Section, position: u64) -> Result<u64> {
-        let mut entry = EntryBuf::new(self.entry);
-        section.entry(position, None, &mut entry)?;
-        Ok(entry.index())
     }
 
     fn is_gone(&self, file: &BlobFile) -> Result<bool> {

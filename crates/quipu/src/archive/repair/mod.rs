@@ -12,11 +12,8 @@
 //!
 //! - The value file stays as it is: what is kept stands where it stood. A file with a damaged header
 //!   is copied behind a right one, and a rename switches.
-//! - The mark is lowered after the rename. Before it, a crash leaves a file that is shorter than its
-//!   mark: damage, never a torn end, so nothing of it is cut. (The other way round, whole
-//!   entries behind the damage would lie above the mark.) What is noted damaged goes by position and
-//!   index, so that notes of the old file are not taken for ones of the new: see
-//!   [`Section::forget_damage_of_another`].
+//! - The mark is lowered after the rename, and notes of damage that would mean another entry of the new
+//!   file are forgotten before it: see [`rewrite`](super::rewrite).
 //! - What was lost stays told until it is put again: the marks keep its indices.
 //!
 //! # Recovery
@@ -36,9 +33,7 @@ mod report;
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use super::fingerprint;
 use super::prune::remove_files;
-use super::rewrite::Kept;
 use super::section::Section;
 use super::shared::Shared;
 use super::writer::Writer;
@@ -194,59 +189,9 @@ impl Writer {
         section: &Arc<Section>,
         findings: &Findings,
     ) -> Result<()> {
-        let shared = Arc::clone(&self.shared);
         self.announce_rewrite(section.number)?;
-        self.forget_current();
-        self.forget_ambiguous_notes(section, &findings.kept)?;
-        shared.note_lost_runs_of(&findings.lost);
-        self.rewrite_section(section, &findings.kept)?;
-        let Some(new) = shared.section(section.number) else {
-            return Ok(());
-        };
-        let moved = self
-            .fingerprint(section)
-            .moved_from(findings.kept.first_moved());
-        let mark = Mark {
-            fingerprint: fingerprint::take(&new.pair, shared.entry, moved),
-            ..self.mark_of(&new)
-        };
-        self.set_mark(section.number, mark)
-    }
-
-    /// Replaces what the marks say of a section, durably.
-    fn set_mark(&mut self, number: u64, mark: Mark) -> Result<()> {
-        // All of its runs are in this mark.
-        self.unmarked.forget(number);
-        self.marks.rewrite_for(&self.manifest, |marks| {
-            marks.forget(number);
-            if mark != Mark::default() {
-                marks.sections.insert(number, mark);
-            }
-        })
-    }
-
-    /// Of damage that is noted in the marks, what would be taken for that of another item of the
-    /// same index, once the entries have moved up.
-    fn forget_ambiguous_notes(&mut self, section: &Section, kept: &Kept) -> Result<()> {
-        let number = section.number;
-        let mut ambiguous = Vec::new();
-        for (position, index) in self.marks.marks().damaged_in(number) {
-            let moved = usize::try_from(position).ok();
-            let moved = moved.and_then(|at| kept.positions.get(at));
-            if let Some(&from) = moved
-                && self.shared.index_at(section, from)? == index
-            {
-                ambiguous.push((number, position, index));
-            }
-        }
-        match ambiguous.is_empty() {
-            true => Ok(()),
-            false => self.marks.rewrite(|marks| {
-                for note in &ambiguous {
-                    marks.damaged.remove(note);
-                }
-            }),
-        }
+        self.shared.note_lost_runs_of(&findings.lost);
+        self.replace_entries(section, &findings.kept)
     }
 
     fn repair_unreadable(&mut self, number: u64) -> Result<Option<SectionRepair>> {
