@@ -77,6 +77,13 @@ fn told(archive: Archive<KeyBytes>) -> Result<Archive<KeyBytes>> {
              tells whether anything else is"
         );
     }
+    let unreadable = recovery.unreadable.len();
+    if unreadable > 0 {
+        eprintln!(
+            "quipu: nothing can be read of {unreadable} sections; `quipu verify` names the files, \
+             `quipu repair` takes them out"
+        );
+    }
     let cut = recovery.sections.len();
     if cut > 0 {
         eprintln!("quipu: the torn end of {cut} sections, left by a crash, was cut");

@@ -300,3 +300,24 @@ fn status_and_gaps_are_clean_after_a_crash() {
         }
     });
 }
+
+/// The checksum by which a section's file is known again is looked at twice before the section is taken for
+/// another one.
+#[test]
+fn a_checksum_that_is_misread_once_costs_nothing() {
+    const CHECKSUM: usize = 4;
+    let memory = Memory::new();
+    let mut archive: Store = options().open_on(Arc::new(memory.clone())).unwrap();
+    for index in 0..8 {
+        let _ = archive.put(index, &key(index), &value(index, 30)).unwrap();
+    }
+    archive.close().unwrap();
+    let storage = Arc::new(Faulty::new(memory, 0, Fault::Misread(CHECKSUM)));
+    let archive: Store = options().open_on(storage.clone()).unwrap();
+    assert!(storage.was_hit());
+    for index in 0..8 {
+        assert_eq!(archive.status(index).unwrap(), Status::Present);
+        assert_eq!(archive.get(index).unwrap().unwrap(), value(index, 30));
+    }
+    assert!(archive.recovery().is_clean());
+}

@@ -261,7 +261,7 @@ fn settings_that_do_not_fit_are_refused_and_change_nothing() {
 fn a_store_with_a_damaged_header_is_adopted_whole() {
     for partition in ["index", "values"] {
         each(|golden| {
-            let mut names: Vec<_> = std::fs::read_dir(golden.store.join(partition))
+            let mut names: Vec<_> = fs::read_dir(golden.store.join(partition))
                 .unwrap()
                 .map(|entry| entry.unwrap().path())
                 .collect();
@@ -271,9 +271,9 @@ fn a_store_with_a_damaged_header_is_adopted_whole() {
                 return;
             }
             let damaged = names.last().unwrap();
-            let mut bytes = std::fs::read(damaged).unwrap();
+            let mut bytes = fs::read(damaged).unwrap();
             bytes[1] ^= 0x10;
-            std::fs::write(damaged, &bytes).unwrap();
+            fs::write(damaged, &bytes).unwrap();
             assert_holds(&golden.adopt(), &golden.items());
             let mut archive: Store = Archive::open(&golden.store).unwrap();
             assert_holds(&archive, &golden.items());
@@ -290,6 +290,45 @@ fn a_store_with_a_damaged_header_is_adopted_whole() {
             assert_holds(&archive, &golden.items());
         });
     }
+}
+
+/// Where not even that header fits, the section alone is lost; nothing of it is changed, and a repair takes
+/// it out.
+#[test]
+fn a_section_that_cannot_be_read_stops_no_adoption() {
+    each(|golden| {
+        let files = section_files(&golden.store);
+        let index: Vec<_> = files
+            .iter()
+            .filter(|(path, _)| path.parent().unwrap().ends_with("index"))
+            .collect();
+        if index.len() < 2 {
+            return;
+        }
+        let (path, bytes) = index[1];
+        let damaged: Vec<u8> = bytes.iter().map(|byte| byte ^ 0x5a).collect();
+        fs::write(path, &damaged).unwrap();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let section = u64::from_str_radix(name, 16).unwrap();
+        let recovery = golden.options().adopt(&golden.store).unwrap();
+        assert_eq!(recovery.unreadable, [section]);
+        assert!(!recovery.is_clean());
+        assert_eq!(fs::read(path).unwrap(), damaged);
+        let mut archive: Store = Archive::open(&golden.store).unwrap();
+        assert_eq!(archive.recovery().unreadable, [section]);
+        let span = golden.number("items_per_section");
+        let is_there = |index: u64| index / span != section / span;
+        for (index, key, value) in golden.items() {
+            let found = archive.get_item(&key).unwrap();
+            match is_there(index) {
+                true => assert_eq!(found.unwrap().value, value.into()),
+                false => assert!(found.is_none_or(|item| is_there(item.index))),
+            }
+        }
+        assert_eq!(archive.verify(&mut |_| {}).unwrap().unreadable_sections, 1);
+        archive.repair().unwrap();
+        assert!(!archive.verify(&mut |_| {}).unwrap().needs_repair());
+    });
 }
 
 #[test]

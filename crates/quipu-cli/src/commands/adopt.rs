@@ -13,7 +13,8 @@ use crate::progress;
 ///
 /// No section is rewritten: the store stays readable for that program. The settings must be those
 /// it was written with; otherwise nothing is changed. Torn ends that a crash left are cut, and
-/// told. The marks of version 2026.10.0 are set aside.
+/// told. The marks of version 2026.10.0 are set aside. A damaged header stops nothing: its section is
+/// read with the header that others have, or told.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The store's folder
@@ -68,11 +69,16 @@ pub(crate) fn run(args: Args) -> Result<()> {
     let mut out = Output::new();
     if args.json {
         let cut: Vec<String> = recovery.sections.iter().map(ToString::to_string).collect();
-        out.json(&json!({"adopted": true, "cut": cut, "removed": recovery.removed, "damaged": recovery.damaged}))?;
+        out.json(&json!({"adopted": true, "cut": cut, "removed": recovery.removed, "damaged": recovery.damaged, "unreadable": recovery.unreadable}))?;
     } else {
         out.line(&format!("{} is an archive now", args.store.display()))?;
         for section in &recovery.sections {
             out.line(&section.to_string())?;
+        }
+        for section in &recovery.unreadable {
+            out.line(&format!(
+                "nothing can be read of section {section}; `quipu verify` names the file"
+            ))?;
         }
         for removed in &recovery.removed {
             out.line(&format!("removed {}", removed.display()))?;

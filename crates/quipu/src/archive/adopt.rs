@@ -3,10 +3,11 @@
 //! The section files are the same; what is missing is the manifest. Before anything is changed the
 //! entries are read with the settings given, and the first value of some sections: where an entry is
 //! not of its section, or none of the values checks, the settings are wrong and the store is left as
-//! it is. A file with a damaged header is read with the header that others have, if it fits; if it does
-//! not, nothing of its section can be read, as in any archive, and nothing of it is changed. Then the ends of the sections are recovered,
-//! values included (that program does not order its writes as D3 asks), the marks that 2026.10.0
-//! keeps of its own are set aside, and the manifest makes it an archive.
+//! it is. A file with a damaged header is read with the header that others have, if it fits; if it
+//! does not, nothing of its section can be read, as in any archive, and nothing of it is changed.
+//! Then the marks that 2026.10.0 keeps of its own are set aside, the ends of the sections are
+//! recovered, values included (that program does not order its writes as D3 asks), and the manifest
+//! makes it an archive.
 
 use std::sync::Arc;
 
@@ -118,11 +119,8 @@ fn headers_of(shared: &Shared, listing: &Listing, samples: &Samples) -> Result<M
         values: samples.layout,
     };
     for &number in &samples.headless {
-        let mut with_it = Samples {
-            // Its first value is looked at however many others were.
-            taken: 0,
-            ..Samples::default()
-        };
+        // Its first value is looked at, however many others were.
+        let mut with_it = Samples::default();
         sample(shared, number, layouts, listing, &mut with_it)?;
         if with_it.right == 1 {
             let mark = Mark {

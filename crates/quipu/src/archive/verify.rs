@@ -8,7 +8,7 @@ use super::section::Section;
 use super::shared::Shared;
 use crate::error::{Error, Result};
 use crate::format::Layouts;
-use crate::manifest::{self, Manifest, MarksLog, State};
+use crate::manifest::{self, Manifest, State};
 use crate::sync::atomic::Ordering;
 
 const READ_AHEAD_BYTES: usize = 1 << 20;
@@ -142,13 +142,11 @@ impl Shared {
         let Some(manifest) = Manifest::load(&*self.storage)?.filter(resting) else {
             return Ok(());
         };
-        let damage = manifest::damage_of_marks(&self.storage, &manifest)?;
-        let (marks, _) = MarksLog::open(&self.storage, &manifest)?;
-        let gone = self.gone(marks.marks())?;
+        let (marks, damage) = manifest::examine_marks(&*self.storage, &manifest)?;
+        let gone = self.gone(&marks)?;
         // A writer beside says first that files are about to go, or to be replaced.
-        let is_same = |now: &Manifest| {
-            (now.state, now.rewinds, now.floor) == (State::Open, manifest.rewinds, manifest.floor)
-        };
+        let as_of = |of: &Manifest| (of.id, of.state, of.rewinds, of.floor);
+        let is_same = |now: &Manifest| as_of(now) == as_of(&manifest);
         if !Manifest::load(&*self.storage)?
             .as_ref()
             .is_some_and(is_same)

@@ -289,6 +289,16 @@ mod tests {
         assert_eq!(index.conflicts(), 0);
     }
 
+    /// Or keys could be chosen that crowd one shard of every index.
+    #[test]
+    fn no_two_indexes_have_one_seed() {
+        let seeds = [(); 20].map(|()| KeyIndex::new().seed);
+        let mut distinct = seeds.to_vec();
+        distinct.sort_unstable();
+        distinct.dedup();
+        assert_eq!(distinct.len(), seeds.len());
+    }
+
     #[test]
     fn ten_thousand_keys_in_one_conflict() {
         let index = KeyIndex::new();

@@ -80,7 +80,7 @@ impl MarksLog {
     }
 
     /// Appends the marks of some sections, each with the runs that are new to it. They count once
-    /// they happen to be durable.
+    /// they are durable: by a [`flush`](Self::flush), or because the system wrote them.
     pub(crate) fn mark(&mut self, marks: Vec<(u64, Mark)>) -> Result<()> {
         let mut out = Vec::new();
         for (section, mark) in marks {
@@ -168,20 +168,20 @@ impl MarksLog {
     }
 }
 
-/// What is wrong with the file of the marks; none where only a crash can have torn its end.
-pub(crate) fn damage_of_marks(
-    storage: &Arc<dyn Storage>,
+/// Reads the marks and says what is wrong with their file: nothing where only a crash can have torn its end.
+pub(crate) fn examine_marks(
+    storage: &dyn Storage,
     manifest: &Manifest,
-) -> Result<Option<Error>> {
+) -> Result<(Marks, Option<Error>)> {
     let path = || storage.path(PARTITION, MARKS);
-    let (bytes, file_len) = read(&**storage)?;
-    let (_, good, wholeness) = Marks::decode(&bytes, file_len, manifest);
+    let (bytes, file_len) = read(storage)?;
+    let (marks, good, wholeness) = Marks::decode(&bytes, file_len, manifest);
     if wholeness != Wholeness::Lost {
-        return Ok(None);
+        return Ok((marks, None));
     }
     let durable = Owner::decode(&bytes).map_or(0, |(_, durable)| durable);
     let record = bytes.get(good..).unwrap_or_default();
-    Ok(Some(match (good, record_checksums(record)) {
+    let damage = match (good, record_checksums(record)) {
         (0, _) => Error::Damaged {
             path: path(),
             offset: 0,
@@ -201,7 +201,8 @@ pub(crate) fn damage_of_marks(
             offset: good as u64,
             reason: format!("{durable} bytes were durable, and {good} are whole"),
         },
-    }))
+    };
+    Ok((marks, Some(damage)))
 }
 
 /// The bytes of the file up to its first record that does not check, or more, and its length. A file

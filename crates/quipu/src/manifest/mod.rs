@@ -9,8 +9,8 @@
 //! ```
 //!
 //! The two rest on different needs. The manifest changes rarely and must be right after every
-//! crash, so it is replaced at once. A mark only protects (below it nothing is ever cut), may lag,
-//! and is written often, so it is appended without a flush of its own.
+//! crash, so it is replaced at once. A mark only protects (below it nothing is ever cut), may lag
+//! where the power goes, and is written at each sync, so it is appended, and flushed now and then.
 
 mod codec;
 mod compression;
@@ -27,7 +27,7 @@ use std::sync::Arc;
 pub(crate) use compression::CompressionMap;
 pub(crate) use copies::{Copies, damaged_copies, load};
 pub(crate) use fingerprint::{Fingerprint, Sample};
-pub(crate) use log::{MarksLog, damage_of_marks};
+pub(crate) use log::{MarksLog, examine_marks};
 pub(crate) use marks::{Mark, Marks, Wholeness};
 pub(crate) use place::Place;
 pub(crate) use record::{Manifest, State};

@@ -19,6 +19,8 @@ pub enum Fault {
     FailOnce,
     /// There is no room for it, nor for later writes.
     NoSpace,
+    /// Of reads of so many bytes in a value file, counted instead, this one alone has a bit turned.
+    Misread(usize),
 }
 
 /// Memory behind a counter of calls that change something.
@@ -65,7 +67,22 @@ impl Faulty {
 }
 
 impl State {
+    fn read(&self, path: &Path, buf: &mut [u8]) {
+        let is_value = path
+            .parent()
+            .is_some_and(|folder| folder.ends_with("values"));
+        if self.fault == Fault::Misread(buf.len())
+            && is_value
+            && self.calls.fetch_add(1, Ordering::Relaxed) == self.at
+        {
+            buf[0] ^= 8;
+        }
+    }
+
     fn change(&self, what: &str, path: &Path, change: impl FnOnce() -> Result<()>) -> Result<()> {
+        if matches!(self.fault, Fault::Misread(_)) {
+            return change();
+        }
         let call = self.calls.fetch_add(1, Ordering::Relaxed);
         self.log
             .lock()
@@ -169,7 +186,9 @@ struct FaultyBlob {
 
 impl Blob for FaultyBlob {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
-        self.blob.read_at(buf, offset)
+        self.blob.read_at(buf, offset)?;
+        self.state.read(&self.path, buf);
+        Ok(())
     }
 
     fn write_at(&self, bufs: &[IoSlice<'_>], offset: u64) -> Result<()> {

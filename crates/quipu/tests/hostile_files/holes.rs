@@ -31,9 +31,10 @@ fn section_files_with_a_hole_of_a_tebibyte() {
     }
 }
 
-/// An entry that names a value behind a hole has it believed until somebody reads it.
+/// An entry that names a value behind a hole has it believed until somebody reads it. To read the hole would
+/// take minutes.
 #[test]
-fn a_value_behind_a_hole_of_a_tebibyte() {
+fn a_value_behind_a_hole_of_many_gibibytes() {
     let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let open = || -> quipu::Result<Any> {
@@ -45,14 +46,14 @@ fn a_value_behind_a_hole_of_a_tebibyte() {
     let _ = archive.put(1, &key, b"one").unwrap();
     archive.close().unwrap();
     let name = "0000000000000000";
-    let end = (1 << 40) - 9;
+    let end = (1 << 36) - 9;
     let entries = index_file(&[(1, 0, 7), (2, end, 9)]);
     std::fs::write(folder.path().join("index").join(name), entries).unwrap();
     let file = folder.path().join("values").join(name);
     std::fs::write(&file, [b"CWIC\0\0\0\0", &stored(b"one")[..]].concat()).unwrap();
     let file = std::fs::File::options().write(true).open(file).unwrap();
-    if file.set_len(8 + (1 << 40)).is_err() {
-        eprintln!("this file system has no file of a TiB; nothing was tested");
+    if file.set_len(8 + (1 << 36)).is_err() {
+        eprintln!("this file system has no file of 64 GiB; nothing was tested");
         return;
     }
     within(1 << 26, || {

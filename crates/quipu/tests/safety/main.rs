@@ -6,7 +6,6 @@ mod common;
 mod durable;
 mod journals;
 mod marks;
-mod misread;
 mod openings;
 mod order;
 mod repairs;

@@ -5,14 +5,11 @@ use std::io::{ErrorKind, IoSlice};
 use std::path::{Path, PathBuf};
 
 use rustix::buffer::spare_capacity;
-#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
-use rustix::fs::SeekFrom;
-#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
-use rustix::io::Errno;
 use rustix::io::{pread, pwrite, pwritev, retry_on_intr};
 
 use super::super::handle::Handle;
 use super::super::{Blob, checked_end, reserve};
+use super::holes;
 use crate::error::{Error, Result};
 
 /// The most bytes for one system call: some systems refuse 2 GiB and more.
@@ -122,16 +119,7 @@ impl Blob for DiskBlob {
     }
 
     fn next_written(&self, offset: u64) -> Result<u64> {
-        #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
-        // Nothing reads or writes at the position that this moves.
-        return match retry_on_intr(|| rustix::fs::seek(&self.file, SeekFrom::Data(offset))) {
-            Ok(at) => Ok(at),
-            Err(Errno::NXIO) => self.len(),
-            // Not told by this file system.
-            Err(_) => Ok(offset),
-        };
-        #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
-        Ok(offset)
+        Ok(holes::next_written(&self.file, offset, self.len()?))
     }
 
     fn read_into(&self, buf: &mut Vec<u8>, offset: u64, len: usize) -> Result<()> {

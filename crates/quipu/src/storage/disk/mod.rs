@@ -49,6 +49,7 @@
 
 mod blob;
 mod folder;
+mod holes;
 mod lock;
 mod mode;
 mod root;

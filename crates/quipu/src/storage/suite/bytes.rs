@@ -47,6 +47,22 @@ pub fn holes_read_as_zeros(storage: &dyn Storage) {
     assert_eq!(read(&*blob, 199_999, 2), b"\0y");
 }
 
+/// Nothing but zeros is passed over on the way to the next byte that may have been written.
+pub fn what_was_written_is_not_skipped(storage: &dyn Storage) {
+    let blob = create(storage, "blob", b"x");
+    let written = [0, 200_000, 200_001, 1_000_000];
+    written.iter().for_each(|&at| write(&*blob, b"y", at));
+    must(blob.resize(3_000_000));
+    for offset in [
+        0, 1, 5_000, 199_999, 200_000, 200_001, 200_002, 999_999, 1_000_001, 2_999_999,
+    ] {
+        let next = must(blob.next_written(offset));
+        assert!((offset..=3_000_000).contains(&next), "{next} from {offset}");
+        let passed = written.iter().find(|at| (offset..next).contains(at));
+        assert_eq!(passed, None, "{next} from {offset}");
+    }
+}
+
 /// A read that is not whole is an error that tells the length and the path.
 pub fn reads_past_the_end(storage: &dyn Storage) {
     let blob = create(storage, "blob", b"0123456789");

@@ -42,7 +42,7 @@ use crate::error::Result;
 pub use bytes::{
     blobs_of_several_gib, concurrent_readers, empty_reads_and_writes, holes_read_as_zeros,
     offsets_near_the_limit, read_into_appends, read_your_writes, reads_past_the_end,
-    resize_both_ways, several_buffers_in_one_write,
+    resize_both_ways, several_buffers_in_one_write, what_was_written_is_not_skipped,
 };
 pub use names::{
     bad_names, list_is_sorted, locks, missing_things, open_modes, partitions_come_and_go,
@@ -57,6 +57,10 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("read_your_writes", read_your_writes),
     ("several_buffers_in_one_write", several_buffers_in_one_write),
     ("holes_read_as_zeros", holes_read_as_zeros),
+    (
+        "what_was_written_is_not_skipped",
+        what_was_written_is_not_skipped,
+    ),
     ("reads_past_the_end", reads_past_the_end),
     ("read_into_appends", read_into_appends),
     ("empty_reads_and_writes", empty_reads_and_writes),
