@@ -119,7 +119,8 @@ impl<K: Key, V: Value> Archive<K, V> {
 
     /// Returns when everything that was put before is durable: it survives a crash of the process
     /// and of the system, and a loss of power, as far as the disk honours a flush. Costs two
-    /// flushes for each section that was put to since the last sync, and nothing when none was.
+    /// flushes for each section that was put to since the last sync, a small write of marks, and one flush of
+    /// these every 16 syncs; nothing when no section was put to.
     pub fn sync(&mut self) -> Result<()> {
         self.writer.sync()
     }
@@ -159,8 +160,7 @@ impl<K: Key, V: Value> Archive<K, V> {
 
     /// Drops every item above `index`, durably: a chain that unwinds. Syncs first.
     ///
-    /// Costs the removal of the sections above, and a cut of the section of `index`; where items
-    /// stand in it out of order, its index file is written anew.
+    /// Costs the removal of the sections above, and writing the index file of the section of `index` anew.
     pub fn rewind(&mut self, index: u64) -> Result<()> {
         self.writer.rewind(index)
     }
