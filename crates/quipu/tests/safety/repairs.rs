@@ -23,6 +23,19 @@ fn noted(machine: Simulated, positions: &[u64]) -> Simulated {
     machine
 }
 
+/// An archive with the items 0 to 4, all at index 3.
+fn five_at_index_3() -> Simulated {
+    let machine = Simulated::new(0);
+    let mut archive = open(&machine).unwrap();
+    for number in 0..5 {
+        let _ = archive
+            .put_multi(3, &key(number), &value(number, 30))
+            .unwrap();
+    }
+    archive.close().unwrap();
+    machine
+}
+
 /// Cuts a repair off at each of its calls, and checks what the next two opens show.
 #[track_caller]
 fn at_every_call(machine: &Simulated, check: impl Fn(&Store, &str)) {
@@ -81,15 +94,7 @@ fn notes_of_the_old_file_do_not_stick_to_entries_of_another_index() {
 /// The entry that moves to a noted position is of the same index.
 #[test]
 fn notes_of_the_old_file_do_not_stick_to_entries_of_the_same_index() {
-    let machine = Simulated::new(0);
-    let mut archive = open(&machine).unwrap();
-    for number in 0..5 {
-        let _ = archive
-            .put_multi(3, &key(number), &value(number, 30))
-            .unwrap();
-    }
-    archive.close().unwrap();
-    let machine = noted(machine, &[1, 2]);
+    let machine = noted(five_at_index_3(), &[1, 2]);
     at_every_call(&machine, |archive, context| {
         let values: Vec<_> = archive.range(..).filter_map(Result::ok).collect();
         let values: Vec<_> = values.iter().map(|item| item.value.to_vec()).collect();
@@ -128,13 +133,8 @@ fn what_stands_behind_damage_is_not_cut_by_a_rewind_that_is_cut_off() {
 /// Nor do notes of damage in the old file stick to what a rewind moves to their positions.
 #[test]
 fn notes_of_the_old_file_do_not_stick_to_entries_that_a_rewind_moves() {
-    let machine = Simulated::new(0);
+    let machine = five_at_index_3();
     let mut archive = open(&machine).unwrap();
-    for number in 0..5 {
-        let _ = archive
-            .put_multi(3, &key(number), &value(number, 30))
-            .unwrap();
-    }
     put(&mut archive, 5..6).unwrap();
     archive.close().unwrap();
     let machine = noted(machine, &[2]);
@@ -147,9 +147,8 @@ fn notes_of_the_old_file_do_not_stick_to_entries_that_a_rewind_moves() {
                 let item = archive.get_item(&key::<8>(number)).unwrap().unwrap();
                 assert_eq!(item.value, value(number, 30), "{context}");
             }
-            let values: Vec<_> = archive.get_all(3).into_iter().flatten().collect();
-            let all = archive.range(..=3).filter_map(Result::ok).count();
-            assert_eq!(all, 2, "{context}: {values:?}");
+            let whole = archive.range(..=3).filter_map(Result::ok).count();
+            assert_eq!(whole, 2, "{context}");
         },
     );
 }
