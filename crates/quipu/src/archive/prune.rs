@@ -157,9 +157,6 @@ impl Writer {
             if Canary::MarksNotLowered.sings() {
                 return;
             }
-            for section in &above {
-                marks.forget(section.number);
-            }
             marks.sections.retain(|&section, _| section <= boundary);
             if let Some(mark) = marks.sections.get_mut(&boundary) {
                 mark.runs.remove_above(index);
