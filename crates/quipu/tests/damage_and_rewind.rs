@@ -175,3 +175,41 @@ fn damage_below_is_known_when_a_rewind_keeps_no_entry() {
         assert_eq!(archive.get(7).unwrap().unwrap(), "again");
     });
 }
+
+/// What is put again in a section that a rewind dropped stands where a damaged item stood.
+#[test]
+fn damage_in_a_dropped_section_does_not_stick_to_what_is_put_again() {
+    Bench::each(Options::new().items_per_section(4), |bench| {
+        let put = |archive: &mut Archive<[u8; 8]>, indices: std::ops::Range<u64>| {
+            for index in indices {
+                let value = format!("value {index}");
+                let _ = archive.put(index, &key(index), &value).unwrap();
+            }
+        };
+        let mut archive = bench.open::<8>();
+        put(&mut archive, 0..12);
+        archive.close().unwrap();
+        bench.flip("values", "0000000000000008", 4096 + 2);
+        let mut archive = bench.open::<8>();
+        assert!(archive.get(8).is_err());
+        archive.sync().unwrap();
+        archive.rewind(5).unwrap();
+        put(&mut archive, 6..12);
+        let all: Vec<u64> = (0..12).collect();
+        assert_stays(bench, archive, &all, &[]);
+    });
+}
+
+/// Of an index that was lost no entry is left for a rewind to drop.
+#[test]
+fn a_lost_index_above_goes_as_well() {
+    Bench::each(Options::new(), |bench| {
+        let mut archive = hurt(bench, &[0, 1, 2, 3, 4, 5, 6], 5);
+        archive.rewind(5).unwrap();
+        archive.repair().unwrap();
+        assert_statuses(&archive, &[0, 1, 2, 3, 4], &[5]);
+        archive.rewind(4).unwrap();
+        assert_stays(bench, archive, &[0, 1, 2, 3, 4], &[]);
+        assert_eq!(bench.open::<8>().status(5).unwrap(), Status::Missing);
+    });
+}

@@ -123,3 +123,43 @@ fn what_is_put_behind_a_large_cut_in_tiny_pages_stays() {
         }
     }
 }
+
+/// A reader of another process still knows where the lost item stood: there stands no other one.
+#[test]
+fn what_is_put_behind_a_cut_is_not_read_as_what_was_cut() {
+    Bench::each(Options::new().page_size(60), |bench| {
+        bench.fill(ITEMS);
+        let beside: ReadOnly<[u8; 8]> = bench.options().open_read_only_on(bench.storage()).unwrap();
+        cut(bench, "values", HEADER + 4 * 34);
+        let mut archive: Archive<[u8; 8]> = bench.open();
+        let _ = archive.put(9, &key(9), &value(9, 30)).unwrap();
+        archive.sync().unwrap();
+        let found = beside.get(4);
+        assert!(!matches!(found, Ok(Some(_))), "{found:?}");
+    });
+}
+
+/// The page in which the mark ends is damaged, so what stands behind it was not torn.
+#[test]
+fn what_stands_behind_a_damaged_page_with_the_mark_stays() {
+    Bench::each(Options::new().page_size(56), |bench| {
+        let mut archive: Archive<[u8; 8]> = bench.open();
+        let put = |archive: &mut Archive<[u8; 8]>, indices: std::ops::Range<u64>| {
+            for index in indices {
+                let _ = archive.put(index, &key(index), &value(index, 30)).unwrap();
+            }
+            archive.sync().unwrap();
+        };
+        put(&mut archive, 0..3);
+        let marks = bench.read("quipu", "marks");
+        put(&mut archive, 3..8);
+        drop(archive);
+        bench.write("quipu", "marks", &marks);
+        bench.flip("index", NAME, HEADER + 56 + 12 + 5);
+        let archive: Archive<[u8; 8]> = bench.open();
+        for index in [0, 1, 4, 5, 6, 7] {
+            assert_eq!(archive.get(index).unwrap().unwrap(), value(index, 30));
+        }
+        assert_eq!(archive.status(2).unwrap(), Status::Damaged);
+    });
+}

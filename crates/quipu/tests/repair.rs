@@ -476,3 +476,44 @@ fn a_partition_of_the_quarantines_name_is_refused() {
     let error = opened.unwrap_err().to_string();
     assert!(error.contains("quarantine"), "{error}");
 }
+
+/// A repair moves entries; a reader of another process takes none for another.
+#[test]
+fn a_reader_beside_a_repair_gives_no_other_item() {
+    Bench::each(options(), |bench| {
+        bench.fill(ITEMS);
+        bench.flip("values", "0000000000000008", HEADER + 3);
+        let options = bench.options();
+        let mut beside: quipu::ReadOnly<[u8; 8]> =
+            options.open_read_only_on(bench.storage()).unwrap();
+        for index in 9..16 {
+            assert_eq!(beside.get(index).unwrap().unwrap(), value(index, 30));
+        }
+        let mut archive: Store = bench.open();
+        assert!(!archive.repair().unwrap().is_empty());
+        let _ = archive.put(8, &key(88), &value(88, 30)).unwrap();
+        archive.sync().unwrap();
+        for index in 9..16 {
+            match beside.get(index) {
+                Ok(found) => assert_eq!(found.unwrap(), value(index, 30)),
+                Err(error) => assert!(matches!(error, quipu::Error::Stale { .. }), "{error}"),
+            }
+        }
+        let refreshed = beside.refresh();
+        assert!(
+            matches!(refreshed, Ok(()) | Err(quipu::Error::Stale { .. })),
+            "{refreshed:?}"
+        );
+        let again: quipu::ReadOnly<[u8; 8]> =
+            bench.options().open_read_only_on(bench.storage()).unwrap();
+        let reader = if refreshed.is_ok() { &beside } else { &again };
+        for index in (0..ITEMS).filter(|&index| index != 8) {
+            assert_eq!(
+                reader.get(index).unwrap().unwrap(),
+                value(index, 30),
+                "{index}"
+            );
+        }
+        assert_eq!(reader.get(8).unwrap().unwrap(), value(88, 30));
+    });
+}

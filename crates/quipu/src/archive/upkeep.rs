@@ -42,6 +42,11 @@ impl Unmarked {
         }
     }
 
+    /// Whether everything that is durable is marked.
+    pub(super) fn is_empty(&self) -> bool {
+        self.sections.is_empty()
+    }
+
     /// The section is gone.
     pub(super) fn forget(&mut self, section: u64) {
         self.sections.remove(&section);

@@ -301,7 +301,11 @@ impl Writer {
         self.check_usable()?;
         self.sweep.step_at_sync(&self.shared);
         if self.dirty.is_empty() {
-            let marked = self.mark_damage();
+            let marked = match self.unmarked.is_empty() {
+                true => self.mark_damage(),
+                // The writer has synced sections on its own since.
+                false => self.mark_sync(),
+            };
             return self.poison_on_error(marked);
         }
         let started = Instant::now();

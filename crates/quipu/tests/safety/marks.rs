@@ -130,6 +130,28 @@ fn damage_of_what_was_just_synced_is_no_torn_end() {
     }
 }
 
+/// So many entries waited that the writer has synced their section on its own, before it was asked to.
+#[test]
+fn what_the_writer_has_synced_itself_is_marked_by_the_next_sync() {
+    const WAITING: u64 = (4 << 20) / 28 + 1;
+    let options = || super::options().items_per_section(1 << 20).page_size(4_084);
+    let open = |machine: &Simulated| {
+        let storage = Arc::new(machine.clone());
+        options().open_on::<[u8; 8], Bytes>(storage).unwrap()
+    };
+    let machine = Simulated::new(0);
+    let mut archive = open(&machine);
+    for index in 0..WAITING {
+        let _ = archive.put(index, &key(index), &[]).unwrap();
+    }
+    archive.sync().unwrap();
+    let machine = super::next_process(&machine);
+    machine.flip_bit("index", NAME, (HEADER + 5) * 8).unwrap();
+    let archive = open(&machine);
+    assert_eq!(archive.status(0).unwrap(), Status::Damaged);
+    assert_eq!(archive.status(WAITING - 1).unwrap(), Status::Present);
+}
+
 #[test]
 fn marks_of_another_archive_are_not_believed() {
     let (machine, other) = (filled(0..3), filled(0..6));
