@@ -1,4 +1,5 @@
-//! Damage of a section that a rewind then writes anew: it stays known where it was, and nowhere else.
+//! Damage of a section that is then written anew, by a rewind or because it was lost: it stays known where
+//! it was, and nowhere else.
 
 mod common;
 
@@ -211,5 +212,28 @@ fn a_lost_index_above_goes_as_well() {
         archive.rewind(4).unwrap();
         assert_stays(bench, archive, &[0, 1, 2, 3, 4], &[]);
         assert_eq!(bench.open::<8>().status(5).unwrap(), Status::Missing);
+    });
+}
+
+/// Both files of the section are gone; what is put again stands where a damaged item stood.
+#[test]
+fn damage_of_a_lost_section_does_not_stick_to_what_fills_it() {
+    Bench::each(Options::new(), |bench| {
+        let all = [0, 1, 2, 3];
+        hurt(bench, &all, 0).close().unwrap();
+        for partition in ["index", "values"] {
+            bench
+                .storage()
+                .remove(partition, "0000000000000000")
+                .unwrap();
+        }
+        let mut archive = bench.open::<8>();
+        assert_statuses(&archive, &[], &all);
+        for index in all {
+            let _ = archive
+                .put(index, &key(index), &format!("value {index}"))
+                .unwrap();
+        }
+        assert_stays(bench, archive, &all, &[]);
     });
 }

@@ -256,19 +256,6 @@ impl Writer {
         }
         take(&section.pair, self.shared.entry, known)
     }
-
-    /// A section is about to be created. Where one was lost, the marks still know that one's items.
-    pub(super) fn forget_fingerprint(&mut self, number: u64) -> Result<()> {
-        let known = self.marks.marks().sections.get(&number);
-        if known.is_none_or(|mark| mark.fingerprint == Fingerprint::default()) {
-            return Ok(());
-        }
-        self.marks.rewrite(|marks| {
-            if let Some(mark) = marks.sections.get_mut(&number) {
-                mark.fingerprint = Fingerprint::default();
-            }
-        })
-    }
 }
 
 /// Takes the samples that are not known yet. What cannot be read is no sample.

@@ -10,7 +10,7 @@ use super::writer::Writer;
 use crate::canary::Canary;
 use crate::error::{Error, Result};
 use crate::index::Runs;
-use crate::manifest::{Manifest, Mark, PARTITION};
+use crate::manifest::{Fingerprint, Manifest, Mark, PARTITION};
 use crate::storage::{DataBlob, Storage};
 use crate::sync::atomic::Ordering;
 
@@ -120,6 +120,23 @@ impl Writer {
         }
         self.marks
             .rewrite(|marks| marks.damaged.retain(|damage| !is_lost(damage)))
+    }
+
+    /// A section is about to be created. Where one was lost, the marks still know that one's samples and
+    /// damage, which mean nothing in the new one. The indices that it held stay lost until they are put.
+    pub(super) fn forget_lost_files(&mut self, number: u64) -> Result<()> {
+        let marks = self.marks.marks();
+        let mark = marks.sections.get(&number);
+        let has_samples = mark.is_some_and(|mark| mark.fingerprint != Fingerprint::default());
+        if !has_samples && marks.damaged_in(number).next().is_none() {
+            return Ok(());
+        }
+        self.marks.rewrite(|marks| {
+            marks.damaged.retain(|&(section, _, _)| section != number);
+            if let Some(mark) = marks.sections.get_mut(&number) {
+                mark.fingerprint = Fingerprint::default();
+            }
+        })
     }
 
     /// Writes again, flushes and marks what the last open read beyond the marks: it may be in the

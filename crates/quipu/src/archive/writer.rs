@@ -223,7 +223,7 @@ impl Writer {
             None => {
                 self.shared.check_readable(number)?;
                 self.unmarked.rolled = true;
-                let forgotten = self.forget_fingerprint(number);
+                let forgotten = self.forget_lost_files(number);
                 self.poison_on_error(forgotten)?;
                 let created = self.shared.create_section(number);
                 self.poison_on_error(created)?
