@@ -1,13 +1,16 @@
 //! Histories in which one safety step counts, for defects that cases of chance seldom meet.
 //!
-//! A crafted case leaves open at which call its last fault or crash comes and which bytes survive:
-//! it is run with each of them, `calls` times `seeds` variants. With the defect that it is for some
+//! A crafted case leaves open at which call its last fault or crash comes and which bytes survive, or which
+//! bit is flipped: it is run with each of them, `calls` times `seeds` variants. With the defect that it is for some
 //! of them fail; without it none does.
 
 use quipu::canary::{self, Canary};
 
 use crate::case::{Case, Step};
 use crate::run::run;
+
+/// Damage that varies comes so many bits further on each time.
+const BITS_APART: u64 = 5;
 
 /// A case in many variants.
 #[derive(Clone, Copy, Debug)]
@@ -18,7 +21,7 @@ pub struct Crafted {
     pub story: &'static str,
     /// The case's text. Call and seed of the step that varies count for nothing.
     pub text: &'static str,
-    /// The step that varies, from 0: a fault or a crash.
+    /// The step that varies, from 0: a fault, a crash or damage.
     pub varies: usize,
     /// It comes at each of so many calls,
     pub calls: u64,
@@ -37,6 +40,7 @@ impl Crafted {
                 match case.steps.get_mut(self.varies) {
                     Some(Step::Crash(crash)) => (crash.after, crash.seed) = (call, of_seed),
                     Some(Step::Fault { after, .. }) => *after = call,
+                    Some(Step::Damage(damage)) => damage.at += BITS_APART * call,
                     _ => return Err(format!("step {} cannot vary", self.varies)),
                 }
                 cases.push(case);
@@ -105,6 +109,15 @@ pub const CRAFTED: &[Crafted] = &[
         text: "items=8 | put 0 1 20 | put 1 2 20 | sync | crash 0 before all 0 | rewind 0",
         varies: 3,
         calls: 40,
+        seeds: 1,
+    },
+    Crafted {
+        defect: Canary::TableUnchecked,
+        story: "A bit of a slot in a key table is flipped: the key is looked for where another item stands.",
+        text: "items=64 page=200 cap=0 tables=1 | batch 0 1 9 1 2 9 2 3 9 3 4 9 4 5 9 5 6 9 | close | \
+            damage flip tables 0 32768 | read",
+        varies: 2,
+        calls: 64,
         seeds: 1,
     },
 ];

@@ -19,7 +19,7 @@ impl Fixed {
 }
 
 /// The workloads of *every step*.
-pub const FIXED: [Fixed; 20] = [
+pub const FIXED: [Fixed; 24] = [
     Fixed {
         name: "in order, with syncs",
         text: "items=4 page=50 buffer=64 | put 0 1 20 | put 1 2 20 | sync | put 2 3 20 | sync | \
@@ -119,5 +119,25 @@ pub const FIXED: [Fixed; 20] = [
         name: "a prune, a rewind, a gap filled, in sections that are dirty",
         text: "items=3 page=28 buffer=20 | put 2 1 9 | put 4 2 9 | put 8 3 9 | put 10 4 9 | \
                prune 3 | rewind 8 | put 5 5 9 | put 9 6 9 | sync | close",
+    },
+    Fixed {
+        name: "key tables: made at a close, read after it",
+        text: "items=4 page=50 buffer=64 tables=3 | put 0 1 9 | put 1 2 9 | put 2 3 9 | put_sync 4 4 9 | \
+               close | read | put 5 5 9 | put_sync 3 6 9 | close | read",
+    },
+    Fixed {
+        name: "key tables: merged, while the front is pruned",
+        text: "items=3 page=28 buffer=64 tables=1 | put_sync 0 1 9 | put_sync 1 2 9 | put_sync 3 3 9 | \
+               put_sync 4 4 9 | put_sync 6 5 9 | prune 3 | put_sync 7 6 9 | close | read",
+    },
+    Fixed {
+        name: "key tables: older than a rewind",
+        text: "items=6 page=50 buffer=64 tables=2 | put 0 1 9 | put_sync 1 2 9 | put 2 3 9 | put_sync 7 4 9 | \
+               close | rewind 1 | put 2 5 9 | put_sync 7 6 9 | close | read",
+    },
+    Fixed {
+        name: "key tables: sections that are filled out of order, a reader beside",
+        text: "items=8 page=50 buffer=64 tables=2 | put 3 1 9 | put_sync 1 2 9 | put_sync 9 3 9 | close | \
+               beside | put 2 4 9 | multi_sync 3 5 9 | beside | close | read",
     },
 ];

@@ -60,6 +60,10 @@ fn settings(random: &mut Random) -> Settings {
             true => random.pick(500, &[100, 5000]),
             false => 0,
         },
+        tables: match random.one_in(3) {
+            true => random.pick(1, &[1, 2, 5, 12]),
+            false => 0,
+        },
         twin: random.one_in(16),
     }
 }
@@ -260,6 +264,7 @@ impl Drawing {
                     Blob::Values,
                     Blob::Marks,
                     Blob::Manifest,
+                    Blob::Tables,
                 ],
             ),
             pick: self.random.below(8),

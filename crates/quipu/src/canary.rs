@@ -64,6 +64,12 @@ pub enum Canary {
     CompressionForgotten,
     /// A put of an index that is taken stores the item all the same.
     TakenIndexOverwritten,
+    /// A key table claims an entry that it has no slot for.
+    TableClaimsMore,
+    /// A key table from before a section was written anew is believed.
+    TableEpochIgnored,
+    /// The checksum of a page of a key table is not compared.
+    TableUnchecked,
 }
 
 impl Canary {
@@ -97,6 +103,9 @@ impl Canary {
         Self::DestroyUnannounced,
         Self::CompressionForgotten,
         Self::TakenIndexOverwritten,
+        Self::TableClaimsMore,
+        Self::TableEpochIgnored,
+        Self::TableUnchecked,
     ];
 
     /// Whether the defect is switched on.

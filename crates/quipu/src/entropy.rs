@@ -12,6 +12,13 @@ pub(crate) fn fill(bytes: &mut [u8]) -> Result<()> {
         .map_err(|error| Error::io("read", "the system's random numbers", error.into()))
 }
 
+/// A random number, never 0.
+pub(crate) fn number() -> Result<u64> {
+    let mut bytes = [0; 8];
+    fill(&mut bytes)?;
+    Ok(u64::from_be_bytes(bytes).max(1))
+}
+
 /// Whether this thread runs a simulation: nothing of the process may then be in what it writes.
 pub(crate) fn is_simulated() -> bool {
     #[cfg(feature = "simulated")]

@@ -43,6 +43,7 @@ pub mod format;
 pub mod index;
 pub mod journal;
 mod key;
+mod key_table;
 mod manifest;
 mod paged;
 pub mod storage;
@@ -50,8 +51,8 @@ mod sync;
 mod value;
 
 pub use archive::{
-    Archive, Compression, DamagedEntry, Histogram, Id, Item, Lookup, Options, Put, Quarantined,
-    Range, ReadOnly, Reader, Recovery, RepairReport, Scrub, ScrubHandle, ScrubOptions,
+    Archive, Compression, DamagedEntry, Histogram, Id, Item, KeyMemory, Lookup, Options, Put,
+    Quarantined, Range, ReadOnly, Reader, Recovery, RepairReport, Scrub, ScrubHandle, ScrubOptions,
     ScrubProgress, SectionInfo, SectionRepair, Settings, Stats, Status, VerifyEvent, VerifyReport,
 };
 pub use bytes::Bytes;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use quipu::index::TranslatorSpec;
-use quipu::{Compression, Layout, Options};
+use quipu::{Compression, KeyMemory, Layout, Options};
 
 /// The seed of translators that hash: a case has no secrets.
 const HASH_SEED: [u8; 16] = *b"quipu simulator!";
@@ -28,6 +28,8 @@ pub struct Settings {
     pub buffer: usize,
     /// Bytes of the disk that are kept for when it is full.
     pub reserve: u64,
+    /// How many keys are gathered before a key table is made of them; with 0 none is made.
+    pub tables: u64,
     /// Whether a second archive, on another machine, does the same and shares the page cache.
     pub twin: bool,
 }
@@ -42,6 +44,7 @@ impl Default for Settings {
             zstd: false,
             buffer: 64,
             reserve: 0,
+            tables: 0,
             twin: false,
         }
     }
@@ -62,8 +65,15 @@ impl Settings {
             })
             .compression(compression(self.zstd))
             .write_buffer(self.buffer)
-            .disk_reserve(self.reserve)
-            .max_open_files(12);
+            .disk_reserve(self.reserve);
+        let options = match self.tables {
+            // Too few files for tables, and for all sections.
+            0 => options.max_open_files(12),
+            keys => options
+                .max_open_files(32)
+                .keys_per_table(keys)
+                .key_memory(KeyMemory::AtMost(0)),
+        };
         match TranslatorSpec::new(cap, hashed.then_some(HASH_SEED)) {
             Some(translator) => options.translator(translator),
             None => options,
@@ -98,6 +108,9 @@ impl fmt::Display for Settings {
         )?;
         if self.reserve > 0 {
             write!(f, " reserve={}", self.reserve)?;
+        }
+        if self.tables > 0 {
+            write!(f, " tables={}", self.tables)?;
         }
         match self.twin {
             true => write!(f, " twin=1"),
@@ -136,6 +149,7 @@ impl Settings {
             "zstd" => self.zstd = flag(value)?,
             "buffer" => self.buffer = value.parse().ok()?,
             "reserve" => self.reserve = value.parse().ok()?,
+            "tables" => self.tables = value.parse().ok()?,
             "twin" => self.twin = flag(value)?,
             _ => return None,
         }

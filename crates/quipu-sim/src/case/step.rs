@@ -138,4 +138,6 @@ pub enum Blob {
     Marks,
     /// The manifest.
     Manifest,
+    /// Key tables.
+    Tables,
 }

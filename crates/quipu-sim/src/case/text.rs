@@ -33,11 +33,12 @@ const KINDS: [(Kind, &str); 3] = [
     (Kind::Zero, "zero"),
     (Kind::Stale, "stale"),
 ];
-const BLOBS: [(Blob, &str); 4] = [
+const BLOBS: [(Blob, &str); 5] = [
     (Blob::Index, "index"),
     (Blob::Values, "values"),
     (Blob::Marks, "marks"),
     (Blob::Manifest, "manifest"),
+    (Blob::Tables, "tables"),
 ];
 
 fn name<T: PartialEq>(of: &T, names: &[(T, &'static str)]) -> &'static str {

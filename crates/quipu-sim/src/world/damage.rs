@@ -63,12 +63,13 @@ impl World {
         let partition = match damage.blob {
             Blob::Index => "index",
             Blob::Values => "values",
-            Blob::Marks | Blob::Manifest => "quipu",
+            Blob::Marks | Blob::Manifest | Blob::Tables => "quipu",
         };
         let mut names = self.names(partition);
         match damage.blob {
             Blob::Marks => names.retain(|name| name == "marks"),
             Blob::Manifest => names.retain(|name| name == "manifest"),
+            Blob::Tables => names.retain(|name| name.starts_with("keys-")),
             _ => {}
         }
         let name = names.get(damage.pick.checked_rem(names.len() as u64)? as usize)?;

@@ -13,9 +13,10 @@ use std::sync::Arc;
 
 use super::compression::Compression;
 use super::entry::EntryBuf;
+use super::listing::Listing;
 use super::load;
 use super::options::Options;
-use super::recovery::{self, Listing, Recovery};
+use super::recovery::{self, Recovery};
 use super::section::Section;
 use super::settings;
 use super::shared::Shared;
@@ -164,7 +165,7 @@ fn sample(
     let file = pair.records.file().get()?;
     samples.layout.get_or_insert(file.layout());
     let compressed = shared.compression.read().is_compressed(number);
-    let section = Section::new(number, pair, compressed);
+    let section = Section::new(number, pair, compressed, 0);
     if section.pair.records.len() == 0 {
         if report.is_clean() {
             return Ok(());

@@ -144,7 +144,7 @@ impl Gathered {
 
     /// The section of an index, whose positions are noted.
     fn find(&mut self, shared: &Shared, index: u64) -> Result<Option<Arc<Section>>> {
-        if let Some(section) = self.look(shared, index) {
+        if let Some(section) = self.look(shared, index)? {
             return Ok(Some(section));
         }
         // Known damaged, or dropped meanwhile: which, a look for it tells.
@@ -152,19 +152,23 @@ impl Gathered {
             return Ok(None);
         }
         // Put again since, or damage that can be read again.
-        let section = self.look(shared, index);
-        Ok(section.or_else(|| {
-            let section = shared.section(shared.number_of(index))?;
-            self.positions.push(section.damaged_position_of(index)?);
-            Some(section)
+        if let Some(section) = self.look(shared, index)? {
+            return Ok(Some(section));
+        }
+        let section = shared.section(shared.number_of(index))?;
+        Ok(section.filter(|section| {
+            self.positions.extend(section.damaged_position_of(index));
+            !self.positions.is_empty()
         }))
     }
 
-    fn look(&mut self, shared: &Shared, index: u64) -> Option<Arc<Section>> {
+    fn look(&mut self, shared: &Shared, index: u64) -> Result<Option<Arc<Section>>> {
         self.positions.clear();
-        let section = shared.section(shared.number_of(index))?;
-        section.positions_of(index, &mut self.positions);
-        (!self.positions.is_empty()).then_some(section)
+        let section = shared.settled_section(shared.number_of(index))?;
+        Ok(section.filter(|section| {
+            section.positions_of(index, &mut self.positions);
+            !self.positions.is_empty()
+        }))
     }
 
     fn read_values(self, shared: &Shared) -> Vec<Result<Found>> {

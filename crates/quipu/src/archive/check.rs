@@ -36,6 +36,7 @@ impl Shared {
         read_ahead_bytes: usize,
         on: &mut dyn FnMut(Checked<'_>) -> ControlFlow<()>,
     ) -> Result<()> {
+        self.settle(section)?;
         let mut failed = None;
         section
             .pair

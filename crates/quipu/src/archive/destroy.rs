@@ -1,9 +1,10 @@
 //! Removing an archive: every file of it, and nothing else.
 
+use super::listing::Listing;
 use super::prune::remove_files;
-use super::recovery::Listing;
 use super::repair::is_exhibit;
 use super::shared::Shared;
+use super::tables;
 use super::writer::Writer;
 use crate::canary::Canary;
 use crate::error::{Error, Result};
@@ -18,6 +19,7 @@ pub(super) fn destroy(mut writer: Writer) -> Result<()> {
     // A stranger's file among the sections is refused while nothing is changed.
     Listing::read(&writer.shared)?;
     writer.shared.scrub.close();
+    writer.keeper.stop(&writer.shared);
     writer.manifest.state = State::Destroying;
     if !Canary::DestroyUnannounced.sings() {
         writer.manifest.store(&writer.shared.storage)?;
@@ -62,6 +64,7 @@ pub(super) fn remove_sections(shared: &Shared) -> Result<()> {
         };
         shared.storage.remove(partition, name)?;
     }
+    tables::remove_all(shared)?;
     remove_quarantine(shared)
 }
 

@@ -161,6 +161,11 @@ impl Foreign {
         self.entries.is_some() || self.values.is_some()
     }
 
+    /// Whether anything is not the section's, now or earlier.
+    pub(super) fn has_any(&self) -> bool {
+        self.is_any() || !self.ranges.is_empty()
+    }
+
     /// Whether the section needs a new fingerprint.
     pub(super) fn is_stale(&self) -> bool {
         self.is_stale.load(Ordering::Relaxed)

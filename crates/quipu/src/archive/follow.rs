@@ -1,8 +1,10 @@
 //! A reader beside the writer of another process: following what that one does.
 
+use super::listing::Listing;
 use super::load;
-use super::recovery::{Listing, trust_in};
+use super::recovery::trust_in;
 use super::section::Section;
+use super::section_table::Known;
 use super::shared::Shared;
 use crate::error::{Error, Result};
 use crate::journal::Trust;
@@ -24,7 +26,7 @@ impl Shared {
 }
 
 /// Raises the floor to the one that the writer has raised it to.
-fn catch_up(shared: &Shared) -> Result<()> {
+pub(super) fn catch_up(shared: &Shared) -> Result<()> {
     let manifest = Manifest::load(&*shared.storage)?;
     if let Some(manifest) = manifest.filter(|manifest| manifest.id == shared.id) {
         floor(shared, manifest.floor);
@@ -52,18 +54,13 @@ fn forget_again(shared: &Shared, number: u64) {
 /// Forgets what lies below the floor. Called by one at a time.
 fn forget_below(shared: &Shared, floor: u64) {
     shared.runs.write().remove_below(floor);
-    let pruned: Vec<_> = {
-        let mut sections = shared.sections.write();
-        let kept = sections.split_off(&floor);
-        std::mem::replace(&mut *sections, kept)
-            .into_values()
-            .collect()
-    };
-    for section in pruned {
-        section.retire();
-        shared.locations.release(section.number);
-        section.pair.records.file().forget();
-        section.pair.values.file().forget();
+    for (number, pruned) in shared.sections.remove_below(floor) {
+        shared.locations.release(number);
+        if let Known::Open(section) = pruned {
+            section.retire();
+            section.pair.records.file().forget();
+            section.pair.values.file().forget();
+        }
     }
     // Now that readers note nothing of these sections any more.
     shared.damage.write().indices.remove_below(floor);
@@ -82,7 +79,7 @@ pub(super) fn sections(shared: &Shared, manifest: &Manifest) -> Result<()> {
     let trust = trust_in(wholeness);
     let listing = Listing::read(shared)?;
     for number in listing.numbers_from(shared.floor()) {
-        match shared.section(number) {
+        match shared.section(number)? {
             Some(section) => {
                 let followed = follow_section(shared, &section);
                 // Pruned since the folder was listed.
@@ -148,7 +145,7 @@ fn follow_section(shared: &Shared, section: &Section) -> Result<()> {
 /// Makes what a reader found in a section durable, so that nothing it has seen is lost with the
 /// power: the writer may have written it and not have flushed it yet, nor the name of a new file.
 /// The values and their file's name were durable before.
-fn flush(section: &Section) -> Result<()> {
+pub(super) fn flush(section: &Section) -> Result<()> {
     let records = section.pair.records.file();
     records.get()?.sync()?;
     records

@@ -4,16 +4,19 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::fingerprint::Foreign;
+use super::rest;
 use super::section::Section;
 use super::shared::Shared;
+use crate::entropy;
 use crate::error::{Error, Result};
 use crate::index::Runs;
 use crate::journal::{Durable, Pair, Present, SectionReport, Trust};
 use crate::manifest::{Mark, Marks};
 use crate::storage::Access;
+use crate::sync::atomic::Ordering;
 
 /// Bytes of an index file that are read at a time.
-const READ_AHEAD_BYTES: usize = 1 << 20;
+pub(super) const READ_AHEAD_BYTES: usize = 1 << 20;
 
 /// A section that was read into memory.
 pub(super) struct Loaded {
@@ -31,6 +34,37 @@ pub(super) fn load(
     trust: Trust,
 ) -> Result<Option<Loaded>> {
     let mark = marks.sections.get(&number);
+    let known_damage: Vec<_> = marks.damaged_in(number).collect();
+    let Some(loaded) = open(shared, number, present, mark, &known_damage, trust)? else {
+        note_unreadable(shared, number, mark);
+        return Ok(None);
+    };
+    let section = &loaded.section;
+    let in_order = mark.and_then(|mark| Some((mark, rest::first_in_order(section, mark)?)));
+    if let Some((_, first)) = in_order {
+        section.presume_order(first);
+    }
+    shared.sections.insert(Arc::clone(section));
+    match in_order {
+        Some((mark, _)) => shared.know_runs(&mark.runs),
+        None => {
+            replay(shared, section, 0)?;
+            note_lost(shared, section, mark);
+        }
+    }
+    Ok(Some(loaded))
+}
+
+/// Opens the files of a section and cuts what a crash tore off their ends; nothing of it is known
+/// yet but its damage. None when a file of it has a header that is not one.
+pub(super) fn open(
+    shared: &Shared,
+    number: u64,
+    present: Present,
+    mark: Option<&Mark>,
+    known_damage: &[(u64, u64)],
+    trust: Trust,
+) -> Result<Option<Loaded>> {
     let durable = Durable {
         records: mark.map_or(0, |mark| mark.records),
         value_bytes: mark.map_or(0, |mark| mark.value_bytes),
@@ -44,24 +78,40 @@ pub(super) fn load(
     let opened = Pair::open(records, values, present, &shared.pair, durable, trust);
     let (pair, report) = match opened {
         // Of an archive, the other sections can still be read.
-        Err(Error::Header { .. }) => {
-            note_unreadable(shared, number, mark);
-            return Ok(None);
-        }
+        Err(Error::Header { .. }) => return Ok(None),
         opened => opened?,
     };
     let foreign = find_foreign(shared, &pair, mark)?;
+    let is_doubtful = trust != Trust::Ordered
+        || shared.being_rewritten == Some(number)
+        || foreign.is_stale()
+        || foreign.has_any()
+        || !known_damage.is_empty();
+    let mark = mark.filter(|_| !is_doubtful);
+    let (epoch, covered) = life(shared, number, mark, pair.records.len())?;
     let compressed = shared.compression.read().is_compressed(number);
-    let section = Arc::new(Section::found(number, pair, compressed, foreign));
+    let section = Section::new(number, pair, compressed, epoch).with_foreign(foreign);
+    section.covered.store(covered, Ordering::Relaxed);
     // Where the end was lost, its positions are given out again.
     let end = section.pair.records.next_position();
-    for (position, index) in marks.damaged_in(number).filter(|&(at, _)| at < end) {
+    for &(position, index) in known_damage.iter().filter(|&&(at, _)| at < end) {
         section.know_damage(position, index);
     }
-    shared.sections.write().insert(number, Arc::clone(&section));
-    replay(shared, &section, 0)?;
-    note_lost(shared, &section, mark);
+    let section = Arc::new(section);
     Ok(Some(Loaded { section, report }))
+}
+
+/// Which life a section is in, and how many of its entries key tables have. What is doubtful begins a
+/// new one, in which they have none, and so does a section that has fewer entries than they: its
+/// positions are given out again.
+fn life(shared: &Shared, number: u64, mark: Option<&Mark>, entries: u64) -> Result<(u64, u64)> {
+    if let Some(epoch) = mark.map(|mark| mark.epoch).filter(|&epoch| epoch != 0) {
+        let covered = shared.tables.covered(number, epoch);
+        if covered <= entries {
+            return Ok((epoch, covered));
+        }
+    }
+    Ok((entropy::number()?, 0))
 }
 
 /// Compares the files with the mark. Where they were being written anew and differ, they are those
@@ -123,13 +173,10 @@ fn add(
         return Ok(());
     }
     section.forget_damage_of_another(position, index);
-    let (offset, size) = shared.entry.location(entry);
-    let end = offset.checked_add(size.into());
-    let in_bounds = end.is_some_and(|end| end <= value_bytes);
     // What is known damaged claims nothing: others were put since where it says that its value is.
     if !section.is_damaged(position) {
-        let is_whole = in_bounds && !section.foreign.is_value(position);
-        if !(is_whole && section.claim(offset, size)) {
+        let is_own = !section.foreign.is_value(position);
+        if !(is_own && has_value(shared, section, entry, value_bytes)) {
             shared.note_damage(section, position, index);
         }
     }
@@ -142,11 +189,21 @@ fn add(
             shared.damage.write().indices.remove(index);
         }
     }
+    if position < section.covered.load(Ordering::Relaxed) {
+        return Ok(());
+    }
     let location = shared.locations.locate(section.number, position)?;
     let translated = shared.translator.translate(shared.entry.key(entry));
     let is_dead = |location| shared.locations.resolve(location).is_none();
     shared.keys.insert(translated, location, &is_dead)?;
     Ok(())
+}
+
+/// Whether the value that an entry names lies within so many bytes, and is no other entry's.
+pub(super) fn has_value(shared: &Shared, section: &Section, entry: &[u8], bytes: u64) -> bool {
+    let (offset, size) = shared.entry.location(entry);
+    let end = offset.checked_add(size.into());
+    end.is_some_and(|end| end <= bytes) && section.claim(offset, size)
 }
 
 /// Notes which indices of a section were durable and are not readable any more.

@@ -11,6 +11,7 @@ use super::check::gone;
 use super::entry::EntryBuf;
 use super::section::Section;
 use super::shared::Shared;
+use super::tables::InTables;
 use crate::canary::Canary;
 use crate::error::{Error, Result};
 use crate::format::Layouts;
@@ -61,7 +62,7 @@ impl Shared {
         if index < self.floor() {
             return Ok(None);
         }
-        let Some(section) = self.section(self.number_of(index)) else {
+        let Some(section) = self.section(self.number_of(index))? else {
             self.check_readable(self.number_of(index))?;
             return self.none_or_lost(index);
         };
@@ -78,6 +79,12 @@ impl Shared {
         index: u64,
         want: Want,
     ) -> Result<Option<Found>> {
+        if section.is_presumed() {
+            if let Some(found) = self.find_presumed(section, index, want) {
+                return Ok(Some(found));
+            }
+            self.settle(section)?;
+        }
         let position = match section.only_position(index) {
             Some(None) => return self.none_or_lost(index),
             Some(Some(position)) => position,
@@ -90,6 +97,14 @@ impl Shared {
             }
             other => other,
         }
+    }
+
+    /// The item at an index where it stands in a section that was filled in order. None where it is not
+    /// there, or not whole: which, a look for it in its section tells.
+    fn find_presumed(&self, section: &Section, index: u64, want: Want) -> Option<Found> {
+        let position = section.only_position(index)??;
+        let found = self.read(section, position, None, want).ok()??;
+        (found.entry.index() == index).then_some(found)
     }
 
     fn find_index_among_damage(
@@ -128,7 +143,7 @@ impl Shared {
         if index < self.floor() {
             return Ok(None);
         }
-        let Some(section) = self.section(self.number_of(index)) else {
+        let Some(section) = self.settled_section(self.number_of(index))? else {
             return self.check_readable(self.number_of(index)).map(|()| None);
         };
         let Some(position) = section.positions.read().first(index) else {
@@ -162,7 +177,7 @@ impl Shared {
         if index < self.floor() {
             return Ok(found);
         }
-        let Some(section) = self.section(self.number_of(index)) else {
+        let Some(section) = self.settled_section(self.number_of(index))? else {
             return Ok(found);
         };
         let read = self.find_all_in(&section, index, &mut found);
@@ -211,10 +226,21 @@ impl Shared {
         loop {
             let rewrites = self.rewrites.load(Ordering::SeqCst);
             self.keys.lookup(translated, &mut candidates);
-            let found = self.first_of(&candidates, key, at, want);
+            let found = match self.first_of(&candidates, key, at, want) {
+                Ok(Some(found)) => return Ok(Some(found)),
+                Err(error) if !error.is_corruption() => return Err(error),
+                // Its error counts if there is no item in the tables either.
+                none => match self.find_in_tables(translated, key, at, want) {
+                    Ok(InTables::Healed) => continue,
+                    Ok(InTables::Found(None)) => none,
+                    Ok(InTables::Found(found)) => return Ok(found),
+                    Err(error) if error.is_corruption() => none.and(Err(error)),
+                    Err(error) => return Err(error),
+                },
+            };
             // The item may have moved between the look at its place and that at its section, and a
             // damaged one of the same short form be all that was found.
-            if matches!(found, Ok(Some(_))) || self.rewrites.load(Ordering::SeqCst) == rewrites {
+            if self.rewrites.load(Ordering::SeqCst) == rewrites {
                 return found;
             }
         }
@@ -252,11 +278,23 @@ impl Shared {
         let Some((number, position)) = self.locations.resolve(location) else {
             return Ok(None);
         };
-        let Some(section) = self.section(number) else {
+        let Some(section) = self.section(number)? else {
             return Ok(None);
         };
-        let found = self.candidate_in(&section, position, key, at, want);
-        match self.is_dropped(&section, &found) {
+        self.candidate_at(&section, position, key, at, want)
+    }
+
+    /// The item at a position, if it is live and has the key (and the index).
+    pub(super) fn candidate_at(
+        &self,
+        section: &Arc<Section>,
+        position: u64,
+        key: &[u8],
+        at: Option<u64>,
+        want: Want,
+    ) -> Result<Option<Found>> {
+        let found = self.candidate_in(section, position, key, at, want);
+        match self.is_dropped(section, &found) {
             true => Ok(None),
             false => found,
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::adopt;
 use super::compression::Compression;
 use super::handle::Archive;
+use super::key_memory::KeyMemory;
 use super::read_only::ReadOnly;
 use super::recovery::Recovery;
 use super::settings;
@@ -23,6 +24,12 @@ const DEFAULT_CACHE_BYTES: usize = 64 << 20;
 const DEFAULT_WRITE_BUFFER_BYTES: usize = 1 << 20;
 const DEFAULT_OPEN_FILES: usize = 512;
 const MIN_OPEN_FILES: usize = 8;
+const DEFAULT_KEYS_PER_TABLE: u64 = 1 << 17;
+/// Files that an archive has open beside those of sections: folder, lock, marks, one for a moment.
+const OTHER_FILES: usize = 4;
+/// Files that key tables are left of those that may be open, and with fewer than so many there are none.
+const TABLE_FILES: usize = 24;
+const MIN_FILES_WITH_TABLES: usize = 32;
 
 /// How to open or create an archive.
 ///
@@ -52,6 +59,8 @@ pub struct Options {
     pub(super) metadata_partition: Option<String>,
     pub(super) compression: Option<Compression>,
     pub(super) page_cache: Option<PageCache>,
+    pub(super) key_memory: KeyMemory,
+    pub(super) keys_per_table: u64,
     pub(super) write_buffer: usize,
     pub(super) max_open_files: usize,
     pub(super) max_value_size: u32,
@@ -79,6 +88,8 @@ impl fmt::Debug for Options {
             .field("layout", &self.layout)
             .field("partitions", &self.partitions)
             .field("compression", &self.compression)
+            .field("key_memory", &self.key_memory)
+            .field("keys_per_table", &self.keys_per_table)
             .field("write_buffer", &self.write_buffer)
             .field("max_open_files", &self.max_open_files)
             .field("max_value_size", &self.max_value_size)
@@ -104,6 +115,8 @@ impl Options {
             metadata_partition: None,
             compression: None,
             page_cache: None,
+            key_memory: KeyMemory::default(),
+            keys_per_table: DEFAULT_KEYS_PER_TABLE,
             write_buffer: DEFAULT_WRITE_BUFFER_BYTES,
             max_open_files: DEFAULT_OPEN_FILES,
             max_value_size: MAX_VALUE_SIZE,
@@ -176,6 +189,19 @@ impl Options {
         self
     }
 
+    /// How much of the key tables is kept in memory.
+    pub fn key_memory(mut self, memory: KeyMemory) -> Self {
+        self.key_memory = memory;
+        self
+    }
+
+    /// How many durable keys are gathered before a table is made of them, at least 1; 131,072 when not
+    /// given. Until then they are in memory, and read again at the next open if the process is killed.
+    pub fn keys_per_table(mut self, keys: u64) -> Self {
+        self.keys_per_table = keys;
+        self
+    }
+
     /// Bytes of values that a section gathers before it writes them to its file. Each section
     /// that has been put to since the last sync has a buffer of its own.
     pub fn write_buffer(mut self, bytes: usize) -> Self {
@@ -183,8 +209,8 @@ impl Options {
         self
     }
 
-    /// How many section files may be open at a time, at least 8. Beside them the archive has its
-    /// lock and its marks open.
+    /// How many files may be open at a time, at least 8. With fewer than 32 no key tables are made or
+    /// read: all keys are in memory.
     pub fn max_open_files(mut self, files: usize) -> Self {
         self.max_open_files = files;
         self
@@ -322,6 +348,9 @@ impl Options {
         if self.max_open_files < MIN_OPEN_FILES {
             return refuse("max_open_files", "an archive needs at least 8 open files");
         }
+        if self.keys_per_table == 0 {
+            return refuse("keys_per_table", "a table is made of at least 1 key");
+        }
         if self.disk_reserve > MAX_BLOB_LEN {
             return refuse("disk_reserve", "no file has more than 2^63 - 1 bytes");
         }
@@ -332,6 +361,15 @@ impl Options {
             values.as_deref().unwrap_or("values"),
         )?;
         self.compression.map_or(Ok(()), Compression::check)
+    }
+
+    /// How many section files may be open at a time, and how many keys a table begins with, if any are made.
+    pub(super) fn files_and_tables(&self) -> (usize, Option<u64>) {
+        let files = self.max_open_files - OTHER_FILES;
+        match self.max_open_files < MIN_FILES_WITH_TABLES {
+            true => (files, None),
+            false => (files - TABLE_FILES, Some(self.keys_per_table)),
+        }
     }
 
     pub(super) fn cache(&self) -> PageCache {

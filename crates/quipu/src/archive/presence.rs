@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 
 use super::lookup::{By, Want};
 use super::reader::Status;
+use super::section_table::Known;
 use super::shared::Shared;
 use super::stats::SectionInfo;
 use crate::error::Result;
@@ -88,31 +89,43 @@ impl Shared {
             By::Index(index) => {
                 let number = self.number_of(index);
                 let position = self
-                    .section(number)
+                    .open_section(number)
                     .and_then(|section| section.positions.read().first(index));
                 (number, position.unwrap_or(0))
             }
             By::Key(key) => {
+                let translated = self.translator.translate(key);
                 let mut candidates = Candidates::default();
-                self.keys
-                    .lookup(self.translator.translate(key), &mut candidates);
+                self.keys.lookup(translated, &mut candidates);
                 let first = candidates.first();
                 first
                     .and_then(|&location| self.locations.resolve(location))
+                    .or_else(|| self.place_in_tables(translated))
                     .unwrap_or_default()
             }
         }
     }
 
     pub(super) fn section_infos(&self) -> Vec<SectionInfo> {
-        let info = |section: std::sync::Arc<super::section::Section>| SectionInfo {
-            section: section.number,
-            entries: section.pair.records.len(),
-            damaged: section.damaged_len(),
-            index_bytes: section.pair.records.disk_len(),
-            value_bytes: section.pair.values.disk_len(),
-            compressed: section.compressed,
+        let compression = self.compression.read().clone();
+        let info = |known: Known| {
+            let (index_bytes, value_bytes) = known.disk_len();
+            let (section, entries, damaged) = match &known {
+                Known::Open(section) => {
+                    let entries = section.pair.records.len();
+                    (section.number, entries, section.damaged_len())
+                }
+                Known::Resting(resting) => (resting.number, resting.mark.records, 0),
+            };
+            SectionInfo {
+                section,
+                entries,
+                damaged,
+                index_bytes,
+                value_bytes,
+                compressed: compression.is_compressed(section),
+            }
         };
-        self.all_sections().into_iter().map(info).collect()
+        self.sections.all().into_iter().map(info).collect()
     }
 }

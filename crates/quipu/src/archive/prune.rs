@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use super::rewrite::Kept;
 use super::section::Section;
+use super::section_table::Known;
 use super::shared::Shared;
 use super::writer::Writer;
 use crate::canary::Canary;
@@ -34,22 +35,16 @@ impl Writer {
             return Ok(0);
         }
         if Canary::FloorAfterRemoval.sings() {
-            let all = self.shared.all_sections().into_iter();
-            let below = all.map(|section| section.number).filter(|&of| of < floor);
-            remove_files(&self.shared, below)?;
+            let all = self.shared.sections.numbers().into_iter();
+            remove_files(&self.shared, all.filter(|&number| number < floor))?;
         }
         self.manifest.floor = floor;
         self.keep_compression(floor..=u64::MAX);
         let stored = self.manifest.store(&self.shared.storage);
         self.poison_on_error(stored)?;
         self.forget_below(floor);
-        let below = self.shared.all_sections();
-        let below: Vec<_> = below
-            .into_iter()
-            .filter(|section| {
-                section.number < floor || (Canary::PruneTooFar.sings() && section.number == floor)
-            })
-            .collect();
+        let mut below = self.shared.sections.numbers();
+        below.retain(|&number| number < floor || (Canary::PruneTooFar.sings() && number == floor));
         let dropped = self.drop_sections(&below, |number| number < floor);
         // What readers have noted of the sections until they were closed.
         self.forget_damage_below(floor);
@@ -89,11 +84,7 @@ impl Writer {
 
     /// Removes sections from memory and their files from the disk, and those of unreadable ones
     /// whose number is to go; the space is free when it returns.
-    fn drop_sections(
-        &mut self,
-        sections: &[Arc<Section>],
-        goes: impl Fn(u64) -> bool,
-    ) -> Result<()> {
+    fn drop_sections(&mut self, sections: &[u64], goes: impl Fn(u64) -> bool) -> Result<()> {
         let shared = Arc::clone(&self.shared);
         let unreadable: BTreeSet<u64> = {
             let mut all = shared.unreadable.write();
@@ -105,19 +96,23 @@ impl Writer {
             return Ok(());
         }
         self.forget_current();
-        for section in sections {
-            shared.sections.write().remove(&section.number);
-            section.retire();
-            shared.locations.release(section.number);
-            self.dirty.remove(&section.number);
-            self.unmarked.forget(section.number);
+        let mut open = Vec::new();
+        for &number in sections {
+            if let Some(Known::Open(section)) = shared.sections.remove(number) {
+                section.retire();
+                open.push(section);
+            }
+            shared.locations.release(number);
+            self.dirty.remove(&number);
+            self.unmarked.forget(number);
+            self.keeper.forget(number);
         }
-        let numbers = sections.iter().map(|section| section.number);
-        remove_files(&shared, numbers.chain(unreadable))?;
-        for section in sections {
+        remove_files(&shared, sections.iter().copied().chain(unreadable))?;
+        for section in open {
             section.pair.records.file().forget();
             section.pair.values.file().forget();
         }
+        shared.drop_void_tables();
         self.sweep.start(&shared);
         Ok(())
     }
@@ -125,8 +120,11 @@ impl Writer {
     /// Drops every item above `index`.
     pub(super) fn rewind(&mut self, index: u64) -> Result<()> {
         self.sync()?;
+        self.keeper.stop(&self.shared);
         // Its index file will be written anew, so it must be one that can be read.
-        self.shared.check_readable(self.shared.number_of(index))?;
+        let boundary = self.shared.number_of(index);
+        self.shared.settled_section(boundary)?;
+        self.shared.check_readable(boundary)?;
         let index = match self.manifest.state {
             // One that could not be finished goes on with this one.
             State::Rewinding(pending) => pending.min(index),
@@ -147,11 +145,8 @@ impl Writer {
             self.manifest.store(&self.shared.storage)?;
         }
         let boundary = self.shared.number_of(index);
-        let above = self.shared.all_sections();
-        let above: Vec<_> = above
-            .into_iter()
-            .filter(|section| section.number > boundary)
-            .collect();
+        let mut above = self.shared.sections.numbers();
+        above.retain(|&number| number > boundary);
         self.forget_above(index);
         self.marks.rewrite_for(&self.manifest, |marks| {
             if Canary::MarksNotLowered.sings() {
@@ -164,7 +159,7 @@ impl Writer {
             marks.damaged.retain(|&(_, _, of)| of <= index);
         })?;
         self.drop_sections(&above, |number| number > boundary)?;
-        if let Some(section) = self.shared.section(boundary) {
+        if let Some(section) = self.shared.section(boundary)? {
             self.rewind_section(&section, index)?;
         }
         // What readers have noted of the old sections until they were closed.
@@ -188,7 +183,7 @@ impl Writer {
         }
         if kept.len() == 0 && self.shared.known_indices(section.number).count() == 0 {
             self.marks.rewrite(|marks| marks.forget(section.number))?;
-            return self.drop_sections(&[Arc::clone(section)], |_| false);
+            return self.drop_sections(&[section.number], |_| false);
         }
         if Canary::ValueBytesReused.sings() {
             kept.cut_values(&self.shared, section)?;

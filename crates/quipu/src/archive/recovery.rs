@@ -4,22 +4,23 @@
 //! before it changes a file; what an interrupted prune, rewrite or removal left is finished first;
 //! then each section is recovered on its own and read into memory.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::follow;
+use super::listing::Listing;
 use super::load::{self, Loaded};
 use super::options::Options;
+use super::rest::AtRest;
 use super::settings;
 use super::shared::Shared;
 use super::upkeep;
 use super::writer::Writer;
 use crate::entropy;
 use crate::error::{Error, Result};
-use crate::format::{NEW_SUFFIX, section_name, section_number};
-use crate::journal::{Present, SectionReport, Trust};
+use crate::format::{section_name, section_number};
+use crate::journal::{SectionReport, Trust};
 use crate::manifest::{self, Copies, Manifest, Marks, MarksLog, State, Wholeness};
 use crate::storage::{Access, Lock, Reserve, Reserved, Storage};
 use crate::sync::atomic::Ordering;
@@ -57,15 +58,6 @@ impl Recovery {
     pub fn is_clean(&self) -> bool {
         *self == Self::default()
     }
-}
-
-/// The section files of an archive.
-#[derive(Debug, Default)]
-pub(super) struct Listing {
-    pub(super) index: BTreeSet<u64>,
-    pub(super) values: BTreeSet<u64>,
-    /// (partition is the index's, name): blobs whose creation was interrupted.
-    pub(super) unfinished: Vec<(bool, String)>,
 }
 
 /// Opens for writing; creates where there is nothing.
@@ -201,8 +193,13 @@ fn open_reader_once(
     let incomplete = wholeness != Wholeness::Whole;
     shared.marks_incomplete.store(incomplete, Ordering::Relaxed);
     let listing = Listing::read(&shared)?;
+    shared.tables.open(&*shared.storage)?;
+    let is_closed = !incomplete && marks.marks().closed == Some(manifest.opens);
+    let at_rest = AtRest::find(&shared, is_closed)?;
     for number in listing.numbers_from(shared.floor()) {
-        follow::load_section(&shared, number, &listing, marks.marks(), trust)?;
+        if !at_rest.take(&shared, number, marks.marks()) {
+            follow::load_section(&shared, number, &listing, marks.marks(), trust)?;
+        }
     }
     note_lost_sections(&shared, &listing, marks.marks());
     manifest.check_continued(&*shared.storage)?;
@@ -297,12 +294,13 @@ impl<'a> Opening<'a> {
         ));
         let listing = self.clean_up(&shared, marks.marks())?;
         self.change_compression(&shared, &listing)?;
+        shared.tables.open(&*self.storage)?;
         self.load_sections(&shared, &listing, marks.marks())?;
+        shared.tidy_tables()?;
         note_lost_sections(&shared, &listing, marks.marks());
         self.recovery.unreadable = shared.unreadable();
         self.recovery.damaged = shared.damage.read().indices.count();
-        let files = self.options.max_open_files;
-        let mut writer = Writer::new(shared, self.manifest, marks, lock, files)?;
+        let mut writer = Writer::new(shared, self.manifest, marks, lock, self.options)?;
         writer.forget_lost_positions()?;
         writer.mark_loaded()?;
         match writer.manifest.state {
@@ -316,6 +314,12 @@ impl<'a> Opening<'a> {
             State::Open | State::Destroying => {}
         }
         Ok((writer, self.recovery))
+    }
+
+    /// Whether nothing was written since the marks said that everything was closed.
+    fn is_closed(&self, marks: &Marks) -> bool {
+        let before_this_one = self.manifest.opens.checked_sub(1);
+        !self.recovery.marks_incomplete && marks.closed.is_some() && marks.closed == before_this_one
     }
 
     fn finish_destruction(&mut self) -> Result<()> {
@@ -409,70 +413,22 @@ impl<'a> Opening<'a> {
     }
 
     fn load_sections(&mut self, shared: &Shared, listing: &Listing, marks: &Marks) -> Result<()> {
+        let at_rest = AtRest::find(shared, self.is_closed(marks))?;
         let numbers = listing.numbers_from(0);
         let all = numbers.len() as u64;
         for (done, number) in numbers.into_iter().enumerate() {
-            let loaded = load::load(shared, number, listing.present(number), marks, self.trust)?;
-            let report = loaded.map(|Loaded { report, .. }| report);
-            let report = report.filter(|report| !report.is_clean());
-            self.recovery.sections.extend(report);
+            if !at_rest.take(shared, number, marks) {
+                let present = listing.present(number);
+                let loaded = load::load(shared, number, present, marks, self.trust)?;
+                let report = loaded.map(|Loaded { report, .. }| report);
+                let report = report.filter(|report| !report.is_clean());
+                self.recovery.sections.extend(report);
+            }
             if let Some(progress) = &self.options.progress {
                 progress(done as u64 + 1, all);
             }
         }
         Ok(())
-    }
-}
-
-impl Listing {
-    /// Lists both partitions; a name that is no section's, or of a section that the settings do
-    /// not allow, is an error.
-    pub(super) fn read(shared: &Shared) -> Result<Self> {
-        let mut listing = Self::default();
-        for is_index in [true, false] {
-            let partition = if is_index {
-                &shared.partitions.index
-            } else {
-                &shared.partitions.values
-            };
-            for name in shared.storage.list(partition)? {
-                match Self::classify(shared, &name) {
-                    Ok(Some(number)) if is_index => drop(listing.index.insert(number)),
-                    Ok(Some(number)) => drop(listing.values.insert(number)),
-                    Ok(None) => listing.unfinished.push((is_index, name)),
-                    Err(reason) => {
-                        let path = shared.storage.path(partition, &name);
-                        return Err(Error::NotABlob { path, reason });
-                    }
-                }
-            }
-        }
-        Ok(listing)
-    }
-
-    fn classify(shared: &Shared, name: &str) -> Result<Option<u64>, &'static str> {
-        let finished = name.strip_suffix(NEW_SUFFIX);
-        let unfinished = finished.is_some_and(|name| section_number(name).is_some());
-        match section_number(name) {
-            Some(number) if shared.number_of(number) == number => Ok(Some(number)),
-            Some(_) => Err("its number is no multiple of the archive's items per section"),
-            None if unfinished => Ok(None),
-            None => Err("its name is not that of a section, 16 hex digits"),
-        }
-    }
-
-    /// The sections of which there is a file, from a number on. One that has values alone was
-    /// damaged, or is being created.
-    pub(super) fn numbers_from(&self, first: u64) -> BTreeSet<u64> {
-        let index = self.index.range(first..);
-        index.chain(self.values.range(first..)).copied().collect()
-    }
-
-    pub(super) fn present(&self, number: u64) -> Present {
-        Present {
-            records: self.index.contains(&number),
-            values: self.values.contains(&number),
-        }
     }
 }
 

@@ -21,6 +21,7 @@ use super::fingerprint;
 use super::section::Section;
 use super::shared::Shared;
 use super::writer::Writer;
+use crate::entropy;
 use crate::error::Result;
 use crate::journal::{Durable, Pair, Present, RecordFile, Trust};
 use crate::manifest::Mark;
@@ -103,7 +104,7 @@ impl Writer {
         self.forget_current();
         self.forget_ambiguous_notes(section, kept)?;
         self.rewrite_section(section, kept)?;
-        let Some(new) = self.shared.section(section.number) else {
+        let Some(new) = self.shared.open_section(section.number) else {
             return Ok(());
         };
         let moved = self.fingerprint(section).moved_from(kept.first_moved());
@@ -159,6 +160,14 @@ impl Writer {
         // Who reads the old section goes on with the old file.
         section.pair.records.file().pin()?;
         let keys = write_index_file(&shared, section, kept)?;
+        // Key tables do not speak for the new file.
+        let of_kept = keys.iter().map(|(from, _, key)| (*from, key));
+        let of_dropped = kept.dropped.iter().map(|(position, key)| (*position, key));
+        for (position, key) in of_kept.chain(of_dropped) {
+            if position < section.covered.load(Ordering::Relaxed) {
+                shared.know_key(section.number, position, key)?;
+            }
+        }
         let (records, values) = shared.files_of(section.number, section.pair.layouts());
         let durable = Durable {
             records: kept.len(),
@@ -176,7 +185,7 @@ impl Writer {
             durable,
             Trust::Ordered,
         )?;
-        let new = section.successor(pair);
+        let new = section.successor(pair, entropy::number()?);
         let mut moved = Vec::new();
         section.close();
         // Before any new place is known: it may be the old one of another item with the same key.
@@ -199,7 +208,8 @@ impl Writer {
         let new = Arc::new(new);
         // Before the switch: who sees the new section sees this as well.
         shared.rewrites.fetch_add(1, Ordering::SeqCst);
-        shared.sections.write().insert(section.number, new);
+        shared.sections.insert(new);
+        self.keeper.forget(section.number);
         self.forget_keys(section, &moved);
         section.pair.records.file().forget();
         Ok(())

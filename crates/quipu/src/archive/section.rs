@@ -20,9 +20,16 @@ pub(crate) struct Section {
     pub(super) number: u64,
     pub(super) pair: Pair,
     pub(super) compressed: bool,
+    /// Which life of the section it is: another one when its files are made, or its index file is written
+    /// anew.
+    pub(super) epoch: u64,
+    /// So many of its entries are in key tables.
+    pub(super) covered: AtomicU64,
     /// What of its files was not its own when they were opened.
     pub(super) foreign: Foreign,
     pub(super) positions: RwLock<Positions>,
+    /// Whether the positions are only what they are in a section that was filled in order.
+    presumed: AtomicBool,
     damage: RwLock<Damage>,
     has_damage: AtomicBool,
     /// Where the last value ends that an entry names.
@@ -78,11 +85,14 @@ impl Damage {
 }
 
 impl Section {
-    pub(super) fn new(number: u64, pair: Pair, compressed: bool) -> Self {
+    pub(super) fn new(number: u64, pair: Pair, compressed: bool, epoch: u64) -> Self {
         Self {
             number,
             pair,
             compressed,
+            epoch,
+            covered: AtomicU64::new(0),
+            presumed: AtomicBool::new(false),
             foreign: Foreign::default(),
             positions: RwLock::new(Positions::default()),
             damage: RwLock::default(),
@@ -92,20 +102,41 @@ impl Section {
         }
     }
 
-    /// A section whose files were there.
-    pub(super) fn found(number: u64, pair: Pair, compressed: bool, foreign: Foreign) -> Self {
-        Self {
-            foreign,
-            ..Self::new(number, pair, compressed)
-        }
+    /// The same section, of whose files this is not its own.
+    pub(super) fn with_foreign(self, foreign: Foreign) -> Self {
+        Self { foreign, ..self }
     }
 
     /// A section that takes the place of this one, with the same value file.
-    pub(super) fn successor(&self, pair: Pair) -> Self {
+    pub(super) fn successor(&self, pair: Pair, epoch: u64) -> Self {
         Self {
             retired: Arc::clone(&self.retired),
-            ..Self::new(self.number, pair, self.compressed)
+            ..Self::new(self.number, pair, self.compressed, epoch)
         }
+    }
+
+    /// Takes positions for what they are where all items were put in order, from this index on.
+    pub(super) fn presume_order(&self, first: u64) {
+        let positions = Positions::in_order(first, self.pair.records.len());
+        *self.positions.write() = positions;
+        self.presumed.store(true, Ordering::Release);
+    }
+
+    /// Whether the positions may be others.
+    #[inline]
+    pub(super) fn is_presumed(&self) -> bool {
+        self.presumed.load(Ordering::Acquire)
+    }
+
+    /// These are the positions, as read.
+    pub(super) fn settle_positions(&self, positions: Positions) {
+        *self.positions.write() = positions;
+        self.presumed.store(false, Ordering::Release);
+    }
+
+    /// Whether nothing of it is known damaged, or not its own.
+    pub(super) fn is_sound(&self) -> bool {
+        !self.has_damage.load(Ordering::Acquire) && !self.foreign.has_any()
     }
 
     /// Whether a value that an entry names begins behind those of all entries before it, as they were

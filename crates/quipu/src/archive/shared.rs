@@ -4,15 +4,18 @@
 //! flush of a file. There is one writer; a reader that finds an item has all of it, since the
 //! writer publishes an item in this order: value, entry, position, run, key.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::options::Options;
 use super::scrub::ScrubState;
 use super::section::Section;
+use super::section_table::SectionTable;
 use super::settings::Settings;
 use super::stats::Counters;
+use super::tables::Tables;
+use crate::entropy;
 use crate::error::{Error, Result};
 use crate::format::{EntryLayout, Layouts};
 use crate::index::{KeyIndex, Locations, Runs};
@@ -23,11 +26,8 @@ use crate::storage::{Access, BlobFile, OpenFiles, Storage};
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Mutex, RwLock};
 
-/// Files that an archive has open beside those of sections: folder, lock, marks, one for a moment.
-const OTHER_FILES: usize = 4;
-
 /// The state of one open archive. Of the locks below, no two are ever held at once, but for
-/// `following`; others are taken while a section's locks of its damage and its positions are held,
+/// `following`, `waking` and that of tables whose keys move; others are taken while a section's locks of its damage and its positions are held,
 /// in this order.
 pub(crate) struct Shared {
     pub(super) settings: RwLock<Settings>,
@@ -41,10 +41,15 @@ pub(crate) struct Shared {
     pub(super) pair: PairConfig,
     pub(super) compression: RwLock<CompressionMap>,
     pub(super) translator: crate::index::TranslatorSpec,
-    pub(super) sections: RwLock<BTreeMap<u64, Arc<Section>>>,
+    pub(super) sections: SectionTable,
+    /// Held while a section wakes, or its positions are read.
+    pub(super) waking: Mutex<()>,
+    /// Keys that no table has.
     pub(super) keys: KeyIndex,
+    pub(super) tables: Tables,
     pub(super) locations: Locations,
-    /// Counts sections that were written anew: a key that was looked for meanwhile may have moved.
+    /// Counts sections that were written anew, and tables that were lost: a key that was looked for
+    /// meanwhile may have moved.
     pub(super) rewrites: AtomicU64,
     pub(super) runs: RwLock<Runs>,
     pub(super) damage: RwLock<Damage>,
@@ -91,12 +96,8 @@ impl Shared {
         let settings = Settings::of(manifest);
         let cache = options.cache();
         let entry = settings.entry();
-        let files = OpenFiles::new(
-            Arc::clone(&storage),
-            options.max_open_files - OTHER_FILES,
-            access,
-            manifest.layout,
-        );
+        let (section_files, tables) = options.files_and_tables();
+        let files = OpenFiles::new(Arc::clone(&storage), section_files, access, manifest.layout);
         Self {
             entry,
             items_per_section: settings.items_per_section,
@@ -122,8 +123,10 @@ impl Shared {
             storage,
             compression: RwLock::new(manifest.compression.clone()),
             settings: RwLock::new(settings),
-            sections: RwLock::default(),
+            sections: SectionTable::default(),
+            waking: Mutex::default(),
             keys: KeyIndex::new(),
+            tables: Tables::new(tables.map(|_| manifest.id), options.key_memory),
             locations: Locations::new(),
             rewrites: AtomicU64::new(0),
             runs: RwLock::default(),
@@ -157,19 +160,9 @@ impl Shared {
         index - index % self.items_per_section
     }
 
-    #[inline]
-    pub(super) fn section(&self, number: u64) -> Option<Arc<Section>> {
-        self.sections.read().get(&number).cloned()
-    }
-
     /// The numbers of sections that cannot be read but have, or had, a file.
     pub(super) fn unreadable(&self) -> Vec<u64> {
         self.unreadable.read().iter().copied().collect()
-    }
-
-    /// All sections, ascending.
-    pub(super) fn all_sections(&self) -> Vec<Arc<Section>> {
-        self.sections.read().values().cloned().collect()
     }
 
     /// The two files of a section, and what is known of their headers; opens nothing.
@@ -186,14 +179,17 @@ impl Shared {
         let (records, values) = self.files_of(number, Layouts::default());
         let pair = Pair::create(records, values, &self.pair)?;
         let compressed = self.compression.read().is_compressed(number);
-        let section = Arc::new(Section::new(number, pair, compressed));
-        self.sections.write().insert(number, Arc::clone(&section));
+        let section = Arc::new(Section::new(number, pair, compressed, entropy::number()?));
+        self.sections.insert(Arc::clone(&section));
         Ok(section)
     }
 
     /// Notes that the item at a position cannot be read. The index then counts as missing, unless
     /// another entry of it is whole.
     pub(super) fn note_damage(&self, section: &Section, position: u64, index: u64) {
+        // Or other items of the index could be taken for one that is there. What cannot be read is
+        // found by the next look.
+        let _ = self.settle(section);
         section.note_damage(position, index, |nothing_whole| {
             self.counters.damaged.fetch_add(1, Ordering::Relaxed);
             if nothing_whole {

@@ -42,9 +42,11 @@ pub struct Stats {
     pub unnecessary_reads: u64,
     /// Sections that have files.
     pub sections: u64,
-    /// Keys in the index.
+    /// Keys in memory and in key tables, those of pruned items included until they are removed.
     pub keys: u64,
-    /// Keys in the index that share their short form with one before them.
+    /// Those of them that are in key tables.
+    pub keys_in_tables: u64,
+    /// Keys in memory that share their short form with one before them.
     pub key_conflicts: u64,
     /// Short forms of pruned keys that were removed from memory.
     pub pruned: u64,
@@ -56,11 +58,15 @@ pub struct Stats {
     pub disk_index: u64,
     /// Bytes of the value files on disk, those waiting to be written included.
     pub disk_values: u64,
+    /// Bytes of the key tables on disk.
+    pub disk_tables: u64,
     /// Bytes on disk of everything else: the manifest, the marks, the disk reserve, what repairs have
     /// kept.
     pub disk_other: u64,
-    /// Bytes of memory of the key index.
+    /// Bytes of memory of the keys that no table has.
     pub memory_keys: u64,
+    /// Bytes of memory of the key tables: filters, and pages that are kept.
+    pub memory_tables: u64,
     /// Bytes of memory of the sections: buffers, positions.
     pub memory_sections: u64,
     /// Bytes of memory of the stored runs.
@@ -69,6 +75,8 @@ pub struct Stats {
     pub memory_page_cache: u64,
     /// Section files that are open.
     pub open_files: u64,
+    /// Key tables that were damaged, so that their keys were read from the index files again.
+    pub tables_lost: u64,
     /// Indices that were durable and cannot be read.
     pub damaged: u64,
     /// Bytes that the pass of a scrub has checked; 0 before the first scrub of this open.
@@ -169,12 +177,13 @@ pub(super) struct Counters {
     pub(super) pruned: AtomicU64,
     pub(super) indices_pruned: AtomicU64,
     pub(super) damaged: AtomicU64,
+    pub(super) tables_lost: AtomicU64,
 }
 
 impl Shared {
     /// What the archive counts and holds; costs a look at every section.
     pub(super) fn stats(&self) -> Stats {
-        let sections = self.all_sections();
+        let sections = self.sections.all();
         let counters = &self.counters;
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let (items_tracked, memory_runs) = {
@@ -192,26 +201,30 @@ impl Shared {
             syncs: load(&counters.syncs),
             unnecessary_reads: load(&counters.unnecessary_reads),
             sections: sections.len() as u64,
-            keys: self.keys.len() as u64,
+            keys: (self.keys.len() as u64).saturating_add(self.tables.len()),
+            keys_in_tables: self.tables.len(),
             key_conflicts: self.keys.conflicts() as u64,
             pruned: load(&counters.pruned),
             page_cache_hits: self.cache.hits(),
             page_cache_misses: self.cache.misses(),
             disk_index: sections
                 .iter()
-                .map(|section| section.pair.records.disk_len())
+                .map(|section| section.disk_len().0)
                 .fold(0, u64::saturating_add),
             disk_values: sections
                 .iter()
-                .map(|section| section.pair.values.disk_len())
+                .map(|section| section.disk_len().1)
                 .fold(0, u64::saturating_add),
+            disk_tables: self.tables.disk_len(),
             disk_other: crate::manifest::disk_len(&*self.storage)
                 .saturating_add(repair::disk_len(&*self.storage)),
             memory_keys: (self.keys.memory() + self.locations.memory()) as u64,
+            memory_tables: self.tables.memory() as u64,
             memory_sections: sections.iter().map(|section| section.memory() as u64).sum(),
             memory_runs,
             memory_page_cache: self.cache.bytes() as u64,
             open_files: self.files.open_count() as u64,
+            tables_lost: load(&counters.tables_lost),
             damaged: u64::try_from(damaged).unwrap_or(u64::MAX),
             scrub_done: scrub.done,
             scrub_total: scrub.total,

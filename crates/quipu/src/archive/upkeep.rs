@@ -77,7 +77,7 @@ impl Writer {
             .partition(|(number, _)| self.dirty.contains(number));
         let (mut marks, mut marked) = (Vec::new(), Vec::new());
         for (number, runs) in clean {
-            if let Some(section) = self.shared.section(number) {
+            if let Some(section) = self.shared.open_section(number) {
                 marks.push((number, self.mark(&section, runs)));
                 marked.push(section);
             }
@@ -85,6 +85,7 @@ impl Writer {
         self.marks.mark(marks)?;
         for section in marked {
             section.foreign.is_marked();
+            self.keeper.note(&section);
         }
         // A section that was put to again stays unmarked until it is synced.
         self.unmarked.sections = dirty;
@@ -98,10 +99,13 @@ impl Writer {
         }
         let sections = std::mem::take(&mut self.shared.damage.write().unmarked);
         for number in sections {
-            if let Some(section) = self.shared.section(number) {
+            if let Some(section) = self.shared.open_section(number) {
                 let found = section.take_unmarked_damage();
                 let found = found.into_iter().map(|(at, index)| (number, at, index));
                 self.marks.damage(&found.collect::<Vec<_>>())?;
+                if self.is_worse_than_marked(&section) {
+                    self.unmarked.add(number, &[]);
+                }
             }
         }
         Ok(())
@@ -112,7 +116,7 @@ impl Writer {
     pub(super) fn forget_lost_positions(&mut self) -> Result<()> {
         let shared = &self.shared;
         let is_lost = |&(number, position, _): &(u64, u64, u64)| {
-            let section = shared.section(number);
+            let section = shared.open_section(number);
             section.is_some_and(|section| position >= section.pair.records.next_position())
         };
         if !self.marks.marks().damaged.iter().any(is_lost) {
@@ -127,14 +131,16 @@ impl Writer {
     pub(super) fn forget_lost_files(&mut self, number: u64) -> Result<()> {
         let marks = self.marks.marks();
         let mark = marks.sections.get(&number);
-        let has_samples = mark.is_some_and(|mark| mark.fingerprint != Fingerprint::default());
-        if !has_samples && marks.damaged_in(number).next().is_none() {
+        let speaks_of_them =
+            |mark: &Mark| mark.epoch != 0 || mark.fingerprint != Fingerprint::default();
+        if !mark.is_some_and(speaks_of_them) && marks.damaged_in(number).next().is_none() {
             return Ok(());
         }
         self.marks.rewrite(|marks| {
             marks.damaged.retain(|&(section, _, _)| section != number);
             if let Some(mark) = marks.sections.get_mut(&number) {
                 mark.fingerprint = Fingerprint::default();
+                mark.epoch = 0;
             }
         })
     }
@@ -148,12 +154,14 @@ impl Writer {
             mark.map_or((0, 0), |mark| (mark.records, mark.value_bytes))
         };
         let lens = |section: &Section| (section.pair.records.len(), section.pair.values.len());
-        let mut sections = self.shared.all_sections();
-        sections.retain(|section| section.foreign.is_stale() || lens(section) != marked(section));
+        let mut sections = self.shared.sections.all_open();
+        let is_stale =
+            |section: &Section| section.foreign.is_stale() || self.is_of_past_life(section);
+        sections.retain(|section| is_stale(section) || lens(section) != marked(section));
         if sections.is_empty() {
             return self.mark_known(false);
         }
-        let is_stale = sections.iter().any(|section| section.foreign.is_stale());
+        let is_stale = sections.iter().any(|section| is_stale(section));
         for section in &sections {
             if !Canary::LoadedNotFlushed.sings() {
                 let (records, value_bytes) = marked(section);
@@ -180,6 +188,13 @@ impl Writer {
         }
     }
 
+    /// Whether the marks are of another life of the section: what claims its entries of then must not be
+    /// believed again after a crash.
+    fn is_of_past_life(&self, section: &Section) -> bool {
+        let mark = self.marks.marks().sections.get(&section.number);
+        mark.is_some_and(|mark| mark.epoch != 0 && mark.epoch != section.epoch)
+    }
+
     /// The mark of a section whose every byte is durable. What is damaged was durable too.
     pub(super) fn mark_of(&self, section: &Section) -> Mark {
         self.mark(section, self.shared.known_indices(section.number))
@@ -190,9 +205,30 @@ impl Writer {
             records: section.pair.records.len(),
             value_bytes: section.pair.values.len(),
             layouts: section.pair.layouts(),
+            epoch: self.epoch_to_mark(section),
             fingerprint: self.fingerprint(section),
             runs,
         }
+    }
+}
+
+impl Writer {
+    /// Whether the marks let a section rest of which something is damaged.
+    fn is_worse_than_marked(&self, section: &Section) -> bool {
+        let mark = self.marks.marks().sections.get(&section.number);
+        let marked = mark.map_or(0, |mark| mark.epoch);
+        marked != 0 && marked != self.epoch_to_mark(section)
+    }
+
+    /// Which life of a section its mark tells of; none where something of it is damaged or doubtful.
+    fn epoch_to_mark(&self, section: &Section) -> u64 {
+        let last = section
+            .number
+            .saturating_add(self.shared.items_per_section - 1);
+        let damage = self.shared.damage.read();
+        let lost = damage.indices.at_or_after(section.number);
+        let is_whole = section.is_sound() && lost.is_none_or(|index| index > last);
+        if is_whole { section.epoch } else { 0 }
     }
 }
 

@@ -25,8 +25,8 @@ pub enum VerifyEvent {
         total: u64,
     },
     /// A file is gone, or damaged outside of its entries and values: a section's header, a copy of
-    /// the manifest. A section's data is checked all the same, as far as it can be; the next open
-    /// for writing mends the manifest.
+    /// the manifest, a key table. A section's data is checked all the same, as far as it can be; the next open
+    /// for writing mends the manifest, and a repair removes a key table that is damaged.
     File {
         /// The section that the file is of, if of one.
         section: Option<u64>,
@@ -101,11 +101,14 @@ impl VerifyReport {
 
 impl Shared {
     pub(super) fn verify(&self, tell: &mut dyn FnMut(VerifyEvent)) -> Result<VerifyReport> {
-        let sections = self.all_sections();
-        let total = sections
+        let total = self
+            .sections
+            .all()
             .iter()
-            .map(|section| disk_len(section))
-            .fold(0, u64::saturating_add);
+            .map(|known| known.disk_len())
+            .fold(0_u64, |total, (index, values)| {
+                total.saturating_add(index).saturating_add(values)
+            });
         let mut report = VerifyReport::default();
         for error in manifest::damaged_copies(&*self.storage)? {
             report.damaged_files += 1;
@@ -115,13 +118,24 @@ impl Shared {
             });
         }
         self.verify_marks(&mut report, tell)?;
-        for section in &sections {
-            let verified = self.verify_section(section, &mut report, tell);
-            if !self.is_dropped(section, &verified) {
+        self.verify_tables(&mut |error| {
+            report.damaged_files += 1;
+            tell(VerifyEvent::File {
+                section: None,
+                error,
+            });
+        })?;
+        for number in self.sections.numbers() {
+            // Dropped meanwhile, or told with what cannot be read.
+            let Some(section) = self.section(number)? else {
+                continue;
+            };
+            let verified = self.verify_section(&section, &mut report, tell);
+            if !self.is_dropped(&section, &verified) {
                 verified?;
             }
             report.sections += 1;
-            report.bytes = report.bytes.saturating_add(disk_len(section));
+            report.bytes = report.bytes.saturating_add(disk_len(&section));
             tell(VerifyEvent::Progress {
                 done: report.bytes,
                 total,

@@ -12,9 +12,11 @@ use std::time::Instant;
 
 use super::compression::{Compression, Compressor};
 use super::current::{Appended, Current};
+use super::options::Options;
 use super::section::Section;
 use super::shared::Shared;
 use super::stats::Durations;
+use super::tables::Keeper;
 use super::upkeep::{Sweep, Unmarked};
 use crate::canary::Canary;
 use crate::error::{Error, Result};
@@ -51,6 +53,7 @@ pub(super) struct Writer {
     pub(super) dirty: BTreeSet<u64>,
     pub(super) unmarked: Unmarked,
     pub(super) sweep: Sweep,
+    pub(super) keeper: Keeper,
     /// The disk kept for when it is full, if any is.
     pub(super) reserve: Option<Arc<Reserve>>,
     poisoned: Option<String>,
@@ -72,7 +75,7 @@ impl Writer {
         manifest: Manifest,
         marks: MarksLog,
         lock: Box<dyn Lock>,
-        max_open_files: usize,
+        options: &Options,
     ) -> Result<Self> {
         let last = shared.runs.read().last();
         Ok(Self {
@@ -84,13 +87,14 @@ impl Writer {
             dirty: BTreeSet::new(),
             unmarked: Unmarked::default(),
             sweep: Sweep::default(),
+            keeper: Keeper::new(options.files_and_tables().1),
             reserve: None,
             poisoned: None,
             unannounced: true,
             compressor: None,
             current: None,
             // Two files a section; a dirty one keeps both open until it is synced.
-            max_dirty: (max_open_files / 4).max(1),
+            max_dirty: options.files_and_tables().0 / 4 + 1,
             _lock: lock,
         })
     }
@@ -218,7 +222,7 @@ impl Writer {
         if self.dirty.len() >= self.max_dirty && !self.dirty.contains(&number) {
             self.sync()?;
         }
-        let section = match self.shared.section(number) {
+        let section = match self.shared.settled_section(number)? {
             Some(section) => section,
             None => {
                 self.shared.check_readable(number)?;
@@ -317,12 +321,12 @@ impl Writer {
             }
         }
         self.shared.counters.sync_calls.record(started);
-        let marked = self.mark_sync();
+        let marked = self.mark_sync().and_then(|()| self.keep_tables());
         self.poison_on_error(marked)
     }
 
     fn sync_section(&mut self, number: u64) -> Result<Option<Arc<Section>>> {
-        let section = self.shared.section(number);
+        let section = self.shared.open_section(number);
         if let Some(section) = &section {
             let synced = section.pair.sync();
             self.poison_on_error(synced)?;
@@ -338,8 +342,15 @@ impl Writer {
     /// Makes everything durable and marks it.
     pub(super) fn close(&mut self) -> Result<()> {
         self.sync()?;
-        let marked = self.mark_synced().and_then(|()| self.marks.settle());
-        self.poison_on_error(marked)
+        let marked = self.mark_synced().and_then(|()| self.marks.flush());
+        self.poison_on_error(marked)?;
+        self.close_tables();
+        let closed = match self.unannounced {
+            // Nothing was put, so the marks say of the end before what they said.
+            true => self.marks.settle(),
+            false => self.marks.close(self.manifest.opens),
+        };
+        self.poison_on_error(closed)
     }
 
     /// The archive is gone: nothing is written any more.
@@ -379,6 +390,7 @@ impl Drop for Writer {
     fn drop(&mut self) {
         // While the lock is held.
         self.shared.scrub.close();
+        self.keeper.stop(&self.shared);
         if self.poisoned.is_none() {
             // The marks only protect: losing them costs nothing that a crash would not.
             let _ = self.mark_synced();

@@ -21,6 +21,7 @@ mod translator_spec;
 pub use candidates::Candidates;
 pub use key_index::{KeyIndex, MAX_LOCATION};
 pub(crate) use locations::Locations;
+pub(crate) use place::mix;
 pub(crate) use positions::Positions;
 pub(crate) use runs::Runs;
 pub use translator::{

@@ -37,7 +37,7 @@ impl Place {
 /// a short form of few bits has no conflicts but those of its own. Who does not know the seed cannot
 /// choose keys that crowd one shard, where an insert would move all that are there.
 #[inline]
-fn mix(key: u64, seed: u64) -> u64 {
+pub(crate) fn mix(key: u64, seed: u64) -> u64 {
     let key = key ^ seed;
     let key = (key ^ key >> 32).wrapping_mul(0x9E6C_63D0_876A_9A47);
     let key = key ^ seed.rotate_left(32);

@@ -42,6 +42,17 @@ impl Positions {
         Self::default()
     }
 
+    /// Of so many items that were put in order, one an index.
+    pub(crate) fn in_order(first: u64, len: u64) -> Self {
+        let mut positions = Self::default();
+        if len > 0 {
+            let segment = Segment { position: 0, len };
+            positions.segments.insert(first, segment);
+            positions.len = len;
+        }
+        positions
+    }
+
     /// Adds an item. `position` is above all those before.
     pub(crate) fn insert(&mut self, index: u64, position: u64) {
         self.len += 1;
@@ -101,7 +112,6 @@ impl Positions {
     }
 
     /// How many items there are.
-    #[cfg(test)]
     pub(crate) fn len(&self) -> u64 {
         self.len
     }
@@ -201,6 +211,14 @@ mod tests {
         assert_eq!(positions.first(u64::MAX), Some(99_999));
         assert_eq!(positions.first(first - 1), None);
         assert_eq!(positions.iter().next_back(), Some((u64::MAX, 99_999)));
+    }
+
+    #[test]
+    fn in_order_is_as_if_put_in_order() {
+        for len in [0, 1, 100] {
+            let indices: Vec<u64> = (7..7 + len).collect();
+            assert_eq!(Positions::in_order(7, len), filled(&indices));
+        }
     }
 
     #[test]

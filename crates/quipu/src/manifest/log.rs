@@ -144,6 +144,15 @@ impl MarksLog {
         }
     }
 
+    /// As [`settle`](Self::settle), and says that nothing lies beyond the marks, until the archive is opened
+    /// for writing again.
+    pub(crate) fn close(&mut self, opens: u64) -> Result<()> {
+        match self.marks.closed == Some(opens) {
+            true => self.settle(),
+            false => self.rewrite(|marks| marks.closed = Some(opens)),
+        }
+    }
+
     fn append(&mut self, records: &[u8]) -> Result<()> {
         if records.is_empty() {
             return Ok(());
@@ -248,6 +257,7 @@ mod tests {
                 records: Some(Layout::V1),
                 values: None,
             },
+            epoch: records * 7,
             fingerprint: Fingerprint {
                 moved: vec![2, 7],
                 samples: vec![

@@ -3,10 +3,12 @@
 //! ```text
 //! file:    "QUIPUMRK" version u32 | archive id u64 | rewinds u64 | durable u64 | CRC-32C u32, then records
 //! record:  length u32 | CRC-32C of the payload u32 | payload
-//! payload: 1, section, records, value bytes, layouts, fingerprint, runs…
+//! payload: 1, section, records, value bytes, layouts, epoch, fingerprint, runs…
 //!             the section's durable mark, and the runs of indices that came with it
 //!          2, section, position, index
 //!             an entry whose item cannot be read
+//!          3, opens
+//!             the writer of this open closed the archive: nothing lies beyond the marks
 //! ```
 //!
 //! The last mark of a section counts, with the runs of all. The first record that does not check ends
@@ -30,9 +32,10 @@ use crate::format::{Layout, Layouts, crc32c};
 use crate::index::Runs;
 
 /// Bytes of a mark's record without its fingerprint and runs, of a run, of a record of damage.
-const MARK_SIZE: usize = 8 + 26;
+const MARK_SIZE: usize = 8 + 34;
 const RUN_SIZE: usize = 16;
 const DAMAGE_SIZE: usize = 8 + 25;
+const CLOSED_SIZE: usize = 8 + 9;
 
 /// What is durable of a section.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,10 +46,19 @@ pub(crate) struct Mark {
     pub(crate) value_bytes: u64,
     /// The headers of its two files, so that these can be read where a header is damaged.
     pub(crate) layouts: Layouts,
+    /// Which life of the section it is, for what was derived from it; 0 where something of it is damaged
+    /// or doubtful.
+    pub(crate) epoch: u64,
     /// By which its files are known again.
     pub(crate) fingerprint: Fingerprint,
     /// The indices these entries hold.
     pub(crate) runs: Runs,
+}
+
+impl Mark {
+    pub(crate) fn memory(&self) -> usize {
+        self.fingerprint.encoded_len() + self.runs.memory()
+    }
 }
 
 /// How much of the marks was found.
@@ -66,6 +78,8 @@ pub(crate) struct Marks {
     pub(crate) sections: BTreeMap<u64, Mark>,
     /// (section, position, index) of entries that are known damaged.
     pub(crate) damaged: BTreeSet<(u64, u64, u64)>,
+    /// By which of the archive's opens everything was closed.
+    pub(crate) closed: Option<u64>,
 }
 
 impl Marks {
@@ -82,6 +96,7 @@ impl Marks {
         let mark = self.sections.entry(section).or_default();
         (mark.records, mark.value_bytes) = (new.records, new.value_bytes);
         mark.layouts = new.layouts;
+        mark.epoch = new.epoch;
         mark.fingerprint = new.fingerprint.clone();
         for run in new.runs.ranges() {
             mark.runs.insert_run(*run.start(), *run.end());
@@ -94,7 +109,8 @@ impl Marks {
             let runs = RUN_SIZE * mark.runs.run_count();
             MARK_SIZE + mark.fingerprint.encoded_len() + runs
         });
-        HEADER_SIZE + marks.sum::<usize>() + DAMAGE_SIZE * self.damaged.len()
+        let closed = self.closed.map_or(0, |_| CLOSED_SIZE);
+        HEADER_SIZE + marks.sum::<usize>() + DAMAGE_SIZE * self.damaged.len() + closed
     }
 
     /// Forgets what lies below a floor.
@@ -116,6 +132,9 @@ impl Marks {
         }
         for &damage in &self.damaged {
             push_record(&mut out, &encode_damage(damage));
+        }
+        if let Some(opens) = self.closed {
+            push_record(&mut out, &encode_closed(opens));
         }
         out
     }
@@ -157,6 +176,7 @@ impl Marks {
                 let section = payload.u64()?;
                 let (records, value_bytes) = (payload.u64()?, payload.u64()?);
                 let layouts = decode_layouts(payload.u8()?);
+                let epoch = payload.u64()?;
                 let fingerprint = Fingerprint::decode(&mut payload)?;
                 let mut runs = Runs::default();
                 while !payload.is_empty() {
@@ -167,6 +187,7 @@ impl Marks {
                     records,
                     value_bytes,
                     layouts,
+                    epoch,
                     fingerprint,
                     runs,
                 };
@@ -176,6 +197,7 @@ impl Marks {
                 self.damaged
                     .insert((payload.u64()?, payload.u64()?, payload.u64()?));
             }
+            3 => self.closed = Some(payload.u64()?),
             _ => return None,
         }
         Some(())
@@ -224,6 +246,7 @@ pub(super) fn encode_mark(section: u64, mark: &Mark) -> Vec<u8> {
     out.u64(mark.records);
     out.u64(mark.value_bytes);
     out.u8(encode_layouts(mark.layouts));
+    out.u64(mark.epoch);
     mark.fingerprint.encode(&mut out);
     for run in mark.runs.ranges() {
         out.u64(*run.start());
@@ -250,5 +273,12 @@ pub(super) fn encode_damage((section, position, index): (u64, u64, u64)) -> Vec<
     out.u64(section);
     out.u64(position);
     out.u64(index);
+    out.0
+}
+
+fn encode_closed(opens: u64) -> Vec<u8> {
+    let mut out = Encoder::default();
+    out.u8(3);
+    out.u64(opens);
     out.0
 }

@@ -5,7 +5,7 @@ use super::record::{Manifest, State};
 use crate::format::crc32c;
 
 pub(crate) const MAGIC: &[u8; 8] = b"QUIPUMRK";
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 /// Bytes of the header.
 pub(super) const HEADER_SIZE: usize = 40;
 

@@ -23,7 +23,7 @@ use crate::index::{SEED_SIZE, TranslatorSpec};
 use crate::storage::Storage;
 
 pub(crate) const MAGIC: &[u8; 8] = b"QUIPUMAN";
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 const FRAME_SIZE: usize = 16;
 
 /// What an archive is in the middle of, so that a crash there is finished by the next open.
@@ -307,7 +307,7 @@ pub(super) mod tests {
     #[test]
     fn a_newer_version_says_so() {
         let mut bytes = sample().encode();
-        bytes[11] = 4;
+        bytes[11] = 5;
         let body = bytes.len() - 4;
         let crc = crc32c(&bytes[..body]);
         bytes[body..].copy_from_slice(&crc.to_be_bytes());
@@ -316,8 +316,8 @@ pub(super) mod tests {
             matches!(
                 error,
                 Error::NewerVersion {
-                    found: 4,
-                    supported: 3,
+                    found: 5,
+                    supported: 4,
                     ..
                 }
             ),

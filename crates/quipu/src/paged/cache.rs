@@ -51,9 +51,18 @@ impl PageCache {
     /// nothing.
     pub fn new(bytes: usize) -> Self {
         let pages = (bytes / 4096).clamp(16, 1 << 20);
+        Self::with(pages, bytes as u64)
+    }
+
+    /// A cache that keeps every page.
+    pub(crate) fn unbounded() -> Self {
+        Self::with(1 << 10, u64::MAX >> 1)
+    }
+
+    fn with(pages: usize, bytes: u64) -> Self {
         Self {
             inner: Arc::new(Inner {
-                pages: Cache::with_weighter(pages, bytes as u64, PageBytes),
+                pages: Cache::with_weighter(pages, bytes, PageBytes),
                 hits: AtomicU64::new(0),
                 misses: AtomicU64::new(0),
             }),

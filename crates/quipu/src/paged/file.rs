@@ -19,7 +19,7 @@ pub(super) const MIN_CACHED_PAGE: usize = 64;
 /// Streams in the cache; each cut makes a new one.
 static STREAMS: Unique = Unique::new();
 
-pub(super) fn next_stream() -> u64 {
+pub(crate) fn next_stream() -> u64 {
     STREAMS.next()
 }
 
@@ -43,6 +43,15 @@ pub(crate) struct Cut {
     pub(crate) bytes: u64,
     /// Whether a part of a page, or pages that are not valid, were there.
     pub(crate) torn: bool,
+}
+
+/// Bytes of a blob with a stream of so many bytes, its header included.
+pub(crate) fn disk_len(stream: u64, page_size: usize, layout: Layout) -> u64 {
+    let pages = stream.div_ceil(page_size.max(1) as u64);
+    let physical = page_size.max(1) as u64 + SLOTS_SIZE as u64;
+    layout
+        .header_size()
+        .saturating_add(pages.saturating_mul(physical))
 }
 
 impl PagedFile {
@@ -105,10 +114,7 @@ impl PagedFile {
 
     /// Bytes of the blob, header included.
     pub(crate) fn disk_len(&self) -> u64 {
-        let pages = self.tail.read().disk_end().div_ceil(self.page_size as u64);
-        self.layout
-            .header_size()
-            .saturating_add(pages.saturating_mul(self.physical() as u64))
+        disk_len(self.tail.read().disk_end(), self.page_size, self.layout)
     }
 
     pub(crate) fn memory(&self) -> usize {

@@ -101,6 +101,19 @@ pub trait Storage: Debug + Send + Sync + 'static {
     /// Anything in it that is no blob is an error that names it.
     fn list(&self, partition: &str) -> Result<Vec<String>>;
 
+    /// The names and lengths of all blobs of a partition, sorted by name; one that is removed meanwhile is
+    /// left out. Errors as [`list`](Self::list).
+    fn lengths(&self, partition: &str) -> Result<Vec<(String, u64)>> {
+        let mut lengths = Vec::new();
+        for name in self.list(partition)? {
+            match self.open(partition, &name, OpenMode::Read) {
+                Err(Error::NotFound { .. }) => {}
+                opened => lengths.push((name, opened?.len()?)),
+            }
+        }
+        Ok(lengths)
+    }
+
     /// Makes creations, removals and renames in the partition durable. A missing partition is
     /// [`Error::NotFound`]: whatever was to be made durable is not there.
     fn sync_partition(&self, partition: &str) -> Result<()>;

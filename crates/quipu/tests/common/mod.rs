@@ -19,9 +19,11 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// Runs a check over memory, over a simulated machine and over a disk.
+    /// Runs a check over memory, over a simulated machine and over a disk; over memory once more with key
+    /// tables that are made of whatever is durable.
     pub fn each(options: Options, check: impl Fn(&Self)) {
         Self::memory(options.clone(), &check);
+        Self::memory(options.clone().keys_per_table(1), &check);
         #[cfg(feature = "simulated")]
         Self::simulated(options.clone(), &check);
         Self::disk(options, check);

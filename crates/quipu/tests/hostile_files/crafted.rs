@@ -159,13 +159,14 @@ pub fn stored(value: &[u8]) -> Vec<u8> {
     [value, &crc32c(value).to_be_bytes()].concat()
 }
 
-/// The mark of a section: entries, bytes of values, runs; headers not known, no samples.
+/// The mark of a section: entries, bytes of values, runs; headers not known, no epoch, no samples.
 pub fn mark(section: u64, records: u64, value_bytes: u64, runs: &[(u64, u64)]) -> Vec<u8> {
     let mut payload = vec![1];
     for number in [section, records, value_bytes] {
         payload.extend_from_slice(&number.to_be_bytes());
     }
     payload.push(0);
+    payload.extend_from_slice(&[0; 8]);
     // A fingerprint without samples.
     payload.extend_from_slice(&[0; 6]);
     for (first, last) in runs {

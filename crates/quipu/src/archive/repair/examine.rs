@@ -169,7 +169,7 @@ impl Shared {
     /// Sections that were durable and of which no file is left.
     pub(in crate::archive) fn gone(&self, marks: &Marks) -> Result<Vec<u64>> {
         let is_known =
-            |number| self.section(number).is_some() || self.unreadable().contains(&number);
+            |number| self.sections.contains(number) || self.unreadable().contains(&number);
         let mut gone = Vec::new();
         for (&number, mark) in marks.sections.range(self.floor()..) {
             if mark.records > 0 && !is_known(number) {

@@ -63,7 +63,10 @@ impl Shared {
         for number in self.gone(marks.marks())? {
             all.push(self.examine_gone(number, &mark_of(marks.marks(), number)));
         }
-        for section in self.all_sections() {
+        for number in self.sections.numbers() {
+            let Some(section) = self.section(number)? else {
+                continue;
+            };
             let findings = self.examine(&section);
             if !self.is_dropped(&section, &findings) {
                 all.push(findings?);
@@ -102,6 +105,7 @@ impl Writer {
     pub(super) fn repair(&mut self) -> Result<RepairReport> {
         self.check_usable()?;
         self.sync()?;
+        self.keeper.stop(&self.shared);
         let shared = Arc::clone(&self.shared);
         let mut sections = Vec::new();
         for number in shared.unreadable() {
@@ -111,8 +115,12 @@ impl Writer {
             sections.push(self.repair_gone(number)?);
         }
         self.finish_rewind()?;
-        for section in shared.all_sections() {
-            sections.extend(self.repair_section(&section)?);
+        // Their keys are in memory then, until tables are made of them again.
+        shared.verify_tables(&mut drop)?;
+        for number in shared.sections.numbers() {
+            if let Some(section) = shared.settled_section(number)? {
+                sections.extend(self.repair_section(&section)?);
+            }
         }
         if self.manifest.state != State::Open {
             let ended = self.end_repair();

@@ -35,6 +35,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::check::Checked;
 use super::section::Section;
+use super::section_table::Known;
 use super::shared::Shared;
 use super::verify::{VerifyEvent, VerifyReport};
 use super::writer::Writer;
@@ -126,13 +127,13 @@ impl Scrub {
             });
         };
         if !self.place.under_way {
-            self.begin();
+            self.begin()?;
         }
         let max_bytes = max_bytes.max(1);
         let mut checked = 0;
         let mut pass_ended = false;
         while checked < max_bytes && !shared.scrub.is_closing() {
-            let Some(section) = self.section() else {
+            let Some(section) = self.section()? else {
                 pass_ended = true;
                 break;
             };
@@ -163,8 +164,8 @@ impl Scrub {
         }
     }
 
-    fn begin(&mut self) {
-        let sections = self.shared.all_sections();
+    fn begin(&mut self) -> Result<()> {
+        let sections = self.shared.sections.all();
         let entry = self.shared.entry;
         let since = match entropy::is_simulated() {
             // Of one seed all runs are the same.
@@ -176,23 +177,35 @@ impl Scrub {
         self.place = Place {
             under_way: true,
             began: since.as_secs(),
-            total: sections
-                .iter()
-                .map(|section| bytes_of(section, entry))
-                .sum(),
-            section: sections.last().map_or(0, |section| section.number),
-            position: 0,
-            entries: sections.last().map_or(0, |last| entries_of(last)),
+            total: sections.iter().map(|known| bytes_of(known, entry)).sum(),
             done: 0,
             findings: 0,
             ..self.place
         };
-        self.current = sections.last().cloned();
+        self.go_to(None)
+    }
+
+    /// Goes to the last section before one; to the last of all where none is given. None where there is none.
+    fn go_to(&mut self, before: Option<u64>) -> Result<()> {
+        self.current = None;
+        let mut before = before;
+        while let Some(number) = self.shared.sections.before(before) {
+            if let Some(section) = self.shared.section(number)? {
+                self.place.section = number;
+                self.place.position = 0;
+                self.place.entries = entries_of(&section);
+                self.current = Some(section);
+                break;
+            }
+            // Dropped meanwhile, or told at the end with what cannot be read.
+            before = Some(number);
+        }
+        Ok(())
     }
 
     /// The section to go on with; none at the end of the pass.
-    fn section(&mut self) -> Option<Arc<Section>> {
-        let now = self.shared.section(self.place.section);
+    fn section(&mut self) -> Result<Option<Arc<Section>>> {
+        let now = self.shared.section(self.place.section)?;
         let same = match (&now, &self.current) {
             (Some(now), Some(current)) => Arc::ptr_eq(now, current),
             // After a restart.
@@ -201,22 +214,10 @@ impl Scrub {
         };
         if same && self.place.position < self.place.entries {
             self.current.clone_from(&now);
-            return now;
+            return Ok(now);
         }
-        self.next_older()
-    }
-
-    fn next_older(&mut self) -> Option<Arc<Section>> {
-        let older = {
-            let sections = self.shared.sections.read();
-            let older = sections.range(..self.place.section).next_back();
-            older.map(|(_, section)| Arc::clone(section))
-        }?;
-        self.place.section = older.number;
-        self.place.position = 0;
-        self.place.entries = entries_of(&older);
-        self.current = Some(Arc::clone(&older));
-        Some(older)
+        self.go_to(Some(self.place.section))?;
+        Ok(self.current.clone())
     }
 
     /// Checks entries of a section from the place on.
@@ -322,10 +323,10 @@ fn entries_of(section: &Section) -> u64 {
 }
 
 /// Bytes of a section that a pass checks.
-fn bytes_of(section: &Section, entry: EntryLayout) -> u64 {
-    let entries = section.pair.records.len();
+fn bytes_of(section: &Known, entry: EntryLayout) -> u64 {
+    let (entries, value_bytes) = section.len();
     let entries = entries.saturating_mul(entry.size() as u64);
-    entries.saturating_add(section.pair.values.len())
+    entries.saturating_add(value_bytes)
 }
 
 impl std::fmt::Debug for Scrub {

@@ -132,6 +132,19 @@ impl Folder {
         Ok(names)
     }
 
+    /// The names and lengths of all files, sorted by name.
+    pub(super) fn lengths(&self) -> Result<Vec<(String, u64)>> {
+        let mut lengths = Vec::new();
+        for name in self.list()? {
+            match self.stat(&name) {
+                Err(Errno::NOENT) => {} // removed just now
+                Ok(stat) => lengths.push((name, stat.st_size.unsigned_abs())),
+                Err(errno) => return Err(self.failed("look at", &name, errno)),
+            }
+        }
+        Ok(lengths)
+    }
+
     /// Makes creations, removals and renames in this folder durable.
     pub(super) fn sync(&self) -> Result<()> {
         self.dir

@@ -216,6 +216,13 @@ impl Storage for Disk {
         }
     }
 
+    fn lengths(&self, partition: &str) -> Result<Vec<(String, u64)>> {
+        match self.partition(partition)? {
+            Some(folder) => folder.lengths(),
+            None => Ok(Vec::new()),
+        }
+    }
+
     fn sync_partition(&self, partition: &str) -> Result<()> {
         check_partition_name(partition)?;
         self.existing_partition(partition, "")?.sync()

@@ -61,6 +61,10 @@ impl Storage for Reserved {
         self.inner().list(partition)
     }
 
+    fn lengths(&self, partition: &str) -> Result<Vec<(String, u64)>> {
+        self.inner().lengths(partition)
+    }
+
     fn sync_partition(&self, partition: &str) -> Result<()> {
         self.inner().sync_partition(partition)
     }

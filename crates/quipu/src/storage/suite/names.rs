@@ -120,7 +120,7 @@ pub fn remove_with_open_handle(storage: &dyn Storage) {
     assert_eq!(read_all(&*removed), b"removed");
 }
 
-/// A list has every name once, in byte order, in its own partition only.
+/// A list has every name once, in byte order, in its own partition only, and so has one with lengths.
 pub fn list_is_sorted(storage: &dyn Storage) {
     let names = [
         "b",
@@ -133,12 +133,15 @@ pub fn list_is_sorted(storage: &dyn Storage) {
         "000000000000000f",
     ];
     for name in names {
-        create(storage, name, b"");
+        create(storage, name, name.as_bytes());
     }
     must(storage.open("another", "x", OpenMode::Create));
     let mut sorted = names;
     sorted.sort_unstable();
     assert_eq!(must(storage.list(PARTITION)), sorted);
+    let lengths = sorted.map(|name| (name.to_owned(), name.len() as u64));
+    assert_eq!(must(storage.lengths(PARTITION)), lengths);
+    assert!(must(storage.lengths("nowhere")).is_empty());
 }
 
 /// A partition that holds something stays; an empty one goes, and can be made again.

@@ -1,0 +1,278 @@
+//! Sections at rest: which may rest, how they wake, and positions that were presumed.
+//!
+//! A section wakes when it is asked for: its two files are opened and compared with its mark's samples. Its
+//! entries are not read then. Its keys are in key tables; its positions are taken for those of a section that
+//! was filled in order, one item an index, if the mark allows that. Each entry says its own index, so a
+//! presumption that is wrong shows at the first look, and the positions are read.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::follow;
+use super::load::{self, READ_AHEAD_BYTES};
+use super::section::Section;
+use super::section_table::{Known, Resting};
+use super::shared::Shared;
+use crate::error::{Error, Result};
+use crate::format::section_number;
+use crate::index::{Positions, Runs};
+use crate::journal::{Present, Trust};
+use crate::manifest::{Mark, Marks};
+use crate::paged;
+use crate::storage::Access;
+use crate::sync::atomic::Ordering;
+
+/// Bytes of the files of a partition, by section.
+type Lengths = BTreeMap<u64, u64>;
+
+/// Which sections may rest.
+#[derive(Debug, Default)]
+pub(super) struct AtRest {
+    index: Lengths,
+    values: Lengths,
+}
+
+impl AtRest {
+    /// None but those of an archive that was closed: of others, more may be in their files than the marks know.
+    pub(super) fn find(shared: &Shared, is_closed: bool) -> Result<Self> {
+        match is_closed && shared.tables.len() > 0 {
+            true => Ok(Self {
+                index: lengths(shared, &shared.partitions.index)?,
+                values: lengths(shared, &shared.partitions.values)?,
+            }),
+            false => Ok(Self::default()),
+        }
+    }
+
+    /// Lets a section rest if the marks tell all of it that an open would.
+    pub(super) fn take(&self, shared: &Shared, number: u64, marks: &Marks) -> bool {
+        let resting = resting(shared, number, marks, self);
+        let rests = resting.is_some();
+        if let Some(resting) = resting {
+            shared.know_runs(&resting.mark.runs);
+            shared.sections.rest(resting);
+        }
+        rests
+    }
+}
+
+fn lengths(shared: &Shared, partition: &str) -> Result<Lengths> {
+    let lengths = shared.storage.lengths(partition)?;
+    let of_section = |(name, len): (String, u64)| Some((section_number(&name)?, len));
+    Ok(lengths.into_iter().filter_map(of_section).collect())
+}
+
+/// The section, if nothing of it is damaged, its files have the lengths that its mark says, and all its keys
+/// are in key tables.
+fn resting(shared: &Shared, number: u64, marks: &Marks, at_rest: &AtRest) -> Option<Resting> {
+    let AtRest { index, values } = at_rest;
+    let mark = marks.sections.get(&number).filter(|_| !index.is_empty())?;
+    let is_whole = mark.epoch != 0
+        && shared.being_rewritten != Some(number)
+        && marks.damaged_in(number).next().is_none()
+        && shared.tables.covered(number, mark.epoch) == mark.records;
+    let (index_bytes, value_bytes) = files_len(shared, mark).filter(|_| is_whole)?;
+    let are_there =
+        index.get(&number) == Some(&index_bytes) && values.get(&number) == Some(&value_bytes);
+    are_there.then(|| Resting {
+        number,
+        mark: mark.clone(),
+        index_bytes,
+        value_bytes,
+    })
+}
+
+/// How many bytes the files of a section have that has nothing beyond its mark.
+fn files_len(shared: &Shared, mark: &Mark) -> Option<(u64, u64)> {
+    let entries = mark.records.checked_mul(shared.entry.size() as u64)?;
+    let page_size = usize::from(shared.pair.record.page_size);
+    let index = paged::disk_len(entries, page_size, mark.layouts.records?);
+    let values = mark.layouts.values?.header_size();
+    Some((index, values.checked_add(mark.value_bytes)?))
+}
+
+/// Which index stands first in a section, if everything known of it says that it was filled in order,
+/// one item an index.
+pub(super) fn first_in_order(section: &Section, mark: &Mark) -> Option<u64> {
+    let entries = section.pair.records.len();
+    let is_known = section.epoch == mark.epoch
+        && section.covered.load(Ordering::Relaxed) == entries
+        && mark.records == entries;
+    let one_each = mark.runs.run_count() == 1 && mark.runs.count() == u128::from(entries);
+    mark.runs.first().filter(|_| is_known && one_each)
+}
+
+impl Shared {
+    /// The section of a number; it wakes where it rests.
+    #[inline]
+    pub(super) fn section(&self, number: u64) -> Result<Option<Arc<Section>>> {
+        match self.sections.get(number) {
+            None => Ok(None),
+            Some(Known::Open(section)) => Ok(Some(section)),
+            Some(Known::Resting(_)) => self.wake(number),
+        }
+    }
+
+    /// The section of a number, if it does not rest.
+    pub(super) fn open_section(&self, number: u64) -> Option<Arc<Section>> {
+        match self.sections.get(number) {
+            Some(Known::Open(section)) => Some(section),
+            _ => None,
+        }
+    }
+
+    /// The section of a number, with its positions as they are.
+    pub(super) fn settled_section(&self, number: u64) -> Result<Option<Arc<Section>>> {
+        let section = self.section(number)?;
+        if let Some(section) = &section {
+            self.settle(section)?;
+        }
+        Ok(section)
+    }
+
+    #[cold]
+    fn wake(&self, number: u64) -> Result<Option<Arc<Section>>> {
+        let _one_at_a_time = self.waking.lock();
+        let resting = match self.sections.get(number) {
+            Some(Known::Resting(resting)) => resting,
+            Some(Known::Open(section)) => return Ok(Some(section)),
+            None => return Ok(None),
+        };
+        match self.wake_resting(&resting) {
+            Err(Error::NotFound { .. }) if self.files.access() == Access::Read => {
+                // Pruned by the writer of another process, or lost.
+                follow::catch_up(self)?;
+                match number < self.floor() {
+                    true => Ok(None),
+                    false => self.forget_resting(&resting),
+                }
+            }
+            woken => woken,
+        }
+    }
+
+    fn wake_resting(&self, resting: &Resting) -> Result<Option<Arc<Section>>> {
+        let Resting { number, mark, .. } = resting;
+        let present = Present {
+            records: true,
+            values: true,
+        };
+        let loaded = load::open(self, *number, present, Some(mark), &[], Trust::Ordered)?;
+        let Some(section) = loaded.map(|loaded| loaded.section) else {
+            return self.forget_resting(resting);
+        };
+        match first_in_order(&section, mark) {
+            Some(first) => section.presume_order(first),
+            None => {
+                load::replay(self, &section, 0)?;
+                self.note_unplaced(&section, &mark.runs);
+            }
+        }
+        if section.epoch != mark.epoch {
+            // The next open is not to find it anew.
+            self.damage.write().unmarked.insert(*number);
+        }
+        if section.pair.records.len() > mark.records && self.files.access() == Access::Read {
+            follow::flush(&section)?;
+        }
+        Ok(self.sections.wake(&section).then_some(section))
+    }
+
+    /// Nothing of a section at rest can be read any more.
+    fn forget_resting<T>(&self, resting: &Resting) -> Result<Option<T>> {
+        let none = Positions::default();
+        self.unreadable.write().insert(resting.number);
+        self.sections.remove(resting.number);
+        self.note_unplaced_among(resting.number, &none, &resting.mark.runs);
+        Ok(None)
+    }
+
+    /// Reads the positions of a section where they are only presumed.
+    #[inline]
+    pub(super) fn settle(&self, section: &Section) -> Result<()> {
+        match section.is_presumed() {
+            true => self.read_positions(section),
+            false => Ok(()),
+        }
+    }
+
+    #[cold]
+    fn read_positions(&self, section: &Section) -> Result<()> {
+        let _one_at_a_time = self.waking.lock();
+        if !section.is_presumed() {
+            return Ok(());
+        }
+        let mut positions = Positions::default();
+        let mut damaged = Vec::new();
+        let mut failed = Ok(());
+        let value_bytes = section.pair.values.found_len();
+        section
+            .pair
+            .records
+            .replay(0, READ_AHEAD_BYTES, &mut |position, entry| {
+                match entry {
+                    Ok(entry) => {
+                        let index = self.entry.index(entry);
+                        if self.number_of(index) == section.number {
+                            positions.insert(index, position);
+                            if !load::has_value(self, section, entry, value_bytes) {
+                                damaged.push((position, index));
+                            }
+                        }
+                    }
+                    Err(error) if error.is_corruption() => {}
+                    Err(error) => {
+                        failed = Err(error);
+                        return ControlFlow::Break(());
+                    }
+                }
+                ControlFlow::Continue(())
+            })?;
+        failed?;
+        let known = self.known_indices(section.number);
+        let placed = positions.len();
+        section.settle_positions(positions);
+        if known.count() != u128::from(placed) {
+            self.note_unplaced(section, &known);
+        }
+        for (position, index) in damaged {
+            self.note_damage(section, position, index);
+        }
+        Ok(())
+    }
+
+    /// Of indices that were taken for stored, those that no entry of the section has are lost.
+    fn note_unplaced(&self, section: &Section, runs: &Runs) {
+        let positions = section.positions.read().clone();
+        self.note_unplaced_among(section.number, &positions, runs);
+        for index in section.damaged_indices() {
+            if !self.runs.read().contains(index) {
+                self.note_lost(index);
+            }
+        }
+    }
+
+    fn note_unplaced_among(&self, number: u64, positions: &Positions, runs: &Runs) {
+        let last = number.saturating_add(self.items_per_section - 1);
+        for run in runs.ranges_from(number) {
+            let (first, end) = run.into_inner();
+            for index in first.max(number)..=end.min(last) {
+                if positions.first(index).is_none() {
+                    // First, so that nobody takes the index for one that never was.
+                    self.note_lost(index);
+                    self.runs.write().remove(index);
+                    self.damage.write().unmarked.insert(number);
+                }
+            }
+        }
+    }
+
+    /// Makes stored indices known.
+    pub(super) fn know_runs(&self, runs: &Runs) {
+        let mut known = self.runs.write();
+        for run in runs.ranges() {
+            known.insert_run(*run.start(), *run.end());
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Which sections there are: those that are open, and those that rest.
+//!
+//! A section rests from an open of the archive on until it is asked for, when the marks tell all that
+//! opening it would: its files have the lengths that they say, nothing of it is damaged, and key tables
+//! have its keys. So an open does as little for a long history as for a short one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::section::Section;
+use crate::manifest::Mark;
+use crate::sync::RwLock;
+
+/// A section that nobody has asked for yet.
+#[derive(Debug)]
+pub(super) struct Resting {
+    pub(super) number: u64,
+    pub(super) mark: Mark,
+    /// Bytes of its two files.
+    pub(super) index_bytes: u64,
+    pub(super) value_bytes: u64,
+}
+
+/// A section, as far as it is known.
+#[derive(Clone)]
+pub(super) enum Known {
+    Open(Arc<Section>),
+    Resting(Arc<Resting>),
+}
+
+impl Known {
+    /// Bytes of its index file and of its value file, those waiting to be written included.
+    pub(super) fn disk_len(&self) -> (u64, u64) {
+        match self {
+            Self::Open(section) => (
+                section.pair.records.disk_len(),
+                section.pair.values.disk_len(),
+            ),
+            Self::Resting(resting) => (resting.index_bytes, resting.value_bytes),
+        }
+    }
+
+    /// How many entries it has, and bytes of values.
+    pub(super) fn len(&self) -> (u64, u64) {
+        match self {
+            Self::Open(section) => (section.pair.records.len(), section.pair.values.len()),
+            Self::Resting(resting) => (resting.mark.records, resting.mark.value_bytes),
+        }
+    }
+
+    pub(super) fn memory(&self) -> usize {
+        match self {
+            Self::Open(section) => section.memory(),
+            Self::Resting(resting) => size_of::<Resting>() + resting.mark.memory(),
+        }
+    }
+
+    /// Which life of the section it is.
+    pub(super) fn epoch(&self) -> u64 {
+        match self {
+            Self::Open(section) => section.epoch,
+            Self::Resting(resting) => resting.mark.epoch,
+        }
+    }
+}
+
+/// All sections, by number.
+#[derive(Default)]
+pub(super) struct SectionTable {
+    sections: RwLock<BTreeMap<u64, Known>>,
+}
+
+impl SectionTable {
+    #[inline]
+    pub(super) fn get(&self, number: u64) -> Option<Known> {
+        self.sections.read().get(&number).cloned()
+    }
+
+    pub(super) fn contains(&self, number: u64) -> bool {
+        self.sections.read().contains_key(&number)
+    }
+
+    /// The life that a section is in.
+    pub(super) fn epoch(&self, number: u64) -> Option<u64> {
+        self.sections.read().get(&number).map(Known::epoch)
+    }
+
+    pub(super) fn insert(&self, section: Arc<Section>) {
+        let number = section.number;
+        self.sections.write().insert(number, Known::Open(section));
+    }
+
+    pub(super) fn rest(&self, resting: Resting) {
+        let number = resting.number;
+        let resting = Known::Resting(Arc::new(resting));
+        self.sections.write().insert(number, resting);
+    }
+
+    /// Puts a section in the place of itself at rest; false where it was dropped meanwhile.
+    pub(super) fn wake(&self, section: &Arc<Section>) -> bool {
+        let mut sections = self.sections.write();
+        match sections.get_mut(&section.number) {
+            Some(known @ Known::Resting(_)) => {
+                *known = Known::Open(Arc::clone(section));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn remove(&self, number: u64) -> Option<Known> {
+        self.sections.write().remove(&number)
+    }
+
+    /// Removes those below a number.
+    pub(super) fn remove_below(&self, number: u64) -> BTreeMap<u64, Known> {
+        let mut sections = self.sections.write();
+        let kept = sections.split_off(&number);
+        std::mem::replace(&mut *sections, kept)
+    }
+
+    /// The numbers of all of them, ascending.
+    pub(super) fn numbers(&self) -> Vec<u64> {
+        self.sections.read().keys().copied().collect()
+    }
+
+    /// The last one before a number; the last of all where none is given.
+    pub(super) fn before(&self, number: Option<u64>) -> Option<u64> {
+        let sections = self.sections.read();
+        match number {
+            Some(number) => sections.range(..number).next_back().map(|(&of, _)| of),
+            None => sections.keys().next_back().copied(),
+        }
+    }
+
+    /// All of them, ascending.
+    pub(super) fn all(&self) -> Vec<Known> {
+        self.sections.read().values().cloned().collect()
+    }
+
+    /// Those that are open, ascending.
+    pub(super) fn all_open(&self) -> Vec<Arc<Section>> {
+        let sections = self.sections.read();
+        let open = sections.values().filter_map(|known| match known {
+            Known::Open(section) => Some(Arc::clone(section)),
+            Known::Resting(_) => None,
+        });
+        open.collect()
+    }
+}

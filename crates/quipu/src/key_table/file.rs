@@ -1,0 +1,351 @@
+//! A table that is open: its header and claims in memory, its filter and fences once they are needed.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::filter::{self, Filter};
+use super::page::{self, PAGE_SIZE, WORDS, Words, pages, word};
+use super::{Claim, MAX_ORDINAL_BITS, PARTITION, name, ordinal_bits};
+use crate::error::{Error, Result};
+use crate::paged::{PageCache, next_stream};
+use crate::storage::{Blob, OpenMode, Storage};
+use crate::sync::{Mutex, OnceLock};
+
+const MAGIC: u64 = u64::from_le_bytes(*b"QUIPUKEY");
+const VERSION: u64 = 1;
+pub(super) const HEADER_WORDS: usize = 7;
+/// Which word of the header says which table it is.
+pub(super) const TABLE_AT: usize = 3;
+const CLAIM_WORDS: u64 = 4;
+
+/// What a table says of itself first.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Header {
+    pub(super) archive: u64,
+    pub(super) table: u64,
+    pub(super) slots: u64,
+    /// How many bits of a slot are its ordinal; those of tables that were merged into it took as many.
+    pub(super) bits: u32,
+    pub(super) claims: u64,
+}
+
+impl Header {
+    pub(super) fn words(&self) -> [u64; HEADER_WORDS] {
+        let bits = self.bits.into();
+        let (archive, table) = (self.archive, self.table);
+        [
+            MAGIC,
+            VERSION,
+            archive,
+            table,
+            self.slots,
+            bits,
+            self.claims,
+        ]
+    }
+
+    fn parse(page: &[u8]) -> Option<Self> {
+        let words: [u64; HEADER_WORDS] = std::array::from_fn(|at| word(page, at));
+        match words {
+            [MAGIC, VERSION, archive, table, slots, bits, claims] => {
+                let least = ordinal_bits(slots);
+                let bits = u32::try_from(bits).ok();
+                Some(Self {
+                    archive,
+                    table,
+                    slots,
+                    bits: bits.filter(|bits| (least..=MAX_ORDINAL_BITS).contains(bits))?,
+                    claims,
+                })
+            }
+            _ => None,
+        }
+    }
+
+    const SLOTS_AT: u64 = 1;
+
+    fn fences_at(&self) -> u64 {
+        Self::SLOTS_AT + pages(self.slots)
+    }
+
+    fn filter_at(&self) -> u64 {
+        self.fences_at() + pages(pages(self.slots))
+    }
+
+    fn claims_at(&self) -> u64 {
+        self.filter_at() + pages(filter::words(self.slots))
+    }
+
+    /// How many bytes such a file has; none where no file can have so many.
+    fn file_len(&self) -> Option<u64> {
+        let claims = pages(self.claims.checked_mul(CLAIM_WORDS)?);
+        self.claims_at()
+            .checked_add(claims)?
+            .checked_mul(PAGE_SIZE as u64)
+    }
+}
+
+/// Each with the ordinal of its first entry, ascending, as they are by section and position.
+type Claims = Box<[(u64, Claim)]>;
+
+/// Where a key may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) section: u64,
+    pub(crate) epoch: u64,
+    pub(crate) position: u64,
+}
+
+/// What a look-up needs before it reads a page.
+struct Guide {
+    filter: Filter,
+    fences: Box<[u64]>,
+}
+
+/// One table.
+pub(crate) struct KeyTable {
+    number: u64,
+    blob: Arc<dyn Blob>,
+    header: Header,
+    claims: Claims,
+    guide: OnceLock<Guide>,
+    /// Held while the guide is read.
+    reading: Mutex<()>,
+    /// Its pages in the cache.
+    stream: u64,
+}
+
+impl KeyTable {
+    /// Opens a table; none where it is not one of this archive, or is damaged where that shows without
+    /// its slots.
+    pub(crate) fn open(storage: &dyn Storage, number: u64, archive: u64) -> Result<Option<Self>> {
+        let blob = storage.open(PARTITION, &name(number), OpenMode::Read)?;
+        match Self::read(blob, number, archive) {
+            Err(error) if error.is_corruption() => Ok(None),
+            other => other,
+        }
+    }
+
+    fn read(blob: Arc<dyn Blob>, number: u64, archive: u64) -> Result<Option<Self>> {
+        let len = blob.len()?;
+        if len < PAGE_SIZE as u64 {
+            return Ok(None);
+        }
+        let mut first = Vec::new();
+        page::read(&*blob, None, 0, 1, &mut first)?;
+        let header = Header::parse(&first).filter(|header| header.archive == archive);
+        let Some(header) = header.filter(|header| header.file_len() == Some(len)) else {
+            return Ok(None);
+        };
+        let claims = read_claims(&*blob, &header)?;
+        Ok(claims.map(|claims| Self {
+            number,
+            blob,
+            header,
+            claims,
+            guide: OnceLock::new(),
+            reading: Mutex::default(),
+            stream: next_stream(),
+        }))
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// How many entries it has slots for.
+    pub(crate) fn len(&self) -> u64 {
+        self.header.slots
+    }
+
+    pub(crate) fn claims(&self) -> impl Iterator<Item = &Claim> {
+        self.claims.iter().map(|(_, claim)| claim)
+    }
+
+    /// The claims of one section.
+    pub(crate) fn claims_of(&self, section: u64) -> impl Iterator<Item = &Claim> {
+        let first = self.claims.partition_point(|(_, of)| of.section < section);
+        let rest = self.claims.get(first..).unwrap_or_default().iter();
+        rest.map(|(_, claim)| claim)
+            .take_while(move |claim| claim.section == section)
+    }
+
+    /// The ordinal of the first entry of each claim.
+    pub(super) fn starts(&self) -> impl Iterator<Item = (u64, &Claim)> {
+        self.claims.iter().map(|(start, claim)| (*start, claim))
+    }
+
+    pub(super) fn ordinal_bits(&self) -> u32 {
+        self.header.bits
+    }
+
+    /// All slots, ascending.
+    pub(super) fn slots(&self) -> Words<'_> {
+        let Header { table, slots, .. } = self.header;
+        Words::new(&*self.blob, table, Header::SLOTS_AT, slots)
+    }
+
+    /// Adds the places where a key of this mix may be to `out`. Reads a page at most, mostly from the
+    /// cache; of a table that is asked the first time the filter as well.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where a page does not check.
+    pub(crate) fn look_up(&self, mix: u64, cache: &PageCache, out: &mut Vec<Place>) -> Result<()> {
+        let guide = self.guide()?;
+        if !guide.filter.may_contain(mix) {
+            return Ok(());
+        }
+        let bits = self.ordinal_bits();
+        let (least, mask) = (mix >> bits << bits, (1 << bits) - 1);
+        // Of slots with the same key, the first ones may stand at the end of the page before.
+        let mut at = guide.fences.partition_point(|&first| first < least);
+        at = at.saturating_sub(1);
+        while let Some(&first) = guide.fences.get(at) {
+            if first > least | mask {
+                break;
+            }
+            let page = self.page(at as u64, cache)?;
+            let len = self.header.slots - at as u64 * WORDS as u64;
+            let len = len.min(WORDS as u64) as usize;
+            let mut slot = lower_bound(&page, len, least);
+            while slot < len && word(&page, slot) <= least | mask {
+                self.resolve(word(&page, slot) & mask, out);
+                slot += 1;
+            }
+            if slot < len {
+                break;
+            }
+            at += 1;
+        }
+        Ok(())
+    }
+
+    /// The place of an ordinal.
+    fn resolve(&self, ordinal: u64, out: &mut Vec<Place>) {
+        let behind = self.claims.partition_point(|&(start, _)| start <= ordinal);
+        let claim = behind.checked_sub(1).and_then(|at| self.claims.get(at));
+        if let Some((start, claim)) = claim {
+            out.push(Place {
+                section: claim.section,
+                epoch: claim.epoch,
+                position: claim.from + (ordinal - start),
+            });
+        }
+    }
+
+    fn page(&self, at: u64, cache: &PageCache) -> Result<Bytes> {
+        if let Some(page) = cache.get(self.stream, at) {
+            return Ok(page);
+        }
+        let mut read = Vec::new();
+        let number = Header::SLOTS_AT + at;
+        page::read(&*self.blob, Some(self.header.table), number, 1, &mut read)?;
+        let page = Bytes::from(read);
+        cache.insert(self.stream, at, page.clone());
+        Ok(page)
+    }
+
+    fn guide(&self) -> Result<&Guide> {
+        loop {
+            if let Some(guide) = self.guide.get() {
+                return Ok(guide);
+            }
+            let _one_at_a_time = self.reading.lock();
+            if self.guide.get().is_none() {
+                let guide = self.read_guide()?;
+                let _ = self.guide.set(guide);
+            }
+        }
+    }
+
+    fn read_guide(&self) -> Result<Guide> {
+        let Header { table, slots, .. } = self.header;
+        let fences = pages(slots);
+        let mut words = Words::new(&*self.blob, table, self.header.fences_at(), fences);
+        let fences: Result<_> = (0..fences)
+            .map(|_| Ok(words.next()?.unwrap_or_default()))
+            .collect();
+        let at = self.header.filter_at();
+        let mut words = Words::new(&*self.blob, table, at, filter::words(slots));
+        Ok(Guide {
+            fences: fences?,
+            filter: Filter::read(slots, || words.next())?,
+        })
+    }
+
+    /// Reads every page; an error where one does not check.
+    pub(crate) fn verify(&self) -> Result<()> {
+        let pages = self.disk_len() / PAGE_SIZE as u64;
+        let mut read = Vec::new();
+        (0..pages).try_for_each(|number| {
+            page::read(&*self.blob, Some(self.header.table), number, 1, &mut read)
+        })
+    }
+
+    /// Bytes of the file.
+    pub(crate) fn disk_len(&self) -> u64 {
+        self.header.file_len().unwrap_or_default()
+    }
+
+    /// Bytes of memory, but for pages in the cache.
+    pub(crate) fn memory(&self) -> usize {
+        let guide = self.guide.get().map_or(0, |guide| {
+            guide.filter.memory() + size_of_val::<[_]>(&guide.fences)
+        });
+        size_of::<Self>() + size_of_val::<[_]>(&self.claims) + guide
+    }
+}
+
+/// The first slot of a page that is not less than `least`.
+#[inline]
+fn lower_bound(page: &[u8], len: usize, least: u64) -> usize {
+    let (mut low, mut high) = (0, len);
+    while low < high {
+        let middle = usize::midpoint(low, high);
+        match word(page, middle) < least {
+            true => low = middle + 1,
+            false => high = middle,
+        }
+    }
+    low
+}
+
+/// The claims, each with its first ordinal; none where they are not in order, or not of as many entries
+/// as there are slots.
+fn read_claims(blob: &dyn Blob, header: &Header) -> Result<Option<Claims>> {
+    let words = header.claims * CLAIM_WORDS;
+    let mut words = Words::new(blob, header.table, header.claims_at(), words);
+    let mut claims: Vec<(u64, Claim)> = Vec::new();
+    let mut start = 0_u64;
+    for _ in 0..header.claims {
+        let mut next = || Ok::<_, Error>(words.next()?.unwrap_or_default());
+        let (section, epoch, from, to) = (next()?, next()?, next()?, next()?);
+        let claim = Claim {
+            section,
+            epoch,
+            from,
+            to,
+        };
+        let is_behind = claims.last().is_none_or(|(_, last)| {
+            last.section < section || last.section == section && last.from <= from
+        });
+        if from >= to || !is_behind {
+            return Ok(None);
+        }
+        claims.push((start, claim));
+        start = start.saturating_add(claim.len());
+    }
+    Ok((start == header.slots).then(|| claims.into_boxed_slice()))
+}
+
+impl fmt::Debug for KeyTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyTable")
+            .field("number", &self.number)
+            .field("slots", &self.header.slots)
+            .field("claims", &self.claims.len())
+            .finish_non_exhaustive()
+    }
+}

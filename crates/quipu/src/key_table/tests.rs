@@ -1,0 +1,226 @@
+//! Tables that are written, read, merged and damaged.
+
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use super::page::PAGE_SIZE;
+use super::*;
+use crate::index::mix;
+use crate::paged::PageCache;
+use crate::storage::{Memory, OpenMode, Storage};
+
+const ARCHIVE: u64 = 0xA1;
+
+fn storage() -> Arc<dyn Storage> {
+    Arc::new(Memory::new())
+}
+
+/// The key of an entry: each has its own, but for every 10th, which all have one.
+fn key(section: u64, position: u64) -> u64 {
+    match position % 10 {
+        9 => mix(9, 3),
+        _ => mix(section << 32 | position, 3),
+    }
+}
+
+fn claim(section: u64, from: u64, to: u64) -> Claim {
+    Claim {
+        section,
+        epoch: section + 1,
+        from,
+        to,
+    }
+}
+
+fn write_table(storage: &Arc<dyn Storage>, number: u64, claims: &[Claim]) -> Arc<KeyTable> {
+    let slots = claims.iter().map(Claim::len).sum();
+    let bits = ordinal_bits(slots);
+    let places = claims
+        .iter()
+        .flat_map(|claim| (claim.from..claim.to).map(|position| key(claim.section, position)));
+    let mut slots: Vec<u64> = (0..)
+        .zip(places)
+        .map(|(ordinal, key)| key >> bits << bits | ordinal)
+        .collect();
+    slots.sort_unstable();
+    let mut slots = slots.into_iter();
+    let contents = Contents {
+        archive: ARCHIVE,
+        table: number + 77,
+        claims: claims.to_vec(),
+        bits,
+    };
+    Arc::new(write(storage, number, contents, &mut || Ok(slots.next())).unwrap())
+}
+
+fn found(table: &KeyTable, mix: u64, cache: &PageCache) -> Vec<(u64, u64)> {
+    let mut out = Vec::new();
+    table.look_up(mix, cache, &mut out).unwrap();
+    out.iter()
+        .inspect(|place| assert_eq!(place.epoch, place.section + 1))
+        .map(|place| (place.section, place.position))
+        .collect()
+}
+
+/// That the table finds all entries of its claims, and nothing else.
+fn assert_holds(table: &KeyTable, claims: &[Claim]) {
+    let cache = PageCache::new(1 << 20);
+    assert!(table.claims().eq(claims));
+    let mut shared = Vec::new();
+    for claim in claims {
+        for position in claim.from..claim.to {
+            if position % 10 == 9 {
+                shared.push((claim.section, position));
+            } else {
+                let at = found(table, key(claim.section, position), &cache);
+                assert_eq!(at, [(claim.section, position)]);
+            }
+        }
+    }
+    let mut of_shared = found(table, key(0, 9), &cache);
+    of_shared.sort_unstable();
+    shared.sort_unstable();
+    assert_eq!(of_shared, shared);
+    let absent = (0..2_000).map(|n| mix(n << 50 | 1 << 49, 3));
+    assert!(
+        absent
+            .into_iter()
+            .all(|mix| found(table, mix, &cache).is_empty())
+    );
+    table.verify().unwrap();
+}
+
+#[test]
+fn every_entry_is_found_at_its_place() {
+    for sizes in [&[1][..], &[2], &[511], &[512, 1], &[3, 5_000, 40, 30_000]] {
+        let storage = storage();
+        let claims: Vec<_> = (0..)
+            .zip(sizes)
+            .map(|(section, &len)| claim(section * 100, section, section + len))
+            .collect();
+        assert_holds(&write_table(&storage, 1, &claims), &claims);
+        let again = KeyTable::open(&*storage, 1, ARCHIVE).unwrap().unwrap();
+        assert_holds(&again, &claims);
+        assert!(KeyTable::open(&*storage, 1, ARCHIVE + 1).unwrap().is_none());
+        assert_eq!(storage.list(PARTITION).unwrap(), [name(1)]);
+    }
+}
+
+#[test]
+fn names_are_numbers() {
+    assert_eq!(number(&name(0x1F)), Some(0x1F));
+    for other in [
+        "manifest",
+        "keys-1f",
+        "keys-000000000000001F",
+        "keys-+00000000000001f",
+    ] {
+        assert_eq!(number(other), None, "{other}");
+    }
+}
+
+#[test]
+fn merged_tables_hold_what_their_sources_did() {
+    let storage = storage();
+    let sets = [
+        vec![claim(0, 0, 700), claim(3, 10, 20)],
+        vec![claim(0, 700, 1_500), claim(1, 0, 3)],
+        vec![claim(2, 5, 2_000)],
+        vec![claim(1, 4, 5)],
+    ];
+    let tables: Vec<_> = (0..)
+        .zip(&sets)
+        .map(|(number, claims)| write_table(&storage, number, claims))
+        .collect();
+    let all = [
+        claim(0, 0, 1_500),
+        claim(1, 0, 3),
+        claim(1, 4, 5),
+        claim(2, 5, 2_000),
+        claim(3, 10, 20),
+    ];
+    assert_holds(&merge_into(&storage, 9, &tables, &|_| true), &all);
+    // Of the claims that do not hold any more nothing is left.
+    let holds = |claim: &Claim| claim.section != 2 && claim.from != 700;
+    let kept = [
+        claim(0, 0, 700),
+        claim(1, 0, 3),
+        claim(1, 4, 5),
+        claim(3, 10, 20),
+    ];
+    let merged = merge_into(&storage, 10, &tables, &holds);
+    assert_holds(&merged, &kept);
+    // Its ordinals are few, but the words of its slots are of tables with more.
+    let one = [claim(1, 4, 5)];
+    let merged = merge_into(&storage, 11, &tables, &|claim| *claim == one[0]);
+    assert_holds(&merged, &one);
+    let again = merge_into(&storage, 12, &[merged, Arc::clone(&tables[2])], &|_| true);
+    assert_holds(&again, &[claim(1, 4, 5), claim(2, 5, 2_000)]);
+}
+
+fn merge_into(
+    storage: &Arc<dyn Storage>,
+    number: u64,
+    tables: &[Arc<KeyTable>],
+    holds: &dyn Fn(&Claim) -> bool,
+) -> Arc<KeyTable> {
+    let mut merged = merge(tables, holds).unwrap();
+    let contents = Contents {
+        archive: ARCHIVE,
+        table: number,
+        claims: merged.claims.clone(),
+        bits: merged.bits,
+    };
+    Arc::new(write(storage, number, contents, &mut || merged.next()).unwrap())
+}
+
+/// Each byte of each page: what does not check is an error, or no table, and never another answer.
+#[test]
+fn no_flipped_byte_is_believed() {
+    let storage = storage();
+    let claims = [claim(0, 0, 600), claim(7, 3, 9)];
+    let table = write_table(&storage, 1, &claims);
+    let len = table.disk_len();
+    let blob = storage.open(PARTITION, &name(1), OpenMode::Write).unwrap();
+    assert_eq!(blob.len().unwrap(), len);
+    let keys: Vec<u64> = (0..600).map(|position| key(0, position)).collect();
+    for offset in (0..len).step_by(13) {
+        let mut byte = [0];
+        blob.read_at(&mut byte, offset).unwrap();
+        let flipped = [byte[0] ^ 0x10];
+        blob.write_at(&[IoSlice::new(&flipped)], offset).unwrap();
+        let cache = PageCache::new(0);
+        if let Some(table) = KeyTable::open(&*storage, 1, ARCHIVE).unwrap() {
+            assert!(table.verify().is_err(), "{offset}");
+            for (position, &key) in (0..).zip(&keys) {
+                let mut out = Vec::new();
+                match table.look_up(key, &cache, &mut out) {
+                    Ok(()) => assert!(out.iter().any(|at| at.position == position)),
+                    Err(error) => assert!(error.is_corruption(), "{error}"),
+                }
+            }
+        } else {
+            let page = offset / PAGE_SIZE as u64;
+            assert!(page == 0 || page + 1 == len / PAGE_SIZE as u64);
+        }
+        blob.write_at(&[IoSlice::new(&byte)], offset).unwrap();
+    }
+    for cut in [0, 1, PAGE_SIZE as u64, len - 1] {
+        blob.resize(cut).unwrap();
+        assert!(KeyTable::open(&*storage, 1, ARCHIVE).unwrap().is_none());
+    }
+}
+
+/// A table that cannot be written whole leaves nothing.
+#[test]
+fn slots_that_end_too_early_leave_no_file() {
+    let storage = storage();
+    let contents = Contents {
+        archive: ARCHIVE,
+        table: 1,
+        claims: vec![claim(0, 0, 5)],
+        bits: 3,
+    };
+    assert!(write(&storage, 1, contents, &mut || Ok(None)).is_err());
+    assert!(storage.list(PARTITION).unwrap().is_empty());
+}

@@ -1,0 +1,103 @@
+//! Writing a table.
+
+use std::sync::Arc;
+
+use super::file::{HEADER_WORDS, Header, KeyTable};
+use super::filter::Filter;
+use super::page::{WORDS, Writer};
+use super::{Claim, PARTITION, name};
+use crate::error::{Error, Result};
+use crate::format::NEW_SUFFIX;
+use crate::storage::{OpenMode, Storage};
+
+/// What a table is to hold.
+pub(crate) struct Contents {
+    /// The archive.
+    pub(crate) archive: u64,
+    /// A random number of the table's own.
+    pub(crate) table: u64,
+    /// In the order of section and position.
+    pub(crate) claims: Vec<Claim>,
+    /// How many bits of a slot are its ordinal.
+    pub(crate) bits: u32,
+}
+
+/// Writes a table, durably, and opens it. `next` gives the slots, ascending, as many as the claims
+/// have entries; an error of it ends the writing, and nothing is left then.
+pub(crate) fn write(
+    storage: &Arc<dyn Storage>,
+    number: u64,
+    contents: Contents,
+    next: &mut dyn FnMut() -> Result<Option<u64>>,
+) -> Result<KeyTable> {
+    let name = name(number);
+    let unfinished = format!("{name}{NEW_SUFFIX}");
+    let written = write_file(&**storage, &unfinished, &contents, next).and_then(|()| {
+        storage.rename(PARTITION, &unfinished, &name)?;
+        storage.sync_partition(PARTITION)
+    });
+    if let Err(error) = written {
+        // Also where the removal fails: the next open removes it.
+        let _ = storage.remove(PARTITION, &unfinished);
+        return Err(error);
+    }
+    match KeyTable::open(&**storage, number, contents.archive)? {
+        Some(table) => Ok(table),
+        None => Err(Error::Damaged {
+            path: storage.path(PARTITION, &name),
+            offset: 0,
+            reason: "the key table that was just written does not check".to_owned(),
+        }),
+    }
+}
+
+fn write_file(
+    storage: &dyn Storage,
+    name: &str,
+    contents: &Contents,
+    next: &mut dyn FnMut() -> Result<Option<u64>>,
+) -> Result<()> {
+    match storage.remove(PARTITION, name) {
+        Ok(()) | Err(Error::NotFound { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    let blob = storage.open(PARTITION, name, OpenMode::Create)?;
+    let slots = contents.claims.iter().map(Claim::len).sum();
+    let header = Header {
+        archive: contents.archive,
+        table: contents.table,
+        slots,
+        bits: contents.bits,
+        claims: contents.claims.len() as u64,
+    };
+    let mut out = Writer::new(&*blob, contents.table);
+    let words: [u64; HEADER_WORDS] = header.words();
+    words.into_iter().try_for_each(|word| out.word(word))?;
+    out.end_run()?;
+    let mut filter = Filter::new(slots);
+    let mut fences = Vec::new();
+    for at in 0..slots {
+        let slot = next()?.ok_or_else(|| Error::Damaged {
+            path: blob.path().to_path_buf(),
+            offset: 0,
+            reason: format!("a key table of {slots} slots was given {at}"),
+        })?;
+        if at.is_multiple_of(WORDS as u64) {
+            fences.push(slot);
+        }
+        filter.insert(slot);
+        out.word(slot)?;
+    }
+    out.end_run()?;
+    fences.into_iter().try_for_each(|slot| out.word(slot))?;
+    out.end_run()?;
+    filter.words().try_for_each(|word| out.word(word))?;
+    out.end_run()?;
+    for claim in &contents.claims {
+        for word in [claim.section, claim.epoch, claim.from, claim.to] {
+            out.word(word)?;
+        }
+    }
+    out.end()?;
+    blob.sync()
+}
