@@ -478,3 +478,16 @@ fn a_partition_of_the_quarantines_name_is_refused() {
     let error = opened.unwrap_err().to_string();
     assert!(error.contains("quarantine"), "{error}");
 }
+
+/// A blob that is not ours and looks unfinished.
+#[test]
+fn a_strangers_file_in_quarantine_stays() {
+    Bench::each(options(), |bench| {
+        bench.fill(ITEMS);
+        bench.write("quarantine", "my-notes.new", b"mine");
+        bench.flip("values", "0000000000000000", HEADER + VALUE);
+        let mut archive: Store = bench.open();
+        assert_eq!(archive.repair().unwrap().entries_lost(), 1);
+        assert_eq!(bench.read("quarantine", "my-notes.new"), b"mine");
+    });
+}

@@ -8,7 +8,7 @@ use super::section_table::Known;
 use super::shared::Shared;
 use crate::error::{Error, Result};
 use crate::journal::Trust;
-use crate::manifest::{Manifest, Marks, MarksLog};
+use crate::manifest::{Manifest, Mark, Marks, MarksLog};
 use crate::storage::Access;
 use crate::sync::atomic::Ordering;
 
@@ -110,14 +110,8 @@ pub(super) fn load_section(
         // It is being created.
         return Ok(());
     }
-    let marked = mark.map_or(0, |mark| mark.records);
-    let loaded = load::load(shared, number, present, marks, trust);
-    let loaded = loaded.and_then(|loaded| match loaded {
-        Some(loaded) if loaded.section.pair.records.len() > marked => flush(&loaded.section),
-        _ => Ok(()),
-    });
-    match loaded {
-        Ok(()) => Ok(()),
+    match load::load(shared, number, present, marks, trust) {
+        Ok(_) => Ok(()),
         Err(Error::NotFound { .. }) => {
             catch_up(shared)?;
             // Pruned since the folder was listed, or lost.
@@ -131,21 +125,33 @@ pub(super) fn load_section(
 }
 
 fn follow_section(shared: &Shared, section: &Section) -> Result<()> {
-    let known = section.pair.records.len();
+    let known = section.followed.load(Ordering::Acquire);
     // Entries first: the values of every entry that is seen now were durable before it.
     section.pair.records.refresh()?;
     section.pair.values.refresh()?;
-    if section.pair.records.len() == known {
+    let now = section.pair.records.len();
+    if now <= known {
         return Ok(());
     }
     flush(section)?;
-    load::replay(shared, section, known).map(drop)
+    load::replay(shared, section, known)?;
+    section.followed.store(now, Ordering::Release);
+    Ok(())
+}
+
+/// As [`flush`], if a reader of another process has found more in a section than its mark tells of.
+pub(super) fn flush_beyond(shared: &Shared, section: &Section, mark: Option<&Mark>) -> Result<()> {
+    let marked = mark.map_or(0, |mark| mark.records);
+    match shared.files.access() == Access::Read && section.pair.records.len() > marked {
+        true => flush(section),
+        false => Ok(()),
+    }
 }
 
 /// Makes what a reader found in a section durable, so that nothing it has seen is lost with the
 /// power: the writer may have written it and not have flushed it yet, nor the name of a new file.
 /// The values and their file's name were durable before.
-pub(super) fn flush(section: &Section) -> Result<()> {
+fn flush(section: &Section) -> Result<()> {
     let records = section.pair.records.file();
     records.get()?.sync()?;
     records

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::fingerprint::Foreign;
+use super::follow;
 use super::rest;
 use super::section::Section;
 use super::shared::Shared;
@@ -40,6 +41,8 @@ pub(super) fn load(
         return Ok(None);
     };
     let section = &loaded.section;
+    // Before anything of it is shown.
+    follow::flush_beyond(shared, section, mark)?;
     let in_order = mark.and_then(|mark| Some((mark, rest::first_in_order(section, mark)?)));
     if let Some((_, first)) = in_order {
         section.presume_order(first);
@@ -48,7 +51,8 @@ pub(super) fn load(
     match in_order {
         Some((mark, _)) => shared.know_runs(&mark.runs),
         None => {
-            replay(shared, section, 0)?;
+            // Or a reader would take what it has not read for known.
+            replay(shared, section, 0).inspect_err(|_| drop(shared.sections.remove(number)))?;
             note_lost(shared, section, mark);
         }
     }
@@ -150,7 +154,10 @@ pub(super) fn replay(shared: &Shared, section: &Section, from: u64) -> Result<()
                 Err(error) => Err(error),
             };
             match added {
-                Ok(()) => ControlFlow::Continue(()),
+                Ok(()) => {
+                    section.followed.store(position + 1, Ordering::Release);
+                    ControlFlow::Continue(())
+                }
                 Err(error) => {
                     failed = Some(error);
                     ControlFlow::Break(())

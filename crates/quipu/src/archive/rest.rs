@@ -162,6 +162,7 @@ impl Shared {
         let Some(section) = loaded.map(|loaded| loaded.section) else {
             return self.forget_resting(resting);
         };
+        follow::flush_beyond(self, &section, Some(mark))?;
         match first_in_order(&section, mark) {
             Some(first) => section.presume_order(first),
             None => {
@@ -172,9 +173,6 @@ impl Shared {
         if section.epoch != mark.epoch {
             // The next open is not to find it anew.
             self.damage.write().unmarked.insert(*number);
-        }
-        if section.pair.records.len() > mark.records && self.files.access() == Access::Read {
-            follow::flush(&section)?;
         }
         Ok(self.sections.wake(&section).then_some(section))
     }

@@ -25,6 +25,8 @@ pub(crate) struct Section {
     pub(super) epoch: u64,
     /// So many of its entries are in key tables.
     pub(super) covered: AtomicU64,
+    /// So many of its entries are known to a reader beside the writer of another process.
+    pub(super) followed: AtomicU64,
     /// What of its files was not its own when they were opened.
     pub(super) foreign: Foreign,
     pub(super) positions: RwLock<Positions>,
@@ -92,6 +94,7 @@ impl Section {
             compressed,
             epoch,
             covered: AtomicU64::new(0),
+            followed: AtomicU64::new(0),
             presumed: AtomicBool::new(false),
             foreign: Foreign::default(),
             positions: RwLock::new(Positions::default()),
@@ -120,6 +123,8 @@ impl Section {
         let positions = Positions::in_order(first, self.pair.records.len());
         *self.positions.write() = positions;
         self.presumed.store(true, Ordering::Release);
+        self.followed
+            .store(self.pair.records.len(), Ordering::Release);
     }
 
     /// Whether the positions may be others.

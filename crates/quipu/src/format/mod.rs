@@ -14,7 +14,7 @@ pub(crate) use entry::EntryLayout;
 pub use header::Layout;
 pub(crate) use header::{HeaderState, Layouts, MAX_HEADER_SIZE};
 pub(crate) use name::{NEW_SUFFIX, section_name, section_number};
-pub(crate) use page::{PageState, SLOTS_SIZE, Slot, page_size_of};
+pub(crate) use page::{PageState, SLOTS_SIZE, Slot, page_size_of, was_written_again};
 
 /// Bytes of the checksum behind every value.
 pub(crate) const VALUE_CHECKSUM_SIZE: u32 = 4;

@@ -57,8 +57,7 @@ impl PageState {
     /// Judges one page of `P + 12` bytes.
     pub(crate) fn of(page: &[u8]) -> Self {
         let logical = page.len() - SLOTS_SIZE;
-        let first = read(&page[logical..], Slot::First);
-        let second = read(&page[logical + SLOT_SIZE..], Slot::Second);
+        let [first, second] = slots(page);
         let (speaks, other) = if first.0 >= second.0 {
             (first, second)
         } else {
@@ -83,6 +82,15 @@ impl PageState {
     }
 }
 
+/// Whether both slots of a page are valid: it was written, and later written again with more.
+pub(crate) fn was_written_again(page: &[u8]) -> bool {
+    let logical = page.len() - SLOTS_SIZE;
+    slots(page).into_iter().all(|(len, crc, _)| {
+        let len = usize::from(len);
+        (1..=logical).contains(&len) && crc32c(&page[..len]) == crc
+    })
+}
+
 /// The page size that the first bytes of a stream were written with, where these hold a page that is
 /// right in every byte, padding included. Tries all sizes: some 100 ms at worst.
 pub(crate) fn page_size_of(bytes: &[u8]) -> Option<u16> {
@@ -95,6 +103,14 @@ pub(crate) fn page_size_of(bytes: &[u8]) -> Option<u16> {
             PageState::Invalid { .. } => false,
         })
     })
+}
+
+fn slots(page: &[u8]) -> [(u16, u32, Slot); 2] {
+    let slots = &page[page.len() - SLOTS_SIZE..];
+    [
+        read(slots, Slot::First),
+        read(&slots[SLOT_SIZE..], Slot::Second),
+    ]
 }
 
 fn read(bytes: &[u8], slot: Slot) -> (u16, u32, Slot) {
@@ -117,6 +133,17 @@ mod tests {
             }
         }
         page
+    }
+
+    #[test]
+    fn a_page_that_was_written_again_has_two_valid_slots() {
+        assert!(!was_written_again(&page(Some(20), None)));
+        assert!(!was_written_again(&page(None, Some(4))));
+        let mut again = page(Some(7), Some(20));
+        assert!(was_written_again(&again));
+        again[10] ^= 1;
+        assert!(!was_written_again(&again));
+        assert!(!was_written_again(&[0; 32]));
     }
 
     #[test]

@@ -59,7 +59,8 @@ impl MarksLog {
             storage: Arc::clone(storage),
             owner: Owner::of(manifest),
             blob: None,
-            is_dirty: false,
+            // What an earlier process appended may be in the system's memory alone.
+            is_dirty: wholeness == Wholeness::Whole && file_len > durable,
             marks,
             // A file with a bad end is written anew before anything is appended.
             len: match wholeness {
@@ -127,12 +128,20 @@ impl MarksLog {
 
     /// Makes what was appended durable, so that a loss of power does not take it.
     pub(crate) fn flush(&mut self) -> Result<()> {
-        match &self.blob {
-            Some(blob) if self.is_dirty => blob.sync()?,
-            _ => {}
+        if self.is_dirty {
+            self.open_blob()?.sync()?;
+            self.is_dirty = false;
         }
-        self.is_dirty = false;
         Ok(())
+    }
+
+    fn open_blob(&mut self) -> Result<Arc<dyn Blob>> {
+        let blob = match &self.blob {
+            Some(blob) => Arc::clone(blob),
+            None => self.storage.open(PARTITION, MARKS, OpenMode::Write)?,
+        };
+        self.blob = Some(Arc::clone(&blob));
+        Ok(blob)
     }
 
     /// Makes everything durable at once, what an earlier process appended included: what does not
@@ -160,12 +169,8 @@ impl MarksLog {
         if self.len.saturating_add(records.len()) > self.allowed() {
             return self.rewrite(|_| {});
         }
-        let blob = match &self.blob {
-            Some(blob) => Arc::clone(blob),
-            None => self.storage.open(PARTITION, MARKS, OpenMode::Write)?,
-        };
+        let blob = self.open_blob()?;
         blob.write_at(&[IoSlice::new(records)], self.len as u64)?;
-        self.blob = Some(blob);
         self.is_dirty = true;
         self.len += records.len();
         Ok(())

@@ -5,7 +5,7 @@ use super::file::{Cut, PagedFile};
 use super::tail::Tail;
 use crate::canary::Canary;
 use crate::error::{Error, Result};
-use crate::format::{PageState, SLOTS_SIZE, crc32c, page_size_of};
+use crate::format::{PageState, SLOTS_SIZE, crc32c, page_size_of, was_written_again};
 use crate::storage::{Access, DataBlob};
 use crate::sync::atomic::Ordering;
 
@@ -147,6 +147,9 @@ impl PagedFile {
     }
 
     /// Behind what is durable: the end of the pages that are full, and one more that is valid.
+    ///
+    /// A page that was written again shows that an earlier flush ended: nothing is written after one that
+    /// failed. What stands before it was durable, and where it does not check it is damaged, not torn.
     fn first_torn_page(&self, blob: &DataBlob, durable: u64, pages: u64) -> Result<u64> {
         let mut page = durable / self.page_size as u64;
         let durable_within = (durable % self.page_size as u64) as usize;
@@ -154,6 +157,7 @@ impl PagedFile {
         let is_damaged =
             |of: u64, len: usize| of == durable / self.page_size as u64 && len < durable_within;
         let physical = self.physical() as u64;
+        let mut torn = None;
         while page < pages {
             let count = (SCAN_BYTES / physical).max(1).min(pages - page);
             let raw = self.read_raw(blob, page, count)?;
@@ -162,13 +166,16 @@ impl PagedFile {
                     PageState::Valid { len, .. } => usize::from(len),
                     PageState::Invalid { .. } => 0,
                 };
+                if len > 0 && was_written_again(raw) {
+                    torn = None;
+                }
                 if len < self.page_size && !is_damaged(page, len) {
-                    return Ok(page + u64::from(len > 0));
+                    torn.get_or_insert(page + u64::from(len > 0));
                 }
                 page += 1;
             }
         }
-        Ok(pages)
+        Ok(torn.unwrap_or(pages))
     }
 
     /// Searches from the end on backwards, many pages at a time.

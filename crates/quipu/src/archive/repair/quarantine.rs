@@ -153,7 +153,7 @@ pub(super) fn keep(shared: &Shared, exhibits: &[Exhibit]) -> Result<()> {
 /// Removes what a repair left that a crash or a full disk interrupted.
 fn remove_unfinished(shared: &Shared) -> Result<()> {
     for name in shared.storage.list(QUARANTINE)? {
-        if name.ends_with(NEW_SUFFIX) {
+        if name.ends_with(NEW_SUFFIX) && is_exhibit(&name) {
             shared.storage.remove(QUARANTINE, &name)?;
         }
     }

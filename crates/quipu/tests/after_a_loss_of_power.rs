@@ -1,0 +1,141 @@
+//! What an open makes of damage that comes on top of a loss of power, when marks lag; what a reader makes
+//! of a refresh that failed; what was never flushed before it was adopted.
+#![cfg(feature = "simulated")]
+
+mod common;
+
+use std::sync::Arc;
+
+use common::{key, value};
+use quipu::storage::simulated::{Fault, Simulated, Survival};
+use quipu::storage::{OpenMode, Storage};
+use quipu::{Archive, Options, ReadOnly, Status};
+
+type Store = Archive<[u8; 8]>;
+
+const NAME: &str = "0000000000000000";
+const HEADER: u64 = 4096;
+
+fn options(page_size: u16) -> Options {
+    Options::new().page_size(page_size).items_per_section(1000)
+}
+
+fn open(machine: &Simulated, page_size: u16) -> Store {
+    options(page_size)
+        .open_on(Arc::new(machine.clone()))
+        .unwrap()
+}
+
+fn put_syncs(archive: &mut Store, indices: std::ops::Range<u64>) {
+    for index in indices {
+        let _ = archive
+            .put_sync(index, &key(index), &value(index, 9))
+            .unwrap();
+    }
+}
+
+fn present(archive: &Store, end: u64) -> Vec<u64> {
+    let is_present = |index: &u64| archive.status(*index).unwrap() == Status::Present;
+    (0..end).filter(is_present).collect()
+}
+
+/// A page that was written again shows that what stands before it was durable, whatever the marks lag.
+#[test]
+fn a_damaged_page_before_one_that_was_written_again_is_not_a_torn_end() {
+    let machine = Simulated::new(1);
+    let mut archive = open(&machine, 100);
+    put_syncs(&mut archive, 0..15);
+    let after = machine.after_crash(Survival::Nothing, 1);
+    drop(archive);
+    // Three and a half entries a page: the second one holds all of 4 to 6, and parts of 3 and 7.
+    after
+        .flip_bit("index", NAME, (HEADER + 112 + 40) * 8)
+        .unwrap();
+    let archive = open(&after, 100);
+    let kept: Vec<u64> = (0..3).chain(8..15).collect();
+    assert_eq!(present(&archive, 15), kept);
+    assert_eq!(archive.missing_items(0, 100), [3, 4, 5, 6, 7]);
+    assert!(archive.verify(&mut |_| {}).unwrap().needs_repair());
+}
+
+/// Each process appends a few marks and flushes none: the next one makes them durable.
+#[test]
+fn marks_of_earlier_processes_are_flushed_by_the_next_open() {
+    let mut machine = Simulated::new(1);
+    for life in 0..10 {
+        let mut archive = open(&machine, 28);
+        put_syncs(&mut archive, 5 * life..5 * life + 5);
+        let next = machine.after_crash(Survival::Memory, 1);
+        drop(archive);
+        machine = next;
+    }
+    let archive = open(&machine, 28);
+    let after = machine.after_crash(Survival::Nothing, 1);
+    drop(archive);
+    after
+        .flip_bit("index", NAME, (HEADER + 20 * 40 + 3) * 8)
+        .unwrap();
+    let archive = open(&after, 28);
+    assert_eq!(archive.status(20).unwrap(), Status::Damaged);
+    assert_eq!(present(&archive, 50).len(), 49);
+}
+
+/// A refresh that fails at any call leaves nothing out of the next one.
+#[test]
+fn what_a_failed_refresh_did_not_take_in_the_next_one_does() {
+    for fault in [Fault::FlushFails, Fault::ErrorBefore, Fault::ReadError] {
+        for at in 0..40 {
+            let machine = Simulated::new(1);
+            let mut archive = open(&machine, 28);
+            put_syncs(&mut archive, 0..2);
+            let storage: Arc<dyn Storage> = Arc::new(machine.clone());
+            let mut beside: ReadOnly<[u8; 8]> = options(28).open_read_only_on(storage).unwrap();
+            put_syncs(&mut archive, 2..4);
+            // Another section as well.
+            put_syncs(&mut archive, 1000..1002);
+            machine.inject(machine.calls() + at, fault);
+            let _ = beside.refresh();
+            machine.inject(u64::MAX, fault);
+            while beside.refresh().is_err() {}
+            for index in [0, 1, 2, 3, 1000, 1001] {
+                assert_eq!(
+                    beside.status(index).unwrap(),
+                    Status::Present,
+                    "{fault:?} {at}: {index}"
+                );
+                assert_eq!(
+                    beside.get_all(index).unwrap().len(),
+                    1,
+                    "{fault:?} {at}: {index}"
+                );
+                assert!(beside.has(&key(index)).unwrap());
+            }
+        }
+    }
+}
+
+/// A store may be in the system's memory alone when it is adopted: its program was killed.
+#[test]
+fn an_adopted_store_is_durable() {
+    let machine = Simulated::new(1);
+    let mut archive = open(&machine, 100);
+    put_syncs(&mut archive, 0..20);
+    archive.close().unwrap();
+    let killed = Simulated::new(2);
+    for partition in ["index", "values"] {
+        for name in machine.list(partition).unwrap() {
+            let from = machine.open(partition, &name, OpenMode::Read).unwrap();
+            let mut bytes = Vec::new();
+            from.read_into(&mut bytes, 0, from.len().unwrap() as usize)
+                .unwrap();
+            let to = killed.open(partition, &name, OpenMode::Create).unwrap();
+            to.write_at(&[std::io::IoSlice::new(&bytes)], 0).unwrap();
+        }
+    }
+    options(100)
+        .key_size(8)
+        .adopt_on(Arc::new(killed.clone()))
+        .unwrap();
+    let after = killed.after_crash(Survival::Nothing, 1);
+    assert_eq!(present(&open(&after, 100), 20).len(), 20);
+}
