@@ -74,6 +74,20 @@ impl Results {
         Ok(serde_json::from_str(&text)?)
     }
 
+    /// What both have is the other's.
+    pub(crate) fn merge(&mut self, other: Self) {
+        for workload in other.workloads {
+            self.workloads.retain(|known| known.name != workload.name);
+            self.workloads.push(workload);
+        }
+        if !other.flushes.is_empty() {
+            self.flushes = other.flushes;
+        }
+        if self.command != other.command {
+            self.command = format!("{}`, `{}", self.command, other.command);
+        }
+    }
+
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;

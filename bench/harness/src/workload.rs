@@ -10,26 +10,41 @@ pub struct Workload {
     #[arg(long)]
     pub variant: Option<String>,
     /// How many items
-    #[arg(long, default_value_t = 1_000_000)]
+    #[arg(long, default_value_t = Workload::default().items)]
     pub items: u64,
     /// Bytes of a value
-    #[arg(long, default_value_t = 256)]
+    #[arg(long, default_value_t = Workload::default().value_size)]
     pub value_size: usize,
     /// Items of one put and flush
-    #[arg(long, default_value_t = 1_000)]
+    #[arg(long, default_value_t = Workload::default().batch)]
     pub batch: u64,
     /// Random look-ups of each kind
-    #[arg(long, default_value_t = 1_000_000)]
+    #[arg(long, default_value_t = Workload::default().gets)]
     pub gets: u64,
     /// Items that stay when an archive is pruned as it is put to
-    #[arg(long, default_value_t = 1_000_000)]
+    #[arg(long, default_value_t = Workload::default().window)]
     pub window: u64,
     /// Indices of one section, for engines that have sections
-    #[arg(long, default_value_t = 65_536)]
+    #[arg(long, default_value_t = Workload::default().items_per_section)]
     pub items_per_section: u64,
     /// Bytes of the cache, for engines that have one
-    #[arg(long, default_value_t = 64 << 20)]
+    #[arg(long, default_value_t = Workload::default().cache)]
     pub cache: usize,
+}
+
+impl Default for Workload {
+    fn default() -> Self {
+        Self {
+            variant: None,
+            items: 1_000_000,
+            value_size: 256,
+            batch: 1_000,
+            gets: 1_000_000,
+            window: 1_000_000,
+            items_per_section: 65_536,
+            cache: 64 << 20,
+        }
+    }
 }
 
 impl Workload {

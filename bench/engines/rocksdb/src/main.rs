@@ -148,6 +148,10 @@ impl Engine for RocksDb {
     }
 
     fn close(self) -> Result<()> {
+        // What only the log has would be played again by the next open.
+        for name in [ITEMS, KEYS] {
+            self.db.flush_cf(self.family(name)?)?;
+        }
         self.db.cancel_all_background_work(true);
         Ok(())
     }

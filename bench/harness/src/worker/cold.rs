@@ -5,6 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use super::Worker;
+use super::get::start;
 use crate::engine::Engine;
 
 /// A disk gives some thousands a second.
@@ -17,7 +18,7 @@ impl Worker {
         let opened = started.elapsed().as_secs_f64() * 1e3;
         self.report.lower("cold open ms", opened);
         let reads = READS.min(self.workload.items / 10);
-        let started = Instant::now();
+        let started = start();
         let latencies = self.latencies_by_key(&engine, reads)?;
         self.rate("cold get by key", reads, started);
         self.report.quantiles("cold get by key", &latencies);

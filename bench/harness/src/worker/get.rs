@@ -3,12 +3,20 @@
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
+use cpu_time::ProcessTime;
 use hdrhistogram::Histogram;
 
 use super::Worker;
 use crate::engine::Engine;
 use crate::items::{check_parts, check_whole, key};
 use crate::measures::anonymous_memory;
+
+/// When something began, by the clock and by the CPU time of all threads.
+pub(super) type Started = (Instant, ProcessTime);
+
+pub(super) fn start() -> Started {
+    (Instant::now(), ProcessTime::now())
+}
 
 impl Worker {
     pub(super) fn get<E: Engine>(&mut self) -> Result<()> {
@@ -22,7 +30,7 @@ impl Worker {
         self.report.lower("memory B/item", per_item);
         self.scan(&engine, true)?;
         self.check_some(&engine)?;
-        let started = Instant::now();
+        let started = start();
         self.scan(&engine, false)?;
         self.rate("scan", self.workload.items, started);
         self.get_by_index(&engine)?;
@@ -35,9 +43,11 @@ impl Worker {
         engine.close()
     }
 
-    pub(super) fn rate(&mut self, what: &str, count: u64, started: Instant) {
+    pub(super) fn rate(&mut self, what: &str, count: u64, (started, cpu): Started) {
         let rate = count as f64 / started.elapsed().as_secs_f64();
+        let cpu = cpu.elapsed().as_nanos() as f64 / count as f64;
         self.report.higher(format!("{what}/s"), rate);
+        self.report.lower(format!("{what} CPU ns"), cpu);
     }
 
     /// All items in order; `whole` compares every byte.
@@ -63,7 +73,7 @@ impl Worker {
     }
 
     fn get_by_index<E: Engine>(&mut self, engine: &E) -> Result<()> {
-        let started = Instant::now();
+        let started = start();
         for n in 0..self.workload.gets {
             self.get_one(engine, self.random_index(n))?;
         }
@@ -72,7 +82,7 @@ impl Worker {
     }
 
     fn get_by_key<E: Engine>(&mut self, engine: &E) -> Result<()> {
-        let started = Instant::now();
+        let started = start();
         for n in 0..self.workload.gets {
             self.get_one_by_key(engine, self.random_index(!n))?;
         }
@@ -98,7 +108,7 @@ impl Worker {
     }
 
     fn get_absent<E: Engine>(&mut self, engine: &E) -> Result<()> {
-        let started = Instant::now();
+        let started = start();
         for n in 0..self.workload.gets {
             ensure!(!engine.get_by_key(&key(!n), &mut |_| ())?);
         }
@@ -108,7 +118,7 @@ impl Worker {
 
     fn get_by_threads<E: Engine>(&mut self, engine: &E, threads: u64) -> Result<()> {
         let gets = self.workload.gets;
-        let started = Instant::now();
+        let started = start();
         std::thread::scope(|scope| {
             let read = |thread: u64| {
                 let mut numbers = (thread << 40..).take(gets as usize);
@@ -119,7 +129,7 @@ impl Worker {
                 .collect();
             handles
                 .into_iter()
-                .try_for_each(|handle| handle.join().expect("a reader panicked"))
+                .try_for_each(|handle| super::joined(handle)?)
         })?;
         self.rate(
             &format!("get by key, {threads} threads"),

@@ -130,6 +130,11 @@ impl Worker {
     }
 }
 
+fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> Result<T> {
+    let ended = thread.join();
+    ended.map_err(|_| anyhow::anyhow!("a reader panicked"))
+}
+
 /// Batches as they are put: making the items counts as nobody's time.
 struct Puts {
     latencies: Histogram<u64>,

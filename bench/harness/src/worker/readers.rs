@@ -32,7 +32,7 @@ impl Worker {
             stop.store(true, Ordering::Relaxed);
             let mut latencies = Histogram::<u64>::new(3)?;
             for reader in readers {
-                latencies.add(reader.join().expect("a reader panicked")?)?;
+                latencies.add(super::joined(reader)??)?;
             }
             anyhow::Ok((beside?, latencies, seconds))
         })?;
