@@ -23,9 +23,6 @@ pub trait Engine: Send + Sync + Sized {
     /// What `--variant` may be; without it the engine is as its docs recommend.
     const VARIANTS: &'static [&'static str] = &[];
 
-    /// Whether what `put_batch` has acknowledged is on disk.
-    const DURABLE: bool = true;
-
     /// Does the work with what the engine needs around it.
     fn run<T>(_dir: &Path, work: impl FnOnce() -> Result<T>) -> Result<T> {
         work()

@@ -88,6 +88,7 @@ impl Run {
     fn workload(&self, named: &Named, mut workload: Workload, rounds: u32) -> Result<OfWorkload> {
         if let Some(items) = self.items {
             workload.items = items;
+            workload.window = items / 10;
         }
         let mut of_workload = OfWorkload {
             name: named.name.to_owned(),

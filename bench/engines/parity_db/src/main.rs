@@ -19,8 +19,6 @@ fn main() -> Result<()> {
 struct ParityDb(Db);
 
 impl Engine for ParityDb {
-    const DURABLE: bool = false;
-
     fn open(dir: &Path, _: &Workload) -> Result<Self> {
         let mut options = Options::with_columns(dir, 2);
         options.columns[usize::from(KEYS)].uniform = true;

@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::{Puts, Worker};
 use crate::engine::Engine;
 use crate::items::{KEY_SIZE, mix};
-use crate::measures::{bytes_written, disk_bytes};
+use crate::measures::{anonymous_memory, bytes_written, disk_bytes};
 
 impl Worker {
     pub(super) fn put<E: Engine>(&mut self) -> Result<()> {
@@ -45,6 +45,8 @@ impl Worker {
             format!("{prefix}written per byte put"),
             (bytes_written()? - written) as f64 / payload as f64,
         );
+        let memory = anonymous_memory()? as f64 / f64::from(1 << 20);
+        report.lower(format!("{prefix}memory after puts MiB"), memory);
         Ok(engine)
     }
 

@@ -10,18 +10,17 @@ use crate::items::{check_whole, key};
 use crate::measures::anonymous_memory;
 
 impl Worker {
-    pub(super) fn reopen<E: Engine>(&mut self, measure: &str) -> Result<()> {
+    pub(super) fn reopen<E: Engine>(&mut self, what: &str) -> Result<()> {
         let memory = anonymous_memory()?;
         let started = Instant::now();
         let engine = self.open::<E>()?;
-        self.report
-            .lower(measure, started.elapsed().as_secs_f64() * 1e3);
+        let opened = started.elapsed().as_secs_f64() * 1e3;
         let grown = anonymous_memory()?.saturating_sub(memory) as f64;
-        self.report
-            .lower("memory B/item", grown / self.workload.items as f64);
         let lost = self.count_lost(&engine)?;
-        self.report
-            .lower(measure.replace("ms", "lost items"), lost as f64);
+        let per_item = grown / self.workload.items as f64;
+        self.report.lower(format!("{what} ms"), opened);
+        self.report.lower(format!("{what} memory B/item"), per_item);
+        self.report.lower(format!("{what} lost items"), lost as f64);
         engine.close()
     }
 
