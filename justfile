@@ -45,9 +45,17 @@ bench-index:
 bench-archive:
     cargo bench -p quipu --bench archive
 
-# quipu and the reference program side by side
+# quipu and its rivals side by side, in under ten minutes; writes docs/performance.md
 bench *arguments:
-    bash bench/run.sh {{arguments}}
+    bash bench/run.sh quick {{arguments}}
+
+# The same at full sizes, with memory and open time at 30 million items: hours
+bench-full *arguments:
+    bash bench/run.sh full {{arguments}}
+
+# Instructions of the hot paths, held to their budgets
+bench-instructions *arguments:
+    bash bench/instructions.sh {{arguments}}
 
 # The library in orders of steps that a scheduler chooses; see crates/quipu/tests/shuttle
 shuttle:

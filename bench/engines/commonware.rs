@@ -2,6 +2,7 @@
 
 use std::num::{NonZeroU16, NonZeroU64, NonZeroUsize};
 use std::path::Path;
+use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result};
 use commonware_codec::RangeCfg;
@@ -11,7 +12,9 @@ use commonware_storage::archive::prunable::{Archive, Config};
 use commonware_storage::archive::{Archive as _, Identifier};
 use commonware_storage::translator::FourCap;
 use commonware_utils::sequence::FixedBytes;
-use quipu_bench::{Engine, Item, KEY_SIZE, Workload};
+use parking_lot::RwLock;
+use quipu_bench::{Engine, Item, KEY_SIZE, OnValue, Workload};
+use tokio::runtime::Handle;
 
 use crate::api;
 
@@ -26,30 +29,64 @@ const PAGE_SIZE: NonZeroU16 = NonZeroU16::new(4084).unwrap();
 const WRITE_BUFFER: NonZeroUsize = NonZeroUsize::new(1 << 20).unwrap();
 const REPLAY_BUFFER: NonZeroUsize = NonZeroUsize::new(1 << 20).unwrap();
 
-/// None only while a call has it.
-pub struct Commonware(Option<Store>);
+/// What the archive needs around it, once `run` has begun.
+static ENVIRONMENT: OnceLock<(Handle, Context)> = OnceLock::new();
+
+fn environment() -> Result<&'static (Handle, Context)> {
+    ENVIRONMENT
+        .get()
+        .context("the runtime has not been started")
+}
+
+fn wait<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+    environment()?.0.block_on(future)
+}
+
+/// Each call that changes the archive takes it and gives it back; none after a failure.
+///
+/// Readers beside a writer wait for it, since the archive has no other way.
+pub struct Commonware(RwLock<Option<Store>>);
+
+fn held(store: &Option<Store>) -> Result<&Store> {
+    store.as_ref().context("an earlier call failed")
+}
 
 impl Commonware {
-    fn store(&self) -> Result<&Store> {
-        self.0.as_ref().context("an earlier call failed")
+    fn change(&self, change: impl AsyncFnOnce(Store) -> Result<Store>) -> Result<()> {
+        let mut held = self.0.write();
+        let store = held.take().context("an earlier call failed")?;
+        *held = Some(wait(change(store))?);
+        Ok(())
     }
 
-    fn take(&mut self) -> Result<Store> {
-        self.0.take().context("an earlier call failed")
+    fn read(&self, id: Identifier<'_, Key>, on: OnValue<'_>) -> Result<bool> {
+        let store = self.0.read();
+        let value = wait(async { Ok(held(&store)?.get(id).await?) })?;
+        Ok(value.map(|value| on(&value)).is_some())
     }
 }
 
 impl Engine for Commonware {
-    type Env = Context;
-    type Value = Value;
-
-    fn run<T>(dir: &Path, work: impl AsyncFnOnce(&Context) -> Result<T>) -> Result<T> {
+    /// Calls come from threads of the harness's own; the runtime's wait for what they ask.
+    fn run<T>(dir: &Path, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let settings = Settings::new().with_storage_directory(dir);
-        Runner::new(settings).start(|context| async move { work(&context).await })
+        let (send, receive) = std::sync::mpsc::channel();
+        let (done, ended) = tokio::sync::oneshot::channel::<()>();
+        let runtime = std::thread::spawn(move || {
+            Runner::new(settings).start(|context| async move {
+                let _ = send.send((Handle::current(), context));
+                let _ = ended.await;
+            });
+        });
+        let _ = ENVIRONMENT.set(receive.recv()?);
+        let result = work();
+        drop(done);
+        runtime.join().ok().context("the runtime panicked")?;
+        result
     }
 
-    async fn open(context: &Context, _: &Path, workload: &Workload) -> Result<Self> {
-        let context = api::context(context, 0);
+    fn open(_: &Path, workload: &Workload) -> Result<Self> {
+        let context = api::context(&environment()?.1, 0);
         let pages = NonZeroUsize::try_from(workload.cache / usize::from(PAGE_SIZE.get()))?;
         let config = Config {
             translator: FourCap,
@@ -65,48 +102,43 @@ impl Engine for Commonware {
             value_write_buffer: WRITE_BUFFER,
             replay_buffer: REPLAY_BUFFER,
         };
-        Ok(Self(Some(Archive::init(context, config).await?)))
+        let store = wait(async { Ok(Archive::init(context, config).await?) })?;
+        Ok(Self(RwLock::new(Some(store))))
     }
 
-    async fn put_batch(&mut self, batch: &[Item]) -> Result<()> {
-        let mut store = self.take()?;
-        for item in batch {
-            let value = Value::copy_from_slice(&item.value);
-            store = api::put(store, item.index, FixedBytes::new(item.key), value, false).await?;
-        }
-        self.0 = Some(api::sync(store).await?);
-        Ok(())
+    fn put_batch(&self, batch: &[Item]) -> Result<()> {
+        self.change(async |mut store| {
+            for item in batch {
+                let value = Value::copy_from_slice(&item.value);
+                store =
+                    api::put(store, item.index, FixedBytes::new(item.key), value, false).await?;
+            }
+            Ok(api::sync(store).await?)
+        })
     }
 
-    async fn get(&self, index: u64) -> Result<Option<Value>> {
-        Ok(self.store()?.get(Identifier::Index(index)).await?)
+    fn get(&self, index: u64, on: OnValue<'_>) -> Result<bool> {
+        self.read(Identifier::Index(index), on)
     }
 
-    async fn get_by_key(&self, key: &quipu_bench::Key) -> Result<Option<Value>> {
-        let key = FixedBytes::new(*key);
-        Ok(self.store()?.get(Identifier::Key(&key)).await?)
+    fn get_by_key(&self, key: &quipu_bench::Key, on: OnValue<'_>) -> Result<bool> {
+        self.read(Identifier::Key(&FixedBytes::new(*key)), on)
     }
 
     /// There is no call that reads a range.
-    async fn scan(&self, items: u64, on: &mut dyn FnMut(&[u8])) -> Result<u64> {
+    fn scan(&self, items: u64, on: OnValue<'_>) -> Result<u64> {
         let mut count = 0;
         for index in 0..items {
-            if let Some(value) = self.get(index).await? {
-                on(&value);
-                count += 1;
-            }
+            count += u64::from(self.get(index, on)?);
         }
         Ok(count)
     }
 
-    async fn prune(&mut self, min: u64) -> Result<()> {
-        let store = self.take()?;
-        self.0 = Some(api::prune(store, min).await?);
-        Ok(())
+    fn prune(&self, min: u64) -> Result<()> {
+        self.change(async |store| Ok(api::prune(store, min).await?))
     }
 
-    async fn close(mut self) -> Result<()> {
-        drop(api::sync(self.take()?).await?);
-        Ok(())
+    fn close(self) -> Result<()> {
+        self.change(async |store| Ok(api::sync(store).await?))
     }
 }

@@ -15,33 +15,36 @@ pub struct Item {
     pub value: Vec<u8>,
 }
 
-/// One engine. Its calls are asynchronous since some engines' are; others return at once.
-#[allow(async_fn_in_trait)]
-pub trait Engine: Sized {
-    /// What the engine needs around it.
-    type Env;
+/// What is done with a value while the engine lends it: engines that can lend need not copy.
+pub type OnValue<'a> = &'a mut dyn FnMut(&[u8]);
 
-    /// A value as the engine hands it out.
-    type Value: AsRef<[u8]>;
+/// One engine. Threads share it: one puts and prunes, any number read.
+pub trait Engine: Send + Sync + Sized {
+    /// What `--variant` may be; without it the engine is as its docs recommend.
+    const VARIANTS: &'static [&'static str] = &[];
 
-    /// Runs the work in the engine's environment.
-    fn run<T>(dir: &Path, work: impl AsyncFnOnce(&Self::Env) -> Result<T>) -> Result<T>;
+    /// Does the work with what the engine needs around it.
+    fn run<T>(_dir: &Path, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        work()
+    }
 
     /// Opens what is in the folder, or creates it there.
-    async fn open(env: &Self::Env, dir: &Path, workload: &Workload) -> Result<Self>;
+    fn open(dir: &Path, workload: &Workload) -> Result<Self>;
 
     /// Puts items; they are durable when it returns.
-    async fn put_batch(&mut self, batch: &[Item]) -> Result<()>;
+    fn put_batch(&self, batch: &[Item]) -> Result<()>;
 
-    async fn get(&self, index: u64) -> Result<Option<Self::Value>>;
+    /// Reads the value of an index; whether there is one.
+    fn get(&self, index: u64, on: OnValue<'_>) -> Result<bool>;
 
-    async fn get_by_key(&self, key: &Key) -> Result<Option<Self::Value>>;
+    fn get_by_key(&self, key: &Key, on: OnValue<'_>) -> Result<bool>;
 
     /// Reads all items of `0..items` in ascending order; how many there were.
-    async fn scan(&self, items: u64, on: &mut dyn FnMut(&[u8])) -> Result<u64>;
+    fn scan(&self, items: u64, on: OnValue<'_>) -> Result<u64>;
 
     /// Drops what lies below `min`, as far as the engine's granularity allows.
-    async fn prune(&mut self, min: u64) -> Result<()>;
+    fn prune(&self, min: u64) -> Result<()>;
 
-    async fn close(self) -> Result<()>;
+    /// Ends well: what comes next is a clean open.
+    fn close(self) -> Result<()>;
 }

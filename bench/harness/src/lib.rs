@@ -6,9 +6,10 @@
 mod engine;
 mod items;
 pub mod measures;
+pub mod row;
 pub mod worker;
 mod workload;
 
-pub use engine::{Engine, Item};
+pub use engine::{Engine, Item, OnValue};
 pub use items::{KEY_SIZE, Key};
 pub use workload::{Phase, Workload};

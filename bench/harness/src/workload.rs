@@ -1,28 +1,50 @@
 //! What is put and read.
 
 use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
 
 /// How much of what.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Deserialize, Serialize)]
 pub struct Workload {
+    /// Another way to drive the engine, where it has one; see `Engine::VARIANTS`
+    #[arg(long)]
+    pub variant: Option<String>,
     /// How many items
-    #[arg(long, default_value_t = 1_000_000)]
+    #[arg(long, default_value_t = Workload::default().items)]
     pub items: u64,
     /// Bytes of a value
-    #[arg(long, default_value_t = 256)]
+    #[arg(long, default_value_t = Workload::default().value_size)]
     pub value_size: usize,
     /// Items of one put and flush
-    #[arg(long, default_value_t = 1_000)]
+    #[arg(long, default_value_t = Workload::default().batch)]
     pub batch: u64,
     /// Random look-ups of each kind
-    #[arg(long, default_value_t = 1_000_000)]
+    #[arg(long, default_value_t = Workload::default().gets)]
     pub gets: u64,
+    /// Items that stay when an archive is pruned as it is put to
+    #[arg(long, default_value_t = Workload::default().window)]
+    pub window: u64,
     /// Indices of one section, for engines that have sections
-    #[arg(long, default_value_t = 65_536)]
+    #[arg(long, default_value_t = Workload::default().items_per_section)]
     pub items_per_section: u64,
     /// Bytes of the cache, for engines that have one
-    #[arg(long, default_value_t = 64 << 20)]
+    #[arg(long, default_value_t = Workload::default().cache)]
     pub cache: usize,
+}
+
+impl Default for Workload {
+    fn default() -> Self {
+        Self {
+            variant: None,
+            items: 1_000_000,
+            value_size: 256,
+            batch: 1_000,
+            gets: 1_000_000,
+            window: 1_000_000,
+            items_per_section: 65_536,
+            cache: 64 << 20,
+        }
+    }
 }
 
 impl Workload {
@@ -33,26 +55,48 @@ impl Workload {
             ("--value-size", self.value_size as u64),
             ("--batch", self.batch),
             ("--gets", self.gets),
+            ("--window", self.window),
             ("--items-per-section", self.items_per_section),
             ("--cache", self.cache as u64),
         ]
         .into_iter()
         .flat_map(|(name, value)| [name.to_owned(), value.to_string()])
+        .chain(self.variant.iter().map(|name| format!("--variant={name}")))
         .collect()
     }
 }
 
-/// What one process does; each begins where the one before it ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+/// What one process does; most begin where the one before ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize, Serialize)]
 pub enum Phase {
     /// Creates the archive and puts all items, a flush a batch
     Put,
+    /// The same in random order
+    Backfill,
+    /// The same, and ends by a kill signal right after the last batch
+    PutKilled,
+    /// Opens it after a clean end, and looks whether the newest items are there
+    Reopen,
+    /// The same after a kill
+    ReopenKilled,
     /// Opens it and reads
     Get,
+    /// Opens it after the system's caches were dropped, and reads by key
+    Cold,
     /// Drops the older half
     Prune,
+    /// Puts and prunes in step, over the course of all items
+    Ring,
+    /// Puts alone, then with eight readers beside
+    Readers,
+    /// One put and one flush, beside a bare append and flush
+    Single,
 }
 
 impl Phase {
-    pub const ALL: [Phase; 3] = [Phase::Put, Phase::Get, Phase::Prune];
+    /// As the command line calls it.
+    pub fn name(self) -> String {
+        let value = self.to_possible_value();
+        value.map_or_else(String::new, |value| value.get_name().to_owned())
+    }
 }

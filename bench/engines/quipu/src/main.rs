@@ -3,60 +3,62 @@
 use std::path::Path;
 
 use anyhow::Result;
-use quipu::{Archive, Bytes, Options, PageCache};
-use quipu_bench::{Engine, Item, KEY_SIZE, Key, Workload, worker};
+use parking_lot::Mutex;
+use quipu::{Archive, Options, PageCache, Reader};
+use quipu_bench::{Engine, Item, KEY_SIZE, Key, OnValue, Workload, worker};
 
 fn main() -> Result<()> {
     worker::main::<Quipu>()
 }
 
-struct Quipu(Archive<[u8; KEY_SIZE]>);
+struct Quipu {
+    archive: Mutex<Archive<[u8; KEY_SIZE]>>,
+    reader: Reader<[u8; KEY_SIZE]>,
+}
 
 impl Engine for Quipu {
-    type Env = ();
-    type Value = Bytes;
-
-    fn run<T>(_: &Path, work: impl AsyncFnOnce(&()) -> Result<T>) -> Result<T> {
-        pollster::block_on(work(&()))
-    }
-
-    async fn open((): &(), dir: &Path, workload: &Workload) -> Result<Self> {
+    fn open(dir: &Path, workload: &Workload) -> Result<Self> {
         let options = Options::new()
             .items_per_section(workload.items_per_section)
             .page_cache(PageCache::new(workload.cache));
-        Ok(Self(options.open(dir)?))
+        let archive: Archive<[u8; KEY_SIZE]> = options.open(dir)?;
+        let reader = archive.reader();
+        Ok(Self {
+            archive: Mutex::new(archive),
+            reader,
+        })
     }
 
-    async fn put_batch(&mut self, batch: &[Item]) -> Result<()> {
+    fn put_batch(&self, batch: &[Item]) -> Result<()> {
+        let mut archive = self.archive.lock();
         let items = batch.iter();
-        self.0
-            .put_batch(items.map(|item| (item.index, &item.key, &item.value[..])))?;
-        Ok(self.0.sync()?)
+        archive.put_batch(items.map(|item| (item.index, &item.key, &item.value[..])))?;
+        Ok(archive.sync()?)
     }
 
-    async fn get(&self, index: u64) -> Result<Option<Bytes>> {
-        Ok(self.0.get(index)?)
+    fn get(&self, index: u64, on: OnValue<'_>) -> Result<bool> {
+        Ok(self.reader.get(index)?.map(|value| on(&value)).is_some())
     }
 
-    async fn get_by_key(&self, key: &Key) -> Result<Option<Bytes>> {
-        Ok(self.0.get(key)?)
+    fn get_by_key(&self, key: &Key, on: OnValue<'_>) -> Result<bool> {
+        Ok(self.reader.get(key)?.map(|value| on(&value)).is_some())
     }
 
-    async fn scan(&self, items: u64, on: &mut dyn FnMut(&[u8])) -> Result<u64> {
+    fn scan(&self, items: u64, on: OnValue<'_>) -> Result<u64> {
         let mut count = 0;
-        for item in self.0.range(..items) {
+        for item in self.reader.range(..items) {
             on(&item?.value);
             count += 1;
         }
         Ok(count)
     }
 
-    async fn prune(&mut self, min: u64) -> Result<()> {
-        self.0.prune(min)?;
+    fn prune(&self, min: u64) -> Result<()> {
+        self.archive.lock().prune(min)?;
         Ok(())
     }
 
-    async fn close(self) -> Result<()> {
-        Ok(self.0.close()?)
+    fn close(self) -> Result<()> {
+        Ok(self.archive.into_inner().close()?)
     }
 }

@@ -1,0 +1,125 @@
+//! Where quipu is behind a rival, and why.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use quipu_bench::measures::Better;
+use serde::Deserialize;
+
+use crate::results::{OfMeasure, Results};
+use crate::table::shown;
+
+/// Behind by less is a draw.
+const DRAW: f64 = 1.05;
+/// Not a rival: what the machine can do.
+const YARDSTICK: &str = "floor";
+
+#[derive(Deserialize)]
+pub(crate) struct Reasons {
+    reason: Vec<Reason>,
+}
+
+/// The first that fits counts.
+#[derive(Deserialize)]
+struct Reason {
+    /// Part of the measure's name.
+    measure: String,
+    /// Start of the engine's name; any when empty.
+    #[serde(default)]
+    engine: String,
+    why: String,
+}
+
+impl Reasons {
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(toml::from_str(&text)?)
+    }
+
+    fn why(&self, measure: &str, engine: &str) -> &str {
+        let mut reasons = self.reason.iter();
+        let found = reasons
+            .find(|reason| measure.contains(&reason.measure) && engine.starts_with(&reason.engine));
+        found.map_or("not looked into yet", |reason| &reason.why)
+    }
+}
+
+/// One measure in which at least one rival is ahead.
+struct Loss<'a> {
+    workload: &'a str,
+    measure: &'a str,
+    own: f64,
+    /// Engine, figure, by how much it is ahead; the best first.
+    ahead: Vec<(&'a str, f64, f64)>,
+}
+
+fn losses(results: &Results) -> Vec<Loss<'_>> {
+    let Some((own, _)) = results.engines.first() else {
+        return Vec::new();
+    };
+    let mut losses = Vec::new();
+    for workload in &results.workloads {
+        for measure in &workload.measures {
+            let ahead = ahead_of(results, own, measure);
+            if !ahead.is_empty() {
+                losses.push(Loss {
+                    workload: &workload.name,
+                    measure: &measure.measure,
+                    own: measure.median(own),
+                    ahead,
+                });
+            }
+        }
+    }
+    losses
+}
+
+fn ahead_of<'a>(results: &'a Results, own: &str, measure: &OfMeasure) -> Vec<(&'a str, f64, f64)> {
+    let figure = measure.median(own);
+    let rivals = results.engines.iter().map(|engine| engine.0.as_str());
+    let rivals = rivals.filter(|name| *name != own && !name.starts_with(YARDSTICK));
+    let mut ahead: Vec<_> = rivals
+        .map(|name| {
+            let other = measure.median(name);
+            let by = match measure.better {
+                Better::Higher => other / figure,
+                Better::Lower => figure / other,
+            };
+            (name, other, by)
+        })
+        .filter(|(_, _, by)| *by > DRAW)
+        .collect();
+    ahead.sort_by(|a, b| b.2.total_cmp(&a.2));
+    ahead
+}
+
+/// A line a measure and reason.
+pub(crate) fn section(results: &Results, reasons: &Reasons) -> Result<String> {
+    let mut text = String::new();
+    writeln!(text, "| workload | measure | quipu | ahead of it | why |")?;
+    writeln!(text, "|---|---|---|---|---|")?;
+    for loss in losses(results) {
+        let mut by_reason: Vec<(&str, Vec<String>)> = Vec::new();
+        for (engine, figure, by) in &loss.ahead {
+            let why = reasons.why(loss.measure, engine);
+            let rival = format!("{engine} {} ({by:.2} x)", shown(*figure));
+            match by_reason.iter_mut().find(|known| known.0 == why) {
+                Some(known) => known.1.push(rival),
+                None => by_reason.push((why, vec![rival])),
+            }
+        }
+        for (why, rivals) in by_reason {
+            writeln!(
+                text,
+                "| {} | {} | {} | {} | {why} |",
+                loss.workload,
+                loss.measure,
+                shown(loss.own),
+                rivals.join(", ")
+            )?;
+        }
+    }
+    Ok(text)
+}

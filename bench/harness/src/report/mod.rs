@@ -1,0 +1,45 @@
+//! Writes a page with tables, plots and losses of what runs gave.
+
+mod losses;
+mod page;
+mod plots;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::results::Results;
+
+#[derive(Args)]
+pub(crate) struct Report {
+    /// What runs wrote; workloads of a later file replace those of an earlier one
+    #[arg(required = true)]
+    json: Vec<PathBuf>,
+    /// Why quipu loses where it does
+    #[arg(long, default_value = "bench/reasons.toml")]
+    reasons: PathBuf,
+    /// The page; its plots and figures go to a folder beside it of the same name
+    #[arg(long, default_value = "docs/performance.md")]
+    page: PathBuf,
+}
+
+impl Report {
+    pub(crate) fn run(self) -> Result<()> {
+        let mut all: Option<Results> = None;
+        for path in &self.json {
+            let more = Results::read(path)?;
+            match &mut all {
+                Some(all) => all.merge(more),
+                None => all = Some(more),
+            }
+        }
+        let results = all.context("no file was given")?;
+        let reasons = losses::Reasons::read(&self.reasons)?;
+        let folder = self.page.with_extension("");
+        results.write(&folder.join("results.json"))?;
+        let plots = plots::draw(&results, &folder)?;
+        std::fs::write(&self.page, page::page(&results, &reasons, &plots)?)?;
+        Ok(())
+    }
+}

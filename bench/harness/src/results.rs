@@ -1,0 +1,123 @@
+//! What a run gave, as it is written to a file.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use quipu_bench::measures::{Better, Series};
+use serde::{Deserialize, Serialize};
+
+#[derive(Deserialize, Serialize)]
+pub(crate) struct Results {
+    pub(crate) machine: Machine,
+    /// The command line of the run.
+    pub(crate) command: String,
+    /// Engine and version, in the order they are compared in.
+    pub(crate) engines: Vec<(String, String)>,
+    pub(crate) workloads: Vec<OfWorkload>,
+    /// Calls that flush, for batches put one after another; see `flushes`.
+    #[serde(default)]
+    pub(crate) flushes: Vec<Flush>,
+}
+
+#[derive(Deserialize, Serialize)]
+pub(crate) struct Machine {
+    pub(crate) cpu: String,
+    pub(crate) cores: usize,
+    pub(crate) memory_gib: f64,
+    pub(crate) kernel: String,
+    pub(crate) file_system: String,
+    pub(crate) rustc: String,
+}
+
+#[derive(Deserialize, Serialize)]
+pub(crate) struct OfWorkload {
+    pub(crate) name: String,
+    pub(crate) what: String,
+    pub(crate) arguments: String,
+    pub(crate) rounds: u32,
+    /// In the order they were reported.
+    pub(crate) measures: Vec<OfMeasure>,
+    /// The last round's: engine, then series.
+    pub(crate) series: BTreeMap<String, Vec<Series>>,
+}
+
+#[derive(Deserialize, Serialize)]
+pub(crate) struct OfMeasure {
+    pub(crate) measure: String,
+    pub(crate) better: Better,
+    /// Engine, then round.
+    pub(crate) values: BTreeMap<String, Vec<f64>>,
+}
+
+#[derive(Clone, Deserialize, Serialize)]
+pub(crate) struct Flush {
+    pub(crate) engine: String,
+    pub(crate) batches: u64,
+    /// By the name of the call.
+    pub(crate) calls: BTreeMap<String, u64>,
+}
+
+impl OfMeasure {
+    /// The median of the rounds; NaN where the engine has none.
+    pub(crate) fn median(&self, engine: &str) -> f64 {
+        let mut sorted = self.values.get(engine).cloned().unwrap_or_default();
+        sorted.sort_by(f64::total_cmp);
+        sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+    }
+}
+
+impl Results {
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    /// What both have is the other's.
+    pub(crate) fn merge(&mut self, other: Self) {
+        for workload in other.workloads {
+            self.workloads.retain(|known| known.name != workload.name);
+            self.workloads.push(workload);
+        }
+        if !other.flushes.is_empty() {
+            self.flushes = other.flushes;
+        }
+        if self.command != other.command {
+            self.command = format!("{}`, `{}", self.command, other.command);
+        }
+    }
+
+    pub(crate) fn write(&self, path: &Path) -> Result<()> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        std::fs::write(path, serde_json::to_string_pretty(self)? + "\n")?;
+        Ok(())
+    }
+}
+
+impl Machine {
+    pub(crate) fn this(dir: &Path) -> Result<Self> {
+        use procfs::{CpuInfo, Current, Meminfo};
+        let cpu = CpuInfo::current()?;
+        let memory = Meminfo::current()?.mem_total;
+        Ok(Self {
+            cpu: cpu.model_name(0).unwrap_or("unknown").to_owned(),
+            cores: cpu.num_cores(),
+            memory_gib: (memory as f64 / f64::from(1 << 30) * 10.0).round() / 10.0,
+            kernel: std::fs::read_to_string("/proc/sys/kernel/osrelease")?
+                .trim()
+                .to_owned(),
+            file_system: output("stat", &["-f", "-c", "%T", &dir.to_string_lossy()])?,
+            rustc: output("rustc", &["--version"])?,
+        })
+    }
+}
+
+fn output(program: &str, arguments: &[&str]) -> Result<String> {
+    let output = std::process::Command::new(program)
+        .args(arguments)
+        .output()?;
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
