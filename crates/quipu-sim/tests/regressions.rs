@@ -88,3 +88,13 @@ fn a_rewind_cut_off_beside_damage_loses_nothing() {
          damage zero index 5 35828 | crash 29 after prefix 981324 | rewind 5",
     );
 }
+
+/// A key that no item has was told damaged, because a key table had an entry of the same short form that
+/// could not be read any more.
+#[test]
+fn a_damaged_entry_in_a_key_table_is_no_answer_for_another_key() {
+    goes_well(
+        "items=8 page=50 layout=0 cap=1 buffer=1 tables=5 | \
+         batch 993 21 15 994 22 0 995 23 33 998 24 4 999 26 0 | damage flip index 6 33465",
+    );
+}

@@ -3,13 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::filter::{self, Filter};
+use super::memory::{Page, PageMemory, PagePlace};
 use super::page::{self, PAGE_SIZE, WORDS, Words, pages, word};
 use super::{Claim, MAX_ORDINAL_BITS, PARTITION, name, ordinal_bits};
 use crate::error::{Error, Result};
-use crate::paged::{PageCache, next_stream};
+use crate::paged::next_stream;
 use crate::storage::{Blob, OpenMode, Storage};
 use crate::sync::{Mutex, OnceLock};
 
@@ -101,7 +100,7 @@ pub(crate) struct Place {
 /// What a look-up needs before it reads a page.
 struct Guide {
     filter: Filter,
-    fences: Box<[u64]>,
+    pages: Box<[PagePlace]>,
 }
 
 /// One table.
@@ -113,6 +112,7 @@ pub(crate) struct KeyTable {
     guide: OnceLock<Guide>,
     /// Held while the guide is read.
     reading: Mutex<()>,
+    memory: Arc<PageMemory>,
     /// Its pages in the cache.
     stream: u64,
 }
@@ -120,15 +120,25 @@ pub(crate) struct KeyTable {
 impl KeyTable {
     /// Opens a table; none where it is not one of this archive, or is damaged where that shows without
     /// its slots.
-    pub(crate) fn open(storage: &dyn Storage, number: u64, archive: u64) -> Result<Option<Self>> {
+    pub(crate) fn open(
+        storage: &dyn Storage,
+        number: u64,
+        archive: u64,
+        memory: Arc<PageMemory>,
+    ) -> Result<Option<Self>> {
         let blob = storage.open(PARTITION, &name(number), OpenMode::Read)?;
-        match Self::read(blob, number, archive) {
+        match Self::read(blob, number, archive, memory) {
             Err(error) if error.is_corruption() => Ok(None),
             other => other,
         }
     }
 
-    fn read(blob: Arc<dyn Blob>, number: u64, archive: u64) -> Result<Option<Self>> {
+    fn read(
+        blob: Arc<dyn Blob>,
+        number: u64,
+        archive: u64,
+        memory: Arc<PageMemory>,
+    ) -> Result<Option<Self>> {
         let len = blob.len()?;
         if len < PAGE_SIZE as u64 {
             return Ok(None);
@@ -147,6 +157,7 @@ impl KeyTable {
             claims,
             guide: OnceLock::new(),
             reading: Mutex::default(),
+            memory,
             stream: next_stream(),
         }))
     }
@@ -187,12 +198,12 @@ impl KeyTable {
         Words::new(&*self.blob, table, Header::SLOTS_AT, slots)
     }
 
-    /// Adds the places where a key of this mix may be to `out`. Reads a page at most, mostly from the
-    /// cache; of a table that is asked the first time the filter as well.
+    /// Adds the places where a key of this mix may be to `out`. Reads a page at most, if that is not in memory;
+    /// of a table that is asked the first time the filter as well.
     ///
     /// # Errors
     /// [`Error::Damaged`] where a page does not check.
-    pub(crate) fn look_up(&self, mix: u64, cache: &PageCache, out: &mut Vec<Place>) -> Result<()> {
+    pub(crate) fn look_up(&self, mix: u64, out: &mut Vec<Place>) -> Result<()> {
         let guide = self.guide()?;
         if !guide.filter.may_contain(mix) {
             return Ok(());
@@ -200,16 +211,18 @@ impl KeyTable {
         let bits = self.ordinal_bits();
         let (least, mask) = (mix >> bits << bits, (1 << bits) - 1);
         // Of slots with the same key, the first ones may stand at the end of the page before.
-        let mut at = guide.fences.partition_point(|&first| first < least);
-        at = at.saturating_sub(1);
-        while let Some(&first) = guide.fences.get(at) {
-            if first > least | mask {
-                break;
-            }
-            let page = self.page(at as u64, cache)?;
+        let behind = guide.pages.partition_point(|page| page.first < least);
+        let mut at = behind.saturating_sub(1);
+        while let Some(place) = guide
+            .pages
+            .get(at)
+            .filter(|page| page.first <= least | mask)
+        {
+            let page = self.page(place, at as u64)?;
             let len = self.header.slots - at as u64 * WORDS as u64;
             let len = len.min(WORDS as u64) as usize;
-            let mut slot = lower_bound(&page, len, least);
+            let end = guide.pages.get(at + 1).map_or(u64::MAX, |next| next.first);
+            let mut slot = lower_bound(&page, len, least, place.first, end);
             while slot < len && word(&page, slot) <= least | mask {
                 self.resolve(word(&page, slot) & mask, out);
                 slot += 1;
@@ -235,16 +248,16 @@ impl KeyTable {
         }
     }
 
-    fn page(&self, at: u64, cache: &PageCache) -> Result<Bytes> {
-        if let Some(page) = cache.get(self.stream, at) {
+    fn page<'a>(&self, place: &'a PagePlace, at: u64) -> Result<Page<'a>> {
+        if let Some(page) = place.get(&self.memory, self.stream, at) {
             return Ok(page);
         }
         let mut read = Vec::new();
         let number = Header::SLOTS_AT + at;
         page::read(&*self.blob, Some(self.header.table), number, 1, &mut read)?;
-        let page = Bytes::from(read);
-        cache.insert(self.stream, at, page.clone());
-        Ok(page)
+        let page = Arc::from(read);
+        place.put(&page, &self.memory, self.stream, at);
+        Ok(Page::Cached(page))
     }
 
     fn guide(&self) -> Result<&Guide> {
@@ -264,13 +277,13 @@ impl KeyTable {
         let Header { table, slots, .. } = self.header;
         let fences = pages(slots);
         let mut words = Words::new(&*self.blob, table, self.header.fences_at(), fences);
-        let fences: Result<_> = (0..fences)
-            .map(|_| Ok(words.next()?.unwrap_or_default()))
+        let pages: Result<_> = (0..fences)
+            .map(|_| Ok(PagePlace::new(words.next()?.unwrap_or_default())))
             .collect();
         let at = self.header.filter_at();
         let mut words = Words::new(&*self.blob, table, at, filter::words(slots));
         Ok(Guide {
-            fences: fences?,
+            pages: pages?,
             filter: Filter::read(slots, || words.next())?,
         })
     }
@@ -289,22 +302,44 @@ impl KeyTable {
         self.header.file_len().unwrap_or_default()
     }
 
-    /// Bytes of memory, but for pages in the cache.
+    /// Bytes of memory, but for its pages.
     pub(crate) fn memory(&self) -> usize {
         let guide = self.guide.get().map_or(0, |guide| {
-            guide.filter.memory() + size_of_val::<[_]>(&guide.fences)
+            guide.filter.memory() + size_of_val::<[_]>(&guide.pages)
         });
         size_of::<Self>() + size_of_val::<[_]>(&self.claims) + guide
     }
 }
 
-/// The first slot of a page that is not less than `least`.
+/// The first slot of a page that is not less than `least`. Mixes are spread evenly between the first slot of
+/// this page and that of the next, so it is looked for around the place that this gives: a cache line or two,
+/// where halves would take four.
 #[inline]
-fn lower_bound(page: &[u8], len: usize, least: u64) -> usize {
-    let (mut low, mut high) = (0, len);
+fn lower_bound(page: &[u8], len: usize, least: u64, first: u64, end: u64) -> usize {
+    let Some(ahead) = least.checked_sub(first) else {
+        return 0;
+    };
+    let span = u128::from(end.saturating_sub(first).max(1));
+    let guess = (u128::from(ahead) * len as u128 / span).min(len as u128) as usize;
+    let is_less = |at: usize| at < len && word(page, at) < least;
+    let (mut low, mut high) = (guess, guess);
+    let mut step = 1;
+    if is_less(guess) {
+        while is_less(high) {
+            low = high + 1;
+            high = (high + step).min(len);
+            step *= 2;
+        }
+    } else {
+        while low > 0 && !is_less(low - 1) {
+            high = low - 1;
+            low = low.saturating_sub(step);
+            step *= 2;
+        }
+    }
     while low < high {
         let middle = usize::midpoint(low, high);
-        match word(page, middle) < least {
+        match is_less(middle) {
             true => low = middle + 1,
             false => high = middle,
         }
@@ -338,6 +373,16 @@ fn read_claims(blob: &dyn Blob, header: &Header) -> Result<Option<Claims>> {
         start = start.saturating_add(claim.len());
     }
     Ok((start == header.slots).then(|| claims.into_boxed_slice()))
+}
+
+impl Drop for KeyTable {
+    fn drop(&mut self) {
+        let pages = self.guide.get().map(|guide| guide.pages.iter());
+        pages
+            .into_iter()
+            .flatten()
+            .for_each(|page| page.release(&self.memory));
+    }
 }
 
 impl fmt::Debug for KeyTable {

@@ -31,6 +31,7 @@
 
 mod file;
 mod filter;
+mod memory;
 mod merge;
 mod page;
 mod write;
@@ -39,6 +40,7 @@ mod write;
 mod tests;
 
 pub(crate) use file::{KeyTable, Place};
+pub(crate) use memory::PageMemory;
 pub(crate) use merge::merge;
 pub(crate) use write::{Contents, write};
 

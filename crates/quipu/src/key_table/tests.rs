@@ -6,10 +6,14 @@ use std::sync::Arc;
 use super::page::PAGE_SIZE;
 use super::*;
 use crate::index::mix;
-use crate::paged::PageCache;
 use crate::storage::{Memory, OpenMode, Storage};
 
 const ARCHIVE: u64 = 0xA1;
+
+/// Room for three pages, and one in the cache.
+fn memory() -> Arc<PageMemory> {
+    Arc::new(PageMemory::new(Some(4 * PAGE_SIZE as u64 + 400)))
+}
 
 fn storage() -> Arc<dyn Storage> {
     Arc::new(Memory::new())
@@ -50,12 +54,17 @@ fn write_table(storage: &Arc<dyn Storage>, number: u64, claims: &[Claim]) -> Arc
         claims: claims.to_vec(),
         bits,
     };
-    Arc::new(write(storage, number, contents, &mut || Ok(slots.next())).unwrap())
+    Arc::new(
+        write(storage, number, contents, &memory(), &mut || {
+            Ok(slots.next())
+        })
+        .unwrap(),
+    )
 }
 
-fn found(table: &KeyTable, mix: u64, cache: &PageCache) -> Vec<(u64, u64)> {
+fn found(table: &KeyTable, mix: u64) -> Vec<(u64, u64)> {
     let mut out = Vec::new();
-    table.look_up(mix, cache, &mut out).unwrap();
+    table.look_up(mix, &mut out).unwrap();
     out.iter()
         .inspect(|place| assert_eq!(place.epoch, place.section + 1))
         .map(|place| (place.section, place.position))
@@ -64,7 +73,6 @@ fn found(table: &KeyTable, mix: u64, cache: &PageCache) -> Vec<(u64, u64)> {
 
 /// That the table finds all entries of its claims, and nothing else.
 fn assert_holds(table: &KeyTable, claims: &[Claim]) {
-    let cache = PageCache::new(1 << 20);
     assert!(table.claims().eq(claims));
     let mut shared = Vec::new();
     for claim in claims {
@@ -72,21 +80,17 @@ fn assert_holds(table: &KeyTable, claims: &[Claim]) {
             if position % 10 == 9 {
                 shared.push((claim.section, position));
             } else {
-                let at = found(table, key(claim.section, position), &cache);
+                let at = found(table, key(claim.section, position));
                 assert_eq!(at, [(claim.section, position)]);
             }
         }
     }
-    let mut of_shared = found(table, key(0, 9), &cache);
+    let mut of_shared = found(table, key(0, 9));
     of_shared.sort_unstable();
     shared.sort_unstable();
     assert_eq!(of_shared, shared);
     let absent = (0..2_000).map(|n| mix(n << 50 | 1 << 49, 3));
-    assert!(
-        absent
-            .into_iter()
-            .all(|mix| found(table, mix, &cache).is_empty())
-    );
+    assert!(absent.into_iter().all(|mix| found(table, mix).is_empty()));
     table.verify().unwrap();
 }
 
@@ -99,9 +103,15 @@ fn every_entry_is_found_at_its_place() {
             .map(|(section, &len)| claim(section * 100, section, section + len))
             .collect();
         assert_holds(&write_table(&storage, 1, &claims), &claims);
-        let again = KeyTable::open(&*storage, 1, ARCHIVE).unwrap().unwrap();
+        let again = KeyTable::open(&*storage, 1, ARCHIVE, memory())
+            .unwrap()
+            .unwrap();
         assert_holds(&again, &claims);
-        assert!(KeyTable::open(&*storage, 1, ARCHIVE + 1).unwrap().is_none());
+        assert!(
+            KeyTable::open(&*storage, 1, ARCHIVE + 1, memory())
+                .unwrap()
+                .is_none()
+        );
         assert_eq!(storage.list(PARTITION).unwrap(), [name(1)]);
     }
 }
@@ -171,7 +181,7 @@ fn merge_into(
         claims: merged.claims.clone(),
         bits: merged.bits,
     };
-    Arc::new(write(storage, number, contents, &mut || merged.next()).unwrap())
+    Arc::new(write(storage, number, contents, &memory(), &mut || merged.next()).unwrap())
 }
 
 /// Each byte of each page: what does not check is an error, or no table, and never another answer.
@@ -189,12 +199,11 @@ fn no_flipped_byte_is_believed() {
         blob.read_at(&mut byte, offset).unwrap();
         let flipped = [byte[0] ^ 0x10];
         blob.write_at(&[IoSlice::new(&flipped)], offset).unwrap();
-        let cache = PageCache::new(0);
-        if let Some(table) = KeyTable::open(&*storage, 1, ARCHIVE).unwrap() {
+        if let Some(table) = KeyTable::open(&*storage, 1, ARCHIVE, memory()).unwrap() {
             assert!(table.verify().is_err(), "{offset}");
             for (position, &key) in (0..).zip(&keys) {
                 let mut out = Vec::new();
-                match table.look_up(key, &cache, &mut out) {
+                match table.look_up(key, &mut out) {
                     Ok(()) => assert!(out.iter().any(|at| at.position == position)),
                     Err(error) => assert!(error.is_corruption(), "{error}"),
                 }
@@ -207,7 +216,11 @@ fn no_flipped_byte_is_believed() {
     }
     for cut in [0, 1, PAGE_SIZE as u64, len - 1] {
         blob.resize(cut).unwrap();
-        assert!(KeyTable::open(&*storage, 1, ARCHIVE).unwrap().is_none());
+        assert!(
+            KeyTable::open(&*storage, 1, ARCHIVE, memory())
+                .unwrap()
+                .is_none()
+        );
     }
 }
 
@@ -221,6 +234,35 @@ fn slots_that_end_too_early_leave_no_file() {
         claims: vec![claim(0, 0, 5)],
         bits: 3,
     };
-    assert!(write(&storage, 1, contents, &mut || Ok(None)).is_err());
+    assert!(write(&storage, 1, contents, &memory(), &mut || Ok(None)).is_err());
     assert!(storage.list(PARTITION).unwrap().is_empty());
+}
+
+#[test]
+fn pages_in_memory_stay_within_their_bytes() {
+    let storage = storage();
+    let claims = [claim(0, 0, 20_000)];
+    write_table(&storage, 1, &claims);
+    for bytes in [Some(0), Some(20_000), Some(100_000), None] {
+        let memory = Arc::new(PageMemory::new(bytes));
+        let table = KeyTable::open(&*storage, 1, ARCHIVE, Arc::clone(&memory));
+        let table = table.unwrap().unwrap();
+        for _ in 0..2 {
+            assert_holds(&table, &claims);
+            let most = bytes.unwrap_or(20_000 / 511 * 4096 + 4096);
+            assert!(
+                memory.bytes() as u64 <= most,
+                "{} of {bytes:?}",
+                memory.bytes()
+            );
+            assert!(
+                memory.bytes() as u64 >= most / 2,
+                "{} of {bytes:?}",
+                memory.bytes()
+            );
+        }
+        drop(table);
+        // What is left is the cache's.
+        assert!(memory.bytes() as u64 <= bytes.unwrap_or(0) / 4);
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::file::{HEADER_WORDS, Header, KeyTable};
 use super::filter::Filter;
 use super::page::{WORDS, Writer};
-use super::{Claim, PARTITION, name};
+use super::{Claim, PARTITION, PageMemory, name};
 use crate::error::{Error, Result};
 use crate::format::NEW_SUFFIX;
 use crate::storage::{OpenMode, Storage};
@@ -28,6 +28,7 @@ pub(crate) fn write(
     storage: &Arc<dyn Storage>,
     number: u64,
     contents: Contents,
+    memory: &Arc<PageMemory>,
     next: &mut dyn FnMut() -> Result<Option<u64>>,
 ) -> Result<KeyTable> {
     let name = name(number);
@@ -41,7 +42,7 @@ pub(crate) fn write(
         let _ = storage.remove(PARTITION, &unfinished);
         return Err(error);
     }
-    match KeyTable::open(&**storage, number, contents.archive)? {
+    match KeyTable::open(&**storage, number, contents.archive, Arc::clone(memory))? {
         Some(table) => Ok(table),
         None => Err(Error::Damaged {
             path: storage.path(PARTITION, &name),

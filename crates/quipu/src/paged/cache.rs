@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
@@ -32,7 +31,7 @@ pub struct PageCache {
 }
 
 struct Inner {
-    pages: Cache<(u64, u64), Bytes, PageBytes>,
+    pages: Cache<(u64, u64), Arc<[u8]>, PageBytes>,
     hits: AtomicU64,
     misses: AtomicU64,
 }
@@ -40,8 +39,8 @@ struct Inner {
 #[derive(Clone)]
 struct PageBytes;
 
-impl Weighter<(u64, u64), Bytes> for PageBytes {
-    fn weight(&self, _: &(u64, u64), page: &Bytes) -> u64 {
+impl Weighter<(u64, u64), Arc<[u8]>> for PageBytes {
+    fn weight(&self, _: &(u64, u64), page: &Arc<[u8]>) -> u64 {
         page.len() as u64 + OVERHEAD_BYTES
     }
 }
@@ -51,18 +50,9 @@ impl PageCache {
     /// nothing.
     pub fn new(bytes: usize) -> Self {
         let pages = (bytes / 4096).clamp(16, 1 << 20);
-        Self::with(pages, bytes as u64)
-    }
-
-    /// A cache that keeps every page.
-    pub(crate) fn unbounded() -> Self {
-        Self::with(1 << 10, u64::MAX >> 1)
-    }
-
-    fn with(pages: usize, bytes: u64) -> Self {
         Self {
             inner: Arc::new(Inner {
-                pages: Cache::with_weighter(pages, bytes, PageBytes),
+                pages: Cache::with_weighter(pages, bytes as u64, PageBytes),
                 hits: AtomicU64::new(0),
                 misses: AtomicU64::new(0),
             }),
@@ -85,7 +75,7 @@ impl PageCache {
     }
 
     #[inline]
-    pub(crate) fn get(&self, stream: u64, page: u64) -> Option<Bytes> {
+    pub(crate) fn get(&self, stream: u64, page: u64) -> Option<Arc<[u8]>> {
         let found = self.inner.pages.get(&(stream, page));
         let counter = if found.is_some() {
             &self.inner.hits
@@ -96,7 +86,7 @@ impl PageCache {
         found
     }
 
-    pub(crate) fn insert(&self, stream: u64, page: u64, bytes: Bytes) {
+    pub(crate) fn insert(&self, stream: u64, page: u64, bytes: Arc<[u8]>) {
         self.inner.pages.insert((stream, page), bytes);
     }
 }
@@ -119,7 +109,7 @@ mod tests {
     fn stays_within_its_bytes() {
         let cache = PageCache::new(100_000);
         for page in 0..1000 {
-            cache.insert(1, page, Bytes::from(vec![0; 4084]));
+            cache.insert(1, page, Arc::from(vec![0; 4084]));
             assert!(cache.bytes() <= 100_000);
         }
         assert!(cache.bytes() > 50_000);
@@ -130,9 +120,9 @@ mod tests {
     #[test]
     fn streams_do_not_share_pages() {
         let cache = PageCache::new(100_000);
-        cache.insert(1, 0, Bytes::from_static(b"one"));
+        cache.insert(1, 0, Arc::from(&b"one"[..]));
         assert_eq!(cache.get(2, 0), None);
-        assert_eq!(cache.get(1, 0).unwrap(), "one");
+        assert_eq!(&*cache.get(1, 0).unwrap(), b"one");
         assert_eq!((cache.hits(), cache.misses()), (1, 1));
     }
 }

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::cache::PageCache;
 use super::end::Durable;
 use super::tail::Tail;
@@ -225,7 +223,7 @@ impl PagedFile {
         Ok(())
     }
 
-    fn cached(&self, stream: u64, page: u64) -> Option<Bytes> {
+    fn cached(&self, stream: u64, page: u64) -> Option<Arc<[u8]>> {
         if self.page_size < MIN_CACHED_PAGE {
             return None;
         }
@@ -249,7 +247,7 @@ impl PagedFile {
             now.copy_from_slice(&raw[within..within + wanted]);
             if valid == self.page_size && self.page_size >= MIN_CACHED_PAGE {
                 self.cache
-                    .insert(stream, page, Bytes::copy_from_slice(&raw[..self.page_size]));
+                    .insert(stream, page, Arc::from(&raw[..self.page_size]));
             }
             out = rest;
             within = 0;

@@ -3,8 +3,6 @@
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::encode::{Committed, encode_pages};
 use super::file::{MIN_CACHED_PAGE, PagedFile, next_stream};
 use super::tail::Tail;
@@ -46,8 +44,7 @@ impl PagedFile {
         }
         let stream = self.stream.load(Ordering::Acquire);
         for (page, bytes) in (first..).zip(bytes.chunks_exact(self.page_size)) {
-            self.cache
-                .insert(stream, page, Bytes::copy_from_slice(bytes));
+            self.cache.insert(stream, page, Arc::from(bytes));
         }
     }
 

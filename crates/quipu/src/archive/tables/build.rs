@@ -133,7 +133,8 @@ impl Job {
             }
             next()
         };
-        key_table::write(&self.shared.storage, number, contents, &mut checked).map(Arc::new)
+        let (storage, memory) = (&self.shared.storage, &self.shared.tables.memory);
+        key_table::write(storage, number, contents, memory, &mut checked).map(Arc::new)
     }
 
     /// Makes a table known, and takes its keys out of the key index.

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::archive::entry::EntryBuf;
 use crate::archive::lookup::{Found, Want};
+use crate::archive::section::Section;
 use crate::archive::shared::Shared;
 use crate::canary::Canary;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::index::mix;
 use crate::key_table::{KeyTable, Place};
 
@@ -59,7 +61,7 @@ impl Shared {
         let mut places = Vec::new();
         for table in self.tables.list().iter().rev() {
             // An order to read in is all that it is for.
-            let _ = table.look_up(mix, &self.tables.cache, &mut places);
+            let _ = table.look_up(mix, &mut places);
             if let Some(place) = places.first() {
                 return Some((place.section, place.position));
             }
@@ -69,7 +71,7 @@ impl Shared {
 
     /// Looks a key up in one table; false where that is damaged, and its keys are in the key index now.
     fn look_up(&self, table: &Arc<KeyTable>, mix: u64, places: &mut Vec<Place>) -> Result<bool> {
-        match table.look_up(mix, &self.tables.cache, places) {
+        match table.look_up(mix, places) {
             Ok(()) => Ok(true),
             Err(error) if error.is_corruption() => self.heal(table).map(|()| false),
             Err(error) => Err(error),
@@ -83,11 +85,36 @@ impl Shared {
         at: Option<u64>,
         want: Want,
     ) -> Result<Option<Found>> {
-        match self.section(place.section)? {
-            Some(section) if section.epoch == place.epoch || Canary::TableEpochIgnored.sings() => {
-                self.candidate_at(&section, place.position, key, at, want)
+        let is_of_life = |section: &Arc<Section>| {
+            section.epoch == place.epoch || Canary::TableEpochIgnored.sings()
+        };
+        let Some(section) = self.section(place.section)?.filter(is_of_life) else {
+            return Ok(None);
+        };
+        match self.candidate_at(&section, place.position, key, at, want) {
+            Err(error) if error.is_corruption() => {
+                self.none_if_unreadable(&section, place.position, error)
             }
-            _ => Ok(None),
+            found => found,
+        }
+    }
+
+    /// Nobody knows which key an entry had that cannot be read: its index is lost, as where a section is read
+    /// entry by entry, and the key is that of no item. The error, where the entry can be read.
+    #[cold]
+    fn none_if_unreadable<T>(
+        &self,
+        section: &Arc<Section>,
+        position: u64,
+        error: Error,
+    ) -> Result<Option<T>> {
+        let mut entry = EntryBuf::new(self.entry);
+        match section.entry(position, None, &mut entry) {
+            Err(unreadable) if unreadable.is_corruption() => {
+                self.settle(section)?;
+                Ok(None)
+            }
+            _ => Err(error),
         }
     }
 }

@@ -19,9 +19,8 @@ use super::shared::Shared;
 use crate::canary::Canary;
 use crate::error::{Error, Result};
 use crate::format::NEW_SUFFIX;
-use crate::key_table::{self, Claim, KeyTable};
+use crate::key_table::{self, Claim, KeyTable, PageMemory};
 use crate::manifest::PARTITION;
-use crate::paged::PageCache;
 use crate::storage::Storage;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, RwLock};
@@ -36,8 +35,7 @@ pub(super) struct Tables {
     list: RwLock<List>,
     /// The greatest number that any had.
     last: AtomicU64,
-    /// Their pages.
-    cache: PageCache,
+    memory: Arc<PageMemory>,
     /// Held while keys leave the key index for a table, or come back from one.
     moving: Mutex<()>,
 }
@@ -49,10 +47,10 @@ impl Tables {
             archive,
             list: RwLock::default(),
             last: AtomicU64::new(0),
-            cache: match memory {
-                KeyMemory::All => PageCache::unbounded(),
-                KeyMemory::AtMost(bytes) => PageCache::new(bytes),
-            },
+            memory: Arc::new(PageMemory::new(match memory {
+                KeyMemory::All => None,
+                KeyMemory::AtMost(bytes) => Some(bytes as u64),
+            })),
             moving: Mutex::default(),
         }
     }
@@ -69,7 +67,7 @@ impl Tables {
             .filter_map(|name| key_table::number(name))
         {
             self.last.fetch_max(number, Ordering::Relaxed);
-            match KeyTable::open(storage, number, archive) {
+            match KeyTable::open(storage, number, archive, Arc::clone(&self.memory)) {
                 Err(Error::NotFound { .. }) => {}
                 opened => tables.extend(opened?.map(Arc::new)),
             }
@@ -120,14 +118,14 @@ impl Tables {
         self.list().iter().map(|table| table.len()).sum()
     }
 
-    /// Bytes of memory, pages in the cache included.
+    /// Bytes of memory, pages included.
     pub(super) fn memory(&self) -> usize {
         let tables = self
             .list()
             .iter()
             .map(|table| table.memory())
             .sum::<usize>();
-        tables + self.cache.bytes()
+        tables + self.memory.bytes()
     }
 
     /// Bytes on disk.
