@@ -70,13 +70,18 @@ fn summary(archive: &Reader<KeyBytes>) -> Table {
         .add_row(["damaged", &stats.damaged.to_string()])
         .add_row(["sections", &stats.sections.to_string()])
         .add_row([
-            "keys in memory",
-            &format!("{}, {} in conflict", stats.keys, stats.key_conflicts),
+            "keys",
+            &format!(
+                "{}, {} of them in tables; of the others, {} in conflict",
+                stats.keys, stats.keys_in_tables, stats.key_conflicts
+            ),
         ])
         .add_row(["disk, index", &human(stats.disk_index)])
         .add_row(["disk, values", &human(stats.disk_values)])
+        .add_row(["disk, key tables", &human(stats.disk_tables)])
         .add_row(["disk, other", &human(stats.disk_other)])
         .add_row(["memory, keys", &human(stats.memory_keys)])
+        .add_row(["memory, key tables", &human(stats.memory_tables)])
         .add_row(["memory, sections", &human(stats.memory_sections)])
         .add_row(["memory, runs", &human(stats.memory_runs)])
         .add_row(["memory, page cache", &human(stats.memory_page_cache)]);
@@ -147,10 +152,15 @@ fn as_json(archive: &Reader<KeyBytes>) -> serde_json::Value {
         "ranges": ranges,
         "damaged": stats.damaged,
         "keys": stats.keys,
+        "keys_in_tables": stats.keys_in_tables,
         "key_conflicts": stats.key_conflicts,
-        "disk": {"index": stats.disk_index, "values": stats.disk_values, "other": stats.disk_other},
+        "disk": {
+            "index": stats.disk_index, "values": stats.disk_values,
+            "tables": stats.disk_tables, "other": stats.disk_other,
+        },
         "memory": {
-            "keys": stats.memory_keys, "sections": stats.memory_sections,
+            "keys": stats.memory_keys, "tables": stats.memory_tables,
+            "sections": stats.memory_sections,
             "runs": stats.memory_runs, "page_cache": stats.memory_page_cache,
         },
         "open_files": stats.open_files,

@@ -9,7 +9,7 @@
 //!
 //! Why not a map of the standard library: one of 8-byte slots whose tags must be told from its keys
 //! again grows by doubling, all at once, so that it takes up to 3 times the memory of its content while
-//! it grows, and long. Here a shard grows by an eighth when 7 of 8 slots are taken, so the memory lies
+//! it grows, and long. Here a shard of more than 128 slots grows by an eighth when 7 of 8 slots are taken, so the memory lies
 //! between 1.14 and 1.29 times 8 bytes a key, and what a growth step copies is 1 / 4,096 of the whole.
 //! No key is needed for that: the slots are sorted by tag, so a step is one sweep over the array.
 //!

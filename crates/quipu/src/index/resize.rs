@@ -1,13 +1,17 @@
 //! Other sizes of a shard: every change of size is a new array that one sweep fills, so that the old
 //! one goes on being read meanwhile.
 //!
-//! A shard grows by an eighth when 7 of 8 homes' worth of slots is taken, and is made anew with 4 of 5
+//! A shard grows by an eighth, a small one by a half, when 7 of 8 homes' worth of slots is taken, and is made anew with 4 of 5
 //! taken when a prune removed slots.
 
 use super::shard::{EMPTY, LOCATION_MASK, Shard, home, max_len};
 
 /// Slots that a growth step adds at least.
-const STEP_MIN: u32 = 4;
+const STEP_MIN: u32 = 8;
+/// A shard with fewer slots grows by a half: steps of an eighth would be of a few slots each, and take more time
+/// than the memory is worth.
+const SMALL: u32 = 128;
+
 impl Shard {
     /// Whether so much is empty that [`Shard::fitted`] gives memory back.
     pub(super) fn is_sparse(&self) -> bool {
@@ -27,7 +31,8 @@ impl Shard {
             let room = room(self.capacity).max(crowded / 8);
             return Self::filled(self.entries(), self.len, self.capacity, room);
         }
-        let step = (self.capacity / 8).max(STEP_MIN);
+        let part = if self.capacity < SMALL { 2 } else { 8 };
+        let step = (self.capacity / part).max(STEP_MIN);
         let capacity = self.capacity.saturating_add(step);
         Self::filled(self.entries(), self.len, capacity, room(capacity))
     }
