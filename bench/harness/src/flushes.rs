@@ -15,6 +15,9 @@ use crate::results::{Flush, Results};
 
 const CALLS: [&str; 4] = ["fsync", "fdatasync", "msync", "sync_file_range"];
 
+/// It acknowledges before it flushes, and has no call that waits.
+const NOT_DURABLE: &str = "parity_db";
+
 #[derive(Args)]
 pub(crate) struct Flushes {
     #[command(flatten)]
@@ -37,9 +40,17 @@ impl Flushes {
         println!("{}", table(&flushes));
         if let Some(path) = &self.json {
             let mut results = Results::read(path)?;
-            results.flushes = flushes;
+            results.flushes = flushes.clone();
             results.write(path)?;
         }
+        let short = flushes.iter().filter(|flush| flush.each() < 1.0);
+        let short = short.filter(|flush| flush.engine != NOT_DURABLE);
+        let short: Vec<&str> = short.map(|flush| flush.engine.as_str()).collect();
+        ensure!(
+            short.is_empty(),
+            "less than a flush a batch: {}",
+            short.join(", ")
+        );
         Ok(())
     }
 
@@ -83,6 +94,12 @@ impl Flushes {
     }
 }
 
+impl Flush {
+    fn each(&self) -> f64 {
+        self.calls.values().sum::<u64>() as f64 / self.batches as f64
+    }
+}
+
 /// Lines of strace's summary: share, seconds, microseconds a call, calls, perhaps errors, the call.
 fn parse(summary: &str) -> BTreeMap<String, u64> {
     let counts = summary.lines().filter_map(|line| {
@@ -102,10 +119,9 @@ pub(crate) fn table(flushes: &[Flush]) -> Table {
     table.set_header(header.chain(["flushes a batch"]));
     for flush in flushes {
         let counts = CALLS.map(|call| flush.calls.get(call).copied().unwrap_or(0));
-        let each = counts.iter().sum::<u64>() as f64 / flush.batches as f64;
         let mut row = vec![flush.engine.clone(), flush.batches.to_string()];
         row.extend(counts.iter().map(u64::to_string));
-        row.push(format!("{each:.2}"));
+        row.push(format!("{:.2}", flush.each()));
         table.add_row(row);
     }
     table

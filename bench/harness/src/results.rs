@@ -58,6 +58,11 @@ pub(crate) struct Flush {
     pub(crate) calls: BTreeMap<String, u64>,
 }
 
+/// Five digits are more than any figure is good for.
+pub(crate) fn rounded(value: f64) -> f64 {
+    format!("{value:.4e}").parse().unwrap_or(value)
+}
+
 impl OfMeasure {
     /// The median of the rounds; NaN where the engine has none.
     pub(crate) fn median(&self, engine: &str) -> f64 {
@@ -92,7 +97,7 @@ impl Results {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
         }
-        std::fs::write(path, serde_json::to_string_pretty(self)? + "\n")?;
+        std::fs::write(path, serde_json::to_string(self)? + "\n")?;
         Ok(())
     }
 }
@@ -109,7 +114,8 @@ impl Machine {
             kernel: std::fs::read_to_string("/proc/sys/kernel/osrelease")?
                 .trim()
                 .to_owned(),
-            file_system: output("stat", &["-f", "-c", "%T", &dir.to_string_lossy()])?,
+            file_system: output("df", &["--output=fstype", &dir.to_string_lossy()])?
+                .replace("Type\n", ""),
             rustc: output("rustc", &["--version"])?,
         })
     }

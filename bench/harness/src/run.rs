@@ -12,7 +12,7 @@ use quipu_bench::{Phase, Workload};
 
 use crate::Engines;
 use crate::engines::Name;
-use crate::results::{Machine, OfMeasure, OfWorkload, Results};
+use crate::results::{Machine, OfMeasure, OfWorkload, Results, rounded};
 use crate::suite::{self, Named};
 use crate::table::table;
 
@@ -165,7 +165,11 @@ fn drop_caches() -> std::io::Result<()> {
 }
 
 impl OfWorkload {
-    fn add(&mut self, name: &Name, report: Report) {
+    fn add(&mut self, name: &Name, mut report: Report) {
+        let series = report.series.iter_mut();
+        for point in series.flat_map(|series| series.points.iter_mut()) {
+            *point = (rounded(point.0), rounded(point.1));
+        }
         for figure in report.figures {
             let known = self
                 .measures
@@ -183,7 +187,7 @@ impl OfWorkload {
             values
                 .entry(name.to_string())
                 .or_default()
-                .push(figure.value);
+                .push(rounded(figure.value));
         }
         if !report.series.is_empty() {
             self.series.insert(name.to_string(), report.series);

@@ -12,6 +12,10 @@ use crate::table::shown;
 
 /// Behind by less is a draw.
 const DRAW: f64 = 1.05;
+/// How many rivals a line names.
+const NAMED: usize = 3;
+/// The longest of all calls tells of the machine's moment more than of an engine.
+const WORST: &str = "worst";
 /// Not a rival: what the machine can do.
 const YARDSTICK: &str = "floor";
 
@@ -63,7 +67,7 @@ fn losses(results: &Results) -> Vec<Loss<'_>> {
     for workload in &results.workloads {
         for measure in &workload.measures {
             let ahead = ahead_of(results, own, measure);
-            if !ahead.is_empty() {
+            if !measure.measure.contains(WORST) && !ahead.is_empty() {
                 losses.push(Loss {
                     workload: &workload.name,
                     measure: &measure.measure,
@@ -95,31 +99,31 @@ fn ahead_of<'a>(results: &'a Results, own: &str, measure: &OfMeasure) -> Vec<(&'
     ahead
 }
 
-/// A line a measure and reason.
+/// A line a measure: the first rivals, and why the first is ahead.
 pub(crate) fn section(results: &Results, reasons: &Reasons) -> Result<String> {
     let mut text = String::new();
     writeln!(text, "| workload | measure | quipu | ahead of it | why |")?;
     writeln!(text, "|---|---|---|---|---|")?;
     for loss in losses(results) {
-        let mut by_reason: Vec<(&str, Vec<String>)> = Vec::new();
-        for (engine, figure, by) in &loss.ahead {
-            let why = reasons.why(loss.measure, engine);
-            let rival = format!("{engine} {} ({by:.2} x)", shown(*figure));
-            match by_reason.iter_mut().find(|known| known.0 == why) {
-                Some(known) => known.1.push(rival),
-                None => by_reason.push((why, vec![rival])),
-            }
+        let named = loss.ahead.iter().take(NAMED);
+        let named =
+            named.map(|(engine, figure, by)| format!("{engine} {} ({by:.2} x)", shown(*figure)));
+        let mut rivals = named.collect::<Vec<_>>().join(", ");
+        if loss.ahead.len() > NAMED {
+            write!(rivals, " and {} more", loss.ahead.len() - NAMED)?;
         }
-        for (why, rivals) in by_reason {
-            writeln!(
-                text,
-                "| {} | {} | {} | {} | {why} |",
-                loss.workload,
-                loss.measure,
-                shown(loss.own),
-                rivals.join(", ")
-            )?;
-        }
+        let why = loss
+            .ahead
+            .first()
+            .map(|first| reasons.why(loss.measure, first.0));
+        writeln!(
+            text,
+            "| {} | {} | {} | {rivals} | {} |",
+            loss.workload,
+            loss.measure,
+            shown(loss.own),
+            why.unwrap_or_default()
+        )?;
     }
     Ok(text)
 }

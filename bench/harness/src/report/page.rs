@@ -55,8 +55,8 @@ closing cost is taken off.\nLMDB writes the page that makes a commit count throu
 with `O_DSYNC`, which no count shows.\nparity-db flushes behind the back of its caller: its puts \
 are not durable when they return.\n";
 
-const LOSSES: &str = "Every measure in which a rival is ahead by more than 5 %, the floor apart, \
-which is no rival.\n";
+const LOSSES: &str = "Every measure in which a rival is ahead by more than 5 %, longest calls \
+apart, and the floor apart, which is no rival.\nThe reason is that of the first rival.\n";
 
 fn about(results: &Results, page: &mut String) -> Result<()> {
     let machine = &results.machine;

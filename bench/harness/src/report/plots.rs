@@ -165,8 +165,12 @@ fn lines(workload: &OfWorkload, engines: &[&str], measure: &str, path: &Path) ->
         .x_desc("items put")
         .draw()
         .map_err(failed)?;
-    for (at, (name, series)) in series.iter().enumerate() {
-        let color = Palette99::pick(at).to_rgba();
+    // The first engine's comes last, over the others'.
+    for (at, (name, series)) in series.iter().enumerate().rev() {
+        let color = match at {
+            0 => BLACK.to_rgba(),
+            _ => Palette99::pick(at).to_rgba(),
+        };
         let drawn = LineSeries::new(series.points.iter().copied(), color.stroke_width(2));
         chart
             .draw_series(drawn)

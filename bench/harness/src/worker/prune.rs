@@ -35,7 +35,9 @@ impl Worker {
         }
         self.report
             .higher("freed % of half, in the end", freed(least));
-        self.report.lower("freed after ms", settled);
+        if least < before {
+            self.report.lower("freed after ms", settled);
+        }
         ensure!(engine.get(self.workload.items - 1, &mut |_| ())?);
         engine.close()
     }
