@@ -223,6 +223,11 @@ impl<T> OnceLock<T> {
         self.inner.get()
     }
 
+    pub(crate) fn set(&self, value: T) -> Result<(), T> {
+        self.used.store(true, Ordering::SeqCst);
+        self.inner.set(value)
+    }
+
     pub(crate) fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
         self.used.store(true, Ordering::SeqCst);
         self.inner.get_or_init(make)
