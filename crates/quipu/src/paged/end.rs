@@ -159,6 +159,14 @@ impl PagedFile {
         let physical = self.physical() as u64;
         let mut torn = None;
         while page < pages {
+            if torn.is_some() {
+                // A hole of any size costs nothing.
+                let written = blob.next_written(self.page_offset(page)?)?;
+                page = page.max(written / physical);
+                if page >= pages {
+                    break;
+                }
+            }
             let count = (SCAN_BYTES / physical).max(1).min(pages - page);
             let raw = self.read_raw(blob, page, count)?;
             for raw in raw.chunks_exact(self.physical()) {
