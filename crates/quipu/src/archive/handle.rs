@@ -120,7 +120,8 @@ impl<K: Key, V: Value> Archive<K, V> {
     /// Returns when everything that was put before is durable: it survives a crash of the process
     /// and of the system, and a loss of power, as far as the disk honours a flush. Costs two
     /// flushes for each section that was put to since the last sync, a small write of marks, and one flush of
-    /// these every 16 syncs; nothing when no section was put to.
+    /// these every 16 syncs; nothing when no section was put to. Now and then it starts a thread that makes a key
+    /// table.
     pub fn sync(&mut self) -> Result<()> {
         self.writer.sync()
     }
@@ -209,7 +210,7 @@ impl<K: Key, V: Value> Archive<K, V> {
         Scrub::new(&self.writer, options)
     }
 
-    /// Syncs and closes. The next open has less to check than after a drop.
+    /// Syncs, makes a key table of what has none, and closes. The next open has less to read than after a drop.
     pub fn close(mut self) -> Result<()> {
         self.writer.close()
     }

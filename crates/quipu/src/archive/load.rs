@@ -43,7 +43,7 @@ pub(super) fn load(
     let section = &loaded.section;
     // Before anything of it is shown.
     follow::flush_beyond(shared, section, mark)?;
-    let in_order = mark.and_then(|mark| Some((mark, rest::first_in_order(section, mark)?)));
+    let in_order = mark.and_then(|mark| Some((mark, rest::first_in_order(shared, section, mark)?)));
     if let Some((_, first)) = in_order {
         section.presume_order(first);
     }

@@ -34,6 +34,23 @@ pub(super) enum Want {
     Value,
 }
 
+/// What is looked for by its key.
+#[derive(Clone, Copy)]
+pub(super) struct Sought<'a> {
+    pub(super) key: &'a [u8],
+    /// The one index at which it counts, if not any does.
+    pub(super) at: Option<u64>,
+    pub(super) want: Want,
+}
+
+impl<'a> Sought<'a> {
+    /// Whether there is an item, whatever its value.
+    pub(super) fn entry(key: &'a [u8], at: Option<u64>) -> Self {
+        let want = Want::Entry;
+        Self { key, at, want }
+    }
+}
+
 /// An entry that was found, with its value where that was wanted.
 pub(super) struct Found {
     pub(super) entry: EntryBuf,
@@ -45,7 +62,11 @@ impl Shared {
     pub(super) fn find(&self, by: By<'_>, want: Want) -> Result<Option<Found>> {
         match by {
             By::Index(index) => self.find_index(index, want),
-            By::Key(key) => self.find_key(key, None, want),
+            By::Key(key) => self.find_key(Sought {
+                key,
+                at: None,
+                want,
+            }),
         }
     }
 
@@ -209,12 +230,8 @@ impl Shared {
     }
 
     /// The first item under the key, at the given index where there is one.
-    pub(super) fn find_key(
-        &self,
-        key: &[u8],
-        at: Option<u64>,
-        want: Want,
-    ) -> Result<Option<Found>> {
+    pub(super) fn find_key(&self, sought: Sought<'_>) -> Result<Option<Found>> {
+        let key = sought.key;
         if key.len() != self.entry.key_size {
             return Err(Error::KeySize {
                 expected: self.entry.key_size,
@@ -226,11 +243,11 @@ impl Shared {
         loop {
             let rewrites = self.rewrites.load(Ordering::SeqCst);
             self.keys.lookup(translated, &mut candidates);
-            let found = match self.first_of(&candidates, key, at, want) {
+            let found = match self.first_of(&candidates, sought) {
                 Ok(Some(found)) => return Ok(Some(found)),
                 Err(error) if !error.is_corruption() => return Err(error),
                 // Its error counts if there is no item in the tables either.
-                none => match self.find_in_tables(translated, key, at, want) {
+                none => match self.find_in_tables(translated, sought) {
                     Ok(InTables::Healed) => continue,
                     Ok(InTables::Found(None)) => none,
                     Ok(InTables::Found(found)) => return Ok(found),
@@ -246,16 +263,10 @@ impl Shared {
         }
     }
 
-    fn first_of(
-        &self,
-        candidates: &Candidates,
-        key: &[u8],
-        at: Option<u64>,
-        want: Want,
-    ) -> Result<Option<Found>> {
+    fn first_of(&self, candidates: &Candidates, sought: Sought<'_>) -> Result<Option<Found>> {
         let mut first_error = None;
         for &location in candidates {
-            match self.candidate(location, key, at, want) {
+            match self.candidate(location, sought) {
                 Ok(None) => {}
                 Ok(found) => return Ok(found),
                 Err(error) if error.is_corruption() => {
@@ -268,20 +279,14 @@ impl Shared {
     }
 
     /// The item at a location, if it is live and has the key (and the index).
-    fn candidate(
-        &self,
-        location: u64,
-        key: &[u8],
-        at: Option<u64>,
-        want: Want,
-    ) -> Result<Option<Found>> {
+    fn candidate(&self, location: u64, sought: Sought<'_>) -> Result<Option<Found>> {
         let Some((number, position)) = self.locations.resolve(location) else {
             return Ok(None);
         };
         let Some(section) = self.section(number)? else {
             return Ok(None);
         };
-        self.candidate_at(&section, position, key, at, want)
+        self.candidate_at(&section, position, sought)
     }
 
     /// The item at a position, if it is live and has the key (and the index).
@@ -289,11 +294,9 @@ impl Shared {
         &self,
         section: &Arc<Section>,
         position: u64,
-        key: &[u8],
-        at: Option<u64>,
-        want: Want,
+        sought: Sought<'_>,
     ) -> Result<Option<Found>> {
-        let found = self.candidate_in(section, position, key, at, want);
+        let found = self.candidate_in(section, position, sought);
         match self.is_dropped(section, &found) {
             true => Ok(None),
             false => found,
@@ -304,10 +307,9 @@ impl Shared {
         &self,
         section: &Arc<Section>,
         position: u64,
-        key: &[u8],
-        at: Option<u64>,
-        want: Want,
+        sought: Sought<'_>,
     ) -> Result<Option<Found>> {
+        let Sought { key, at, want } = sought;
         let mut entry = EntryBuf::new(self.entry);
         match section.entry(position, None, &mut entry) {
             Ok(()) => {}

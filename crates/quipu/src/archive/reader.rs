@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::lookup::{By, Found, Want};
+use super::lookup::{By, Found, Sought, Want};
 use super::range::Range;
 use super::repair::RepairReport;
 use super::settings::Settings;
@@ -220,7 +220,7 @@ impl<K: Key, V: Value> Reader<K, V> {
                 .shared
                 .checked(Ok(self.shared.runs.read().contains(index))),
             By::Key(key) => {
-                let found = self.shared.find_key(key, None, Want::Entry);
+                let found = self.shared.find_key(Sought::entry(key, None));
                 Ok(self.shared.checked(found)?.is_some())
             }
         }
@@ -231,7 +231,7 @@ impl<K: Key, V: Value> Reader<K, V> {
         self.shared.counters.has.fetch_add(1, Ordering::Relaxed);
         let found = self
             .shared
-            .find_key(key.as_bytes(), Some(index), Want::Entry);
+            .find_key(Sought::entry(key.as_bytes(), Some(index)));
         Ok(self.shared.checked(found)?.is_some())
     }
 

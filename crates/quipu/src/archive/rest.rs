@@ -69,6 +69,7 @@ fn resting(shared: &Shared, number: u64, marks: &Marks, at_rest: &AtRest) -> Opt
     let AtRest { index, values } = at_rest;
     let mark = marks.sections.get(&number).filter(|_| !index.is_empty())?;
     let is_whole = mark.epoch != 0
+        && has_own_runs(shared, number, mark)
         && shared.being_rewritten != Some(number)
         && marks.damaged_in(number).next().is_none()
         && shared.tables.covered(number, mark.epoch) == mark.records;
@@ -83,6 +84,15 @@ fn resting(shared: &Shared, number: u64, marks: &Marks, at_rest: &AtRest) -> Opt
     })
 }
 
+/// Whether a mark tells of no other indices than its section's, and of no more than it has entries: nobody reads
+/// these before the indices count as stored.
+fn has_own_runs(shared: &Shared, number: u64, mark: &Mark) -> bool {
+    let ends = mark.runs.first().zip(mark.runs.last());
+    let is_own = |index| shared.number_of(index) == number;
+    ends.is_none_or(|(first, last)| is_own(first) && is_own(last))
+        && mark.runs.count() <= u128::from(mark.records)
+}
+
 /// How many bytes the files of a section have that has nothing beyond its mark.
 fn files_len(shared: &Shared, mark: &Mark) -> Option<(u64, u64)> {
     let entries = mark.records.checked_mul(shared.entry.size() as u64)?;
@@ -94,9 +104,10 @@ fn files_len(shared: &Shared, mark: &Mark) -> Option<(u64, u64)> {
 
 /// Which index stands first in a section, if everything known of it says that it was filled in order,
 /// one item an index.
-pub(super) fn first_in_order(section: &Section, mark: &Mark) -> Option<u64> {
+pub(super) fn first_in_order(shared: &Shared, section: &Section, mark: &Mark) -> Option<u64> {
     let entries = section.pair.records.len();
     let is_known = section.epoch == mark.epoch
+        && has_own_runs(shared, section.number, mark)
         && section.covered.load(Ordering::Relaxed) == entries
         && mark.records == entries;
     let one_each = mark.runs.run_count() == 1 && mark.runs.count() == u128::from(entries);
@@ -163,7 +174,7 @@ impl Shared {
             return self.forget_resting(resting);
         };
         follow::flush_beyond(self, &section, Some(mark))?;
-        match first_in_order(&section, mark) {
+        match first_in_order(self, &section, mark) {
             Some(first) => section.presume_order(first),
             None => {
                 load::replay(self, &section, 0)?;
@@ -179,10 +190,9 @@ impl Shared {
 
     /// Nothing of a section at rest can be read any more.
     fn forget_resting<T>(&self, resting: &Resting) -> Result<Option<T>> {
-        let none = Positions::default();
         self.unreadable.write().insert(resting.number);
         self.sections.remove(resting.number);
-        self.note_unplaced_among(resting.number, &none, &resting.mark.runs);
+        self.lose(&resting.mark.runs);
         Ok(None)
     }
 
@@ -229,21 +239,20 @@ impl Shared {
             })?;
         failed?;
         let known = self.known_indices(section.number);
-        let placed = positions.len();
+        let placed = positions.indices();
         section.settle_positions(positions);
-        if known.count() != u128::from(placed) {
-            self.note_unplaced(section, &known);
-        }
+        self.know_runs(&placed.without(&known));
+        self.lose_of(section.number, &known.without(&placed));
         for (position, index) in damaged {
             self.note_damage(section, position, index);
         }
         Ok(())
     }
 
-    /// Of indices that were taken for stored, those that no entry of the section has are lost.
+    /// Of a section's indices that were taken for stored, those that no whole entry of it has are lost.
     fn note_unplaced(&self, section: &Section, runs: &Runs) {
-        let positions = section.positions.read().clone();
-        self.note_unplaced_among(section.number, &positions, runs);
+        let placed = section.positions.read().indices();
+        self.lose_of(section.number, &runs.without(&placed));
         for index in section.damaged_indices() {
             if !self.runs.read().contains(index) {
                 self.note_lost(index);
@@ -251,18 +260,11 @@ impl Shared {
         }
     }
 
-    fn note_unplaced_among(&self, number: u64, positions: &Positions, runs: &Runs) {
-        let last = number.saturating_add(self.items_per_section - 1);
-        for run in runs.ranges_from(number) {
-            let (first, end) = run.into_inner();
-            for index in first.max(number)..=end.min(last) {
-                if positions.first(index).is_none() {
-                    // First, so that nobody takes the index for one that never was.
-                    self.note_lost(index);
-                    self.runs.write().remove(index);
-                    self.damage.write().unmarked.insert(number);
-                }
-            }
+    /// Loses indices of a section, and has its mark written again.
+    fn lose_of(&self, number: u64, lost: &Runs) {
+        self.lose(lost);
+        if lost.run_count() > 0 {
+            self.damage.write().unmarked.insert(number);
         }
     }
 
@@ -271,6 +273,48 @@ impl Shared {
         let mut known = self.runs.write();
         for run in runs.ranges() {
             known.insert_run(*run.start(), *run.end());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::{Manifest, MarksLog};
+    use crate::storage::{Memory, Storage};
+    use crate::{Archive, Options, Status};
+
+    /// A stranger's marks can say anything under a right checksum; nobody has read the entries yet.
+    #[test]
+    fn marks_of_more_indices_than_entries_let_no_section_rest() {
+        for (first, last) in [
+            (0, 1 << 60),
+            (3, 200),
+            (100, 102),
+            (97, 99),
+            (1 << 40, u64::MAX),
+        ] {
+            let storage: Arc<dyn Storage> = Arc::new(Memory::new());
+            let options = Options::new().items_per_section(100).keys_per_table(1);
+            let open = || options.clone().open_on(Arc::clone(&storage)).unwrap();
+            let mut archive: Archive<[u8; 8]> = open();
+            for index in 0..3 {
+                let _ = archive.put(index, &[index as u8; 8], b"value").unwrap();
+            }
+            archive.close().unwrap();
+            let manifest = Manifest::load(&*storage).unwrap().unwrap();
+            let (mut marks, _) = MarksLog::open(&storage, &manifest).unwrap();
+            let lie = |mark: &mut Mark| {
+                mark.runs = Runs::default();
+                mark.runs.insert_run(first, last);
+            };
+            marks
+                .rewrite(|marks| marks.sections.values_mut().for_each(lie))
+                .unwrap();
+            let archive: Archive<[u8; 8]> = open();
+            assert!((0..3).all(|index| archive.status(index).unwrap() == Status::Present));
+            assert_eq!(archive.ranges(), [0..=2], "{first} to {last}");
+            assert!(!archive.has(1 << 50).unwrap());
         }
     }
 }

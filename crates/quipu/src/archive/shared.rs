@@ -219,6 +219,20 @@ impl Shared {
         }
     }
 
+    /// Indices that were taken for stored, and hold nothing whole, are damaged from now on.
+    pub(super) fn lose(&self, lost: &Runs) {
+        for run in lost.ranges() {
+            let (first, last) = run.into_inner();
+            // First, so that no reader takes such an index for one that never was.
+            self.damage.write().indices.insert_run(first, last);
+            self.has_damage.store(true, Ordering::Release);
+            let mut runs = self.runs.write();
+            while let Some(index) = runs.at_or_after(first).filter(|&index| index <= last) {
+                runs.remove(index);
+            }
+        }
+    }
+
     /// Whether the index was durable and cannot be read.
     pub(super) fn is_damaged(&self, index: u64) -> bool {
         self.has_damage.load(Ordering::Acquire) && self.damage.read().indices.contains(index)

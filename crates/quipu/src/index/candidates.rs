@@ -23,13 +23,13 @@ impl Candidates {
         Self::default()
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.len = 0;
         self.more.clear();
     }
 
     #[inline]
-    pub(super) fn push(&mut self, location: u64) {
+    pub(crate) fn push(&mut self, location: u64) {
         if let Some(place) = self.inline.get_mut(self.len) {
             *place = location;
         } else {

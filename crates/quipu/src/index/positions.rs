@@ -19,6 +19,8 @@ use std::collections::BTreeMap;
 #[cfg(test)]
 use std::ops::RangeInclusive;
 
+use super::runs::Runs;
+
 /// The positions of one section's items, by index.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Positions {
@@ -111,7 +113,17 @@ impl Positions {
         behind.next().map(|(&(_, first), _)| first)
     }
 
+    /// The indices that there is an item at.
+    pub(crate) fn indices(&self) -> Runs {
+        let mut runs = Runs::default();
+        for (&first, segment) in &self.segments {
+            runs.insert_run(first, first + (segment.len - 1));
+        }
+        runs
+    }
+
     /// How many items there are.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> u64 {
         self.len
     }
@@ -258,6 +270,11 @@ mod tests {
             prop_assert_eq!(positions.len(), model.len() as u64);
             model.sort();
             prop_assert_eq!(positions.len(), model.len() as u64);
+            let mut indices = Runs::default();
+            for &(index, _) in &model {
+                indices.insert(index);
+            }
+            prop_assert_eq!(positions.indices(), indices);
             prop_assert!(positions.iter().eq(model.iter().copied()));
             prop_assert!(positions.iter().rev().eq(model.iter().rev().copied()));
             let within = model.iter().copied().filter(|(i, _)| (start..=end).contains(i));

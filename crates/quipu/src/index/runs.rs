@@ -204,6 +204,17 @@ impl Runs {
         gaps
     }
 
+    /// What is in these runs and not in others; takes time with the runs, not with what is in them.
+    pub(crate) fn without(&self, others: &Self) -> Self {
+        let mut rest = Self::default();
+        for (first, last) in self.ranges().map(RangeInclusive::into_inner) {
+            for (first, last) in others.not_stored(first, last) {
+                rest.insert_run(first, last);
+            }
+        }
+        rest
+    }
+
     /// The stored runs, ascending.
     pub(crate) fn ranges(&self) -> impl DoubleEndedIterator<Item = RangeInclusive<u64>> + '_ {
         self.ranges_from(0)
@@ -246,6 +257,32 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn runs_of(of: &[(u64, u64)]) -> Runs {
+        let mut runs = Runs::default();
+        of.iter()
+            .for_each(|&(first, last)| runs.insert_run(first, last));
+        runs
+    }
+
+    #[test]
+    fn runs_without_others() {
+        let all = runs_of(&[(0, 9), (20, 29), (40, u64::MAX)]);
+        for (some, rest) in [
+            (runs_of(&[]), all.clone()),
+            (all.clone(), runs_of(&[])),
+            (
+                runs_of(&[(0, 0), (5, 24), (40, u64::MAX)]),
+                runs_of(&[(1, 4), (25, 29)]),
+            ),
+            (
+                runs_of(&[(3, 3), (u64::MAX, u64::MAX)]),
+                runs_of(&[(0, 2), (4, 9), (20, 29), (40, u64::MAX - 1)]),
+            ),
+        ] {
+            assert_eq!(all.without(&some), rest);
+        }
+    }
 
     fn runs(ranges: &[RangeInclusive<u64>]) -> Runs {
         let mut runs = Runs::new();

@@ -8,6 +8,7 @@ use super::memory::{Page, PageMemory, PagePlace};
 use super::page::{self, PAGE_SIZE, WORDS, Words, pages, word};
 use super::{Claim, MAX_ORDINAL_BITS, PARTITION, name, ordinal_bits};
 use crate::error::{Error, Result};
+use crate::index::Candidates;
 use crate::paged::next_stream;
 use crate::storage::{Blob, OpenMode, Storage};
 use crate::sync::{Mutex, OnceLock};
@@ -198,12 +199,13 @@ impl KeyTable {
         Words::new(&*self.blob, table, Header::SLOTS_AT, slots)
     }
 
-    /// Adds the places where a key of this mix may be to `out`. Reads a page at most, if that is not in memory;
+    /// Puts the ordinals of entries that may have a key of this mix into `out`, in place of what is there. Reads a page at most, if that is not in memory;
     /// of a table that is asked the first time the filter as well.
     ///
     /// # Errors
     /// [`Error::Damaged`] where a page does not check.
-    pub(crate) fn look_up(&self, mix: u64, out: &mut Vec<Place>) -> Result<()> {
+    pub(crate) fn look_up(&self, mix: u64, out: &mut Candidates) -> Result<()> {
+        out.clear();
         let guide = self.guide()?;
         if !guide.filter.may_contain(mix) {
             return Ok(());
@@ -224,7 +226,7 @@ impl KeyTable {
             let end = guide.pages.get(at + 1).map_or(u64::MAX, |next| next.first);
             let mut slot = lower_bound(&page, len, least, place.first, end);
             while slot < len && word(&page, slot) <= least | mask {
-                self.resolve(word(&page, slot) & mask, out);
+                out.push(word(&page, slot) & mask);
                 slot += 1;
             }
             if slot < len {
@@ -236,16 +238,14 @@ impl KeyTable {
     }
 
     /// The place of an ordinal.
-    fn resolve(&self, ordinal: u64, out: &mut Vec<Place>) {
+    pub(crate) fn place(&self, ordinal: u64) -> Option<Place> {
         let behind = self.claims.partition_point(|&(start, _)| start <= ordinal);
-        let claim = behind.checked_sub(1).and_then(|at| self.claims.get(at));
-        if let Some((start, claim)) = claim {
-            out.push(Place {
-                section: claim.section,
-                epoch: claim.epoch,
-                position: claim.from + (ordinal - start),
-            });
-        }
+        let (start, claim) = self.claims.get(behind.checked_sub(1)?)?;
+        Some(Place {
+            section: claim.section,
+            epoch: claim.epoch,
+            position: claim.from + (ordinal - start),
+        })
     }
 
     fn page<'a>(&self, place: &'a PagePlace, at: u64) -> Result<Page<'a>> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::page::PAGE_SIZE;
 use super::*;
-use crate::index::mix;
+use crate::index::{Candidates, mix};
 use crate::storage::{Memory, OpenMode, Storage};
 
 const ARCHIVE: u64 = 0xA1;
@@ -63,9 +63,10 @@ fn write_table(storage: &Arc<dyn Storage>, number: u64, claims: &[Claim]) -> Arc
 }
 
 fn found(table: &KeyTable, mix: u64) -> Vec<(u64, u64)> {
-    let mut out = Vec::new();
+    let mut out = Candidates::new();
     table.look_up(mix, &mut out).unwrap();
     out.iter()
+        .filter_map(|&ordinal| table.place(ordinal))
         .inspect(|place| assert_eq!(place.epoch, place.section + 1))
         .map(|place| (place.section, place.position))
         .collect()
@@ -202,9 +203,13 @@ fn no_flipped_byte_is_believed() {
         if let Some(table) = KeyTable::open(&*storage, 1, ARCHIVE, memory()).unwrap() {
             assert!(table.verify().is_err(), "{offset}");
             for (position, &key) in (0..).zip(&keys) {
-                let mut out = Vec::new();
+                let mut out = Candidates::new();
                 match table.look_up(key, &mut out) {
-                    Ok(()) => assert!(out.iter().any(|at| at.position == position)),
+                    Ok(()) => assert!(
+                        out.iter()
+                            .filter_map(|&at| table.place(at))
+                            .any(|at| at.position == position)
+                    ),
                     Err(error) => assert!(error.is_corruption(), "{error}"),
                 }
             }

@@ -1,6 +1,6 @@
 //! What of one section is damaged, and what a repair would make of it; changes nothing.
 
-use std::ops::{ControlFlow, RangeInclusive};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::super::check::{Checked, gone};
@@ -117,7 +117,7 @@ impl Shared {
         if findings.is_empty() {
             return Ok(findings);
         }
-        findings.lost = without(&known, &findings.kept_indices);
+        findings.lost = known.without(&findings.kept_indices);
         self.choose_exhibits(section, &mut findings)?;
         Ok(findings)
     }
@@ -217,56 +217,9 @@ fn spans(values: &mut [(u64, u32)], there: u64) -> Vec<(u64, u64)> {
     spans
 }
 
-/// What is in `all` and not in `some`; takes time with the runs, not with what is in them.
-fn without(all: &Runs, some: &Runs) -> Runs {
-    let mut rest = Runs::default();
-    for (first, last) in all.ranges().map(RangeInclusive::into_inner) {
-        let mut from = Some(first);
-        while let Some(start) = from.filter(|&start| start <= last) {
-            let (end, next) = some.next_gap(start);
-            from = match end {
-                Some(end) => end.checked_add(1),
-                None => {
-                    // The next run begins behind `start`, so there is one before it.
-                    let before = next.map_or(last, |next| last.min(next.saturating_sub(1)));
-                    rest.insert_run(start, before);
-                    before.checked_add(1)
-                }
-            };
-        }
-    }
-    rest
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn runs(of: &[(u64, u64)]) -> Runs {
-        let mut runs = Runs::default();
-        of.iter()
-            .for_each(|&(first, last)| runs.insert_run(first, last));
-        runs
-    }
-
-    #[test]
-    fn runs_without_others() {
-        let all = runs(&[(0, 9), (20, 29), (40, u64::MAX)]);
-        for (some, rest) in [
-            (runs(&[]), all.clone()),
-            (all.clone(), runs(&[])),
-            (
-                runs(&[(0, 0), (5, 24), (40, u64::MAX)]),
-                runs(&[(1, 4), (25, 29)]),
-            ),
-            (
-                runs(&[(3, 3), (u64::MAX, u64::MAX)]),
-                runs(&[(0, 2), (4, 9), (20, 29), (40, u64::MAX - 1)]),
-            ),
-        ] {
-            assert_eq!(without(&all, &some), rest);
-        }
-    }
 
     #[test]
     fn damaged_values_side_by_side_are_one_span() {

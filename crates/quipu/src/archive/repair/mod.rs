@@ -39,10 +39,8 @@ use super::shared::Shared;
 use super::writer::Writer;
 use crate::error::{Error, Result};
 use crate::format::{Layout, NEW_SUFFIX, section_name};
-use crate::index::Runs;
 use crate::manifest::{Manifest, Mark, Marks, MarksLog, State};
 use crate::storage::{BlobFile, OpenMode};
-use crate::sync::atomic::Ordering;
 use examine::Findings;
 pub(super) use quarantine::{disk_len, is_exhibit};
 pub use report::{Quarantined, RepairReport, SectionRepair};
@@ -78,20 +76,6 @@ impl Shared {
         Ok(RepairReport {
             sections: sections.collect(),
         })
-    }
-
-    /// Indices that hold nothing whole are damaged from now on.
-    fn note_lost_runs_of(&self, lost: &Runs) {
-        for run in lost.ranges() {
-            let (first, last) = run.into_inner();
-            // First, so that no reader takes such an index for one that never was.
-            self.damage.write().indices.insert_run(first, last);
-            self.has_damage.store(true, Ordering::Release);
-            let mut runs = self.runs.write();
-            while let Some(index) = runs.at_or_after(first).filter(|&index| index <= last) {
-                runs.remove(index);
-            }
-        }
     }
 }
 
@@ -198,7 +182,7 @@ impl Writer {
         findings: &Findings,
     ) -> Result<()> {
         self.announce_rewrite(section.number)?;
-        self.shared.note_lost_runs_of(&findings.lost);
+        self.shared.lose(&findings.lost);
         self.replace_entries(section, &findings.kept)
     }
 
@@ -219,7 +203,7 @@ impl Writer {
         let number = findings.number;
         self.announce_rewrite(number)?;
         remove_files(&self.shared, std::iter::once(number))?;
-        self.shared.note_lost_runs_of(&findings.lost);
+        self.shared.lose(&findings.lost);
         self.shared.unreadable.write().remove(&number);
         self.set_mark(number, lost_mark(findings))
     }

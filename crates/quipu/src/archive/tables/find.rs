@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use crate::archive::entry::EntryBuf;
-use crate::archive::lookup::{Found, Want};
+use crate::archive::lookup::{Found, Sought};
 use crate::archive::section::Section;
 use crate::archive::shared::Shared;
 use crate::canary::Canary;
 use crate::error::{Error, Result};
-use crate::index::mix;
+use crate::index::{Candidates, mix};
 use crate::key_table::{KeyTable, Place};
 
 /// What a look into the tables found.
@@ -24,9 +24,7 @@ impl Shared {
     pub(in crate::archive) fn find_in_tables(
         &self,
         translated: u64,
-        key: &[u8],
-        at: Option<u64>,
-        want: Want,
+        sought: Sought<'_>,
     ) -> Result<InTables> {
         let list = self.tables.list();
         if list.is_empty() {
@@ -34,15 +32,14 @@ impl Shared {
         }
         let mix = mix(translated, self.id);
         let mut first_error = None;
-        let mut places = Vec::new();
+        let mut ordinals = Candidates::new();
         // What was put last is mostly asked for.
         for table in list.iter().rev() {
-            places.clear();
-            if !self.look_up(table, mix, &mut places)? {
+            if !self.look_up(table, mix, &mut ordinals)? {
                 return Ok(InTables::Healed);
             }
-            for place in &places {
-                match self.find_at(place, key, at, want) {
+            for place in ordinals.iter().filter_map(|&ordinal| table.place(ordinal)) {
+                match self.find_at(&place, sought) {
                     Ok(None) => {}
                     Ok(found) => return Ok(InTables::Found(found)),
                     Err(error) if error.is_corruption() => {
@@ -58,40 +55,32 @@ impl Shared {
     /// Where a key may be as the tables have it: (section, position).
     pub(in crate::archive) fn place_in_tables(&self, translated: u64) -> Option<(u64, u64)> {
         let mix = mix(translated, self.id);
-        let mut places = Vec::new();
-        for table in self.tables.list().iter().rev() {
+        let mut ordinals = Candidates::new();
+        self.tables.list().iter().rev().find_map(|table| {
             // An order to read in is all that it is for.
-            let _ = table.look_up(mix, &mut places);
-            if let Some(place) = places.first() {
-                return Some((place.section, place.position));
-            }
-        }
-        None
+            table.look_up(mix, &mut ordinals).ok()?;
+            let place = table.place(*ordinals.first()?)?;
+            Some((place.section, place.position))
+        })
     }
 
     /// Looks a key up in one table; false where that is damaged, and its keys are in the key index now.
-    fn look_up(&self, table: &Arc<KeyTable>, mix: u64, places: &mut Vec<Place>) -> Result<bool> {
-        match table.look_up(mix, places) {
+    fn look_up(&self, table: &Arc<KeyTable>, mix: u64, ordinals: &mut Candidates) -> Result<bool> {
+        match table.look_up(mix, ordinals) {
             Ok(()) => Ok(true),
             Err(error) if error.is_corruption() => self.heal(table).map(|()| false),
             Err(error) => Err(error),
         }
     }
 
-    fn find_at(
-        &self,
-        place: &Place,
-        key: &[u8],
-        at: Option<u64>,
-        want: Want,
-    ) -> Result<Option<Found>> {
+    fn find_at(&self, place: &Place, sought: Sought<'_>) -> Result<Option<Found>> {
         let is_of_life = |section: &Arc<Section>| {
             section.epoch == place.epoch || Canary::TableEpochIgnored.sings()
         };
         let Some(section) = self.section(place.section)?.filter(is_of_life) else {
             return Ok(None);
         };
-        match self.candidate_at(&section, place.position, key, at, want) {
+        match self.candidate_at(&section, place.position, sought) {
             Err(error) if error.is_corruption() => {
                 self.none_if_unreadable(&section, place.position, error)
             }
