@@ -139,3 +139,39 @@ fn an_adopted_store_is_durable() {
     let after = killed.after_crash(Survival::Nothing, 1);
     assert_eq!(present(&open(&after, 100), 20).len(), 20);
 }
+
+/// Both files of a section with key tables are lost, and other items come in their place: wherever a first
+/// sync of these is cut off, the tables say nothing of them.
+#[test]
+fn tables_of_a_lost_section_do_not_speak_for_what_fills_it() {
+    let options = || options(100).keys_per_table(1);
+    let open =
+        |machine: &Simulated| -> Store { options().open_on(Arc::new(machine.clone())).unwrap() };
+    for at in 0..60 {
+        let machine = Simulated::new(at);
+        let mut archive = open(&machine);
+        put_syncs(&mut archive, 0..6);
+        archive.close().unwrap();
+        for partition in ["index", "values"] {
+            machine.remove(partition, NAME).unwrap();
+        }
+        let mut archive = open(&machine);
+        for index in (0..8).rev() {
+            let number = 50 + index;
+            let _ = archive.put(index, &key(number), &value(number, 9)).unwrap();
+        }
+        machine.inject(machine.calls() + at, Fault::ErrorBefore);
+        let _ = archive.sync();
+        for survival in [Survival::All, Survival::Nothing, Survival::Bytes] {
+            let left = machine.after_crash(survival, at);
+            let archive = open(&left);
+            for index in present(&archive, 8) {
+                let number = 50 + index;
+                assert_eq!(archive.get(index).unwrap().unwrap(), value(number, 9));
+                let found = archive.has_at(index, &key(number)).unwrap();
+                assert!(found, "{at} {survival:?}: {index}");
+            }
+        }
+        drop(archive);
+    }
+}

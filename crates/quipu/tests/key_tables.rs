@@ -114,9 +114,11 @@ fn tables_serve_after_a_killed_process() {
             archive.sync().unwrap();
         }
         // They are made beside the writer.
-        while archive.stats().keys_in_tables == 0 {
-            std::thread::yield_now();
-        }
+        let has_tables = |_| {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+            archive.stats().keys_in_tables > 0
+        };
+        assert!((0..10_000).any(has_tables));
         drop(archive);
         for _ in 0..2 {
             let archive: Store = bench.open();
@@ -442,4 +444,53 @@ fn a_table_is_of_one_key_at_least() {
     let refused =
         none.open_on::<[u8; 8], quipu::Bytes>(std::sync::Arc::new(quipu::storage::Memory::new()));
     assert!(refused.unwrap_err().to_string().contains("keys_per_table"));
+}
+
+/// Keys that a table has leave the memory.
+#[test]
+fn a_key_is_in_memory_or_in_a_table() {
+    each(|bench| {
+        let mut archive: Store = bench.open();
+        put(&mut archive, 0..90, 0);
+        archive.sync().unwrap();
+        // They leave it beside the writer, soon after the table is there.
+        let is_moved = |_: &u32| {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+            let stats = archive.stats();
+            (stats.keys, stats.keys_in_tables) == (90, 90)
+        };
+        assert!((0..10_000).any(|n| is_moved(&n)), "{:?}", archive.stats());
+        assert_holds(&archive, 0..90, 0);
+    });
+}
+
+/// One item an index, but in another order than that of the indices: what is done first finds out.
+#[test]
+fn an_order_that_was_presumed_wrongly_is_found_out_by_whatever_comes_first() {
+    each(|bench| {
+        let mut archive: Store = bench.open();
+        put(&mut archive, (0..10).rev(), 0);
+        archive.close().unwrap();
+        let all: Vec<_> = (0..10).map(|index| value(index, LEN)).collect();
+        let values = |archive: &Store| -> Vec<Vec<u8>> {
+            let items = archive.range(..10).map(|item| item.unwrap().value.to_vec());
+            items.collect()
+        };
+        assert_eq!(values(&bench.open()), all);
+        assert_eq!(bench.open::<8>().get_all(3).unwrap(), [value(3, LEN)]);
+        assert_eq!(bench.open::<8>().key_of(3).unwrap(), Some(key(3)));
+        assert!(bench.open::<8>().verify(&mut |_| {}).unwrap().is_clean());
+        assert_holds(&bench.open::<8>(), 0..10, 0);
+        let mut archive: Store = bench.open();
+        let _ = archive.put_multi(3, &key(900), &value(900, LEN)).unwrap();
+        assert_eq!(
+            archive.get_all(3).unwrap(),
+            [value(3, LEN), value(900, LEN)]
+        );
+        assert_holds(&archive, 0..10, 0);
+        archive.close().unwrap();
+        let archive: Store = bench.open();
+        assert!(archive.has_at(3, &key(900)).unwrap());
+        assert_holds(&archive, 0..10, 0);
+    });
 }

@@ -194,8 +194,7 @@ fn open_reader_once(
     shared.marks_incomplete.store(incomplete, Ordering::Relaxed);
     let listing = Listing::read(&shared)?;
     shared.tables.open(&*shared.storage)?;
-    let is_closed = !incomplete && marks.marks().closed == Some(manifest.opens);
-    let at_rest = AtRest::find(&shared, is_closed)?;
+    let at_rest = AtRest::find(&shared, trust)?;
     for number in listing.numbers_from(shared.floor()) {
         if !at_rest.take(&shared, number, marks.marks()) {
             follow::load_section(&shared, number, &listing, marks.marks(), trust)?;
@@ -316,12 +315,6 @@ impl<'a> Opening<'a> {
         Ok((writer, self.recovery))
     }
 
-    /// Whether nothing was written since the marks said that everything was closed.
-    fn is_closed(&self, marks: &Marks) -> bool {
-        let before_this_one = self.manifest.opens.checked_sub(1);
-        !self.recovery.marks_incomplete && marks.closed.is_some() && marks.closed == before_this_one
-    }
-
     fn finish_destruction(&mut self) -> Result<()> {
         let shared = Shared::new(
             Arc::clone(&self.storage),
@@ -413,7 +406,7 @@ impl<'a> Opening<'a> {
     }
 
     fn load_sections(&mut self, shared: &Shared, listing: &Listing, marks: &Marks) -> Result<()> {
-        let at_rest = AtRest::find(shared, self.is_closed(marks))?;
+        let at_rest = AtRest::find(shared, self.trust)?;
         let numbers = listing.numbers_from(0);
         let all = numbers.len() as u64;
         for (done, number) in numbers.into_iter().enumerate() {

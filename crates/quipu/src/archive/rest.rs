@@ -34,9 +34,9 @@ pub(super) struct AtRest {
 }
 
 impl AtRest {
-    /// None but those of an archive that was closed: of others, more may be in their files than the marks know.
-    pub(super) fn find(shared: &Shared, is_closed: bool) -> Result<Self> {
-        match is_closed && shared.tables.len() > 0 {
+    /// None where nobody knows what the marks knew, or where there is no key table.
+    pub(super) fn find(shared: &Shared, trust: Trust) -> Result<Self> {
+        match trust == Trust::Ordered && shared.tables.len() > 0 {
             true => Ok(Self {
                 index: lengths(shared, &shared.partitions.index)?,
                 values: lengths(shared, &shared.partitions.values)?,
@@ -64,7 +64,8 @@ fn lengths(shared: &Shared, partition: &str) -> Result<Lengths> {
 }
 
 /// The section, if nothing of it is damaged, its files have the lengths that its mark says, and all its keys
-/// are in key tables.
+/// are in key tables. Every entry has a value of four bytes at least, which is durable before it: where the
+/// value file has no byte more than the mark says, there is no entry more either.
 fn resting(shared: &Shared, number: u64, marks: &Marks, at_rest: &AtRest) -> Option<Resting> {
     let AtRest { index, values } = at_rest;
     let mark = marks.sections.get(&number).filter(|_| !index.is_empty())?;

@@ -345,12 +345,8 @@ impl Writer {
         let marked = self.mark_synced().and_then(|()| self.marks.flush());
         self.poison_on_error(marked)?;
         self.close_tables();
-        let closed = match self.unannounced {
-            // Nothing was put, so the marks say of the end before what they said.
-            true => self.marks.settle(),
-            false => self.marks.close(self.manifest.opens),
-        };
-        self.poison_on_error(closed)
+        let settled = self.marks.settle();
+        self.poison_on_error(settled)
     }
 
     /// The archive is gone: nothing is written any more.

@@ -153,15 +153,6 @@ impl MarksLog {
         }
     }
 
-    /// As [`settle`](Self::settle), and says that nothing lies beyond the marks, until the archive is opened
-    /// for writing again.
-    pub(crate) fn close(&mut self, opens: u64) -> Result<()> {
-        match self.marks.closed == Some(opens) {
-            true => self.settle(),
-            false => self.rewrite(|marks| marks.closed = Some(opens)),
-        }
-    }
-
     fn append(&mut self, records: &[u8]) -> Result<()> {
         if records.is_empty() {
             return Ok(());

@@ -7,8 +7,6 @@
 //!             the section's durable mark, and the runs of indices that came with it
 //!          2, section, position, index
 //!             an entry whose item cannot be read
-//!          3, opens
-//!             the writer of this open closed the archive: nothing lies beyond the marks
 //! ```
 //!
 //! The last mark of a section counts, with the runs of all. The first record that does not check ends
@@ -35,7 +33,6 @@ use crate::index::Runs;
 const MARK_SIZE: usize = 8 + 34;
 const RUN_SIZE: usize = 16;
 const DAMAGE_SIZE: usize = 8 + 25;
-const CLOSED_SIZE: usize = 8 + 9;
 
 /// What is durable of a section.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -78,8 +75,6 @@ pub(crate) struct Marks {
     pub(crate) sections: BTreeMap<u64, Mark>,
     /// (section, position, index) of entries that are known damaged.
     pub(crate) damaged: BTreeSet<(u64, u64, u64)>,
-    /// By which of the archive's opens everything was closed.
-    pub(crate) closed: Option<u64>,
 }
 
 impl Marks {
@@ -109,8 +104,7 @@ impl Marks {
             let runs = RUN_SIZE * mark.runs.run_count();
             MARK_SIZE + mark.fingerprint.encoded_len() + runs
         });
-        let closed = self.closed.map_or(0, |_| CLOSED_SIZE);
-        HEADER_SIZE + marks.sum::<usize>() + DAMAGE_SIZE * self.damaged.len() + closed
+        HEADER_SIZE + marks.sum::<usize>() + DAMAGE_SIZE * self.damaged.len()
     }
 
     /// Forgets what lies below a floor.
@@ -132,9 +126,6 @@ impl Marks {
         }
         for &damage in &self.damaged {
             push_record(&mut out, &encode_damage(damage));
-        }
-        if let Some(opens) = self.closed {
-            push_record(&mut out, &encode_closed(opens));
         }
         out
     }
@@ -197,7 +188,6 @@ impl Marks {
                 self.damaged
                     .insert((payload.u64()?, payload.u64()?, payload.u64()?));
             }
-            3 => self.closed = Some(payload.u64()?),
             _ => return None,
         }
         Some(())
@@ -273,12 +263,5 @@ pub(super) fn encode_damage((section, position, index): (u64, u64, u64)) -> Vec<
     out.u64(section);
     out.u64(position);
     out.u64(index);
-    out.0
-}
-
-fn encode_closed(opens: u64) -> Vec<u8> {
-    let mut out = Encoder::default();
-    out.u8(3);
-    out.u64(opens);
     out.0
 }
