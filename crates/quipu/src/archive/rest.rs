@@ -136,11 +136,19 @@ impl Shared {
 
     /// The section of a number, with its positions as they are.
     pub(super) fn settled_section(&self, number: u64) -> Result<Option<Arc<Section>>> {
-        let section = self.section(number)?;
-        if let Some(section) = &section {
-            self.settle(section)?;
+        match self.section(number)? {
+            Some(section) => Ok(self.settle_live(&section)?.then_some(section)),
+            None => Ok(None),
         }
-        Ok(section)
+    }
+
+    /// Reads the positions of a section where they are only presumed; false where it was dropped meanwhile.
+    pub(super) fn settle_live(&self, section: &Section) -> Result<bool> {
+        let settled = self.settle(section);
+        match self.is_dropped(section, &settled) {
+            true => Ok(false),
+            false => settled.map(|()| true),
+        }
     }
 
     #[cold]
@@ -160,6 +168,8 @@ impl Shared {
                     false => self.forget_resting(&resting),
                 }
             }
+            // Its files go only once it is not among the sections.
+            Err(_) if !self.sections.contains(number) => Ok(None),
             woken => woken,
         }
     }

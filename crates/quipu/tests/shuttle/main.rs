@@ -21,3 +21,4 @@ mod removals;
 mod repair;
 mod scrub;
 mod setup;
+mod tables;

@@ -100,8 +100,7 @@ impl Shared {
         let mut entry = EntryBuf::new(self.entry);
         match section.entry(position, None, &mut entry) {
             Err(unreadable) if unreadable.is_corruption() => {
-                self.settle(section)?;
-                Ok(None)
+                self.settle_live(section).map(|_| None)
             }
             _ => Err(error),
         }

@@ -37,7 +37,10 @@ impl Shared {
         }
         for claim in table.claims().filter(|claim| self.is_live(claim)) {
             if let Some(section) = self.section(claim.section)? {
-                self.bring_back(&section, claim)?;
+                let brought = self.bring_back(&section, claim);
+                if !self.is_dropped(&section, &brought) {
+                    brought?;
+                }
                 if section.is_retired() {
                     // Its locations were released before some of these were given out.
                     self.locations.release(section.number);
