@@ -4,6 +4,9 @@
 //! numbers of millions can be given behind `--`. Memory is what the allocator handed out, not what
 //! the index says of itself. Lookups run one after the other on one thread, in random order.
 
+// An allocator that counts.
+#![allow(unsafe_code)]
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::hint::black_box;

@@ -66,6 +66,7 @@ pub struct Options {
     pub(super) max_value_size: u32,
     pub(super) disk_reserve: u64,
     pub(super) file_mode: u32,
+    pub(super) mapped_reads: bool,
     pub(super) create: bool,
     pub(super) progress: Option<Progress>,
 }
@@ -95,6 +96,7 @@ impl fmt::Debug for Options {
             .field("max_value_size", &self.max_value_size)
             .field("disk_reserve", &self.disk_reserve)
             .field("file_mode", &format_args!("{:#o}", self.file_mode))
+            .field("mapped_reads", &self.mapped_reads)
             .field("create", &self.create)
             .finish_non_exhaustive()
     }
@@ -122,6 +124,7 @@ impl Options {
             max_value_size: MAX_VALUE_SIZE,
             disk_reserve: 0,
             file_mode: DEFAULT_FILE_MODE,
+            mapped_reads: true,
             create: true,
             progress: None,
         }
@@ -257,6 +260,15 @@ impl Options {
         self
     }
 
+    /// Whether small reads of files in a folder may go through memory maps, where the system has them;
+    /// they may, unless this says otherwise. See
+    /// [`Disk::with_mapped_reads`](crate::storage::Disk::with_mapped_reads), also for the handler of SIGBUS
+    /// that comes with them.
+    pub fn mapped_reads(mut self, mapped: bool) -> Self {
+        self.mapped_reads = mapped;
+        self
+    }
+
     /// Whether to create an archive where there is none; otherwise that is
     /// [`Error::NotAnArchive`].
     pub fn create(mut self, create: bool) -> Self {
@@ -284,7 +296,7 @@ impl Options {
                 // Refused before a folder is made for it.
                 settings::key_size(K::SIZE, &self, None)?;
             }
-            Disk::create_with_mode(path, self.file_mode)?
+            Disk::create_with_mode(path, self.file_mode)?.with_mapped_reads(self.mapped_reads)
         } else {
             self.open_disk(path.as_ref())?
         };
@@ -385,7 +397,9 @@ impl Options {
                 path,
                 reason: "there is no such folder".to_owned(),
             }),
-            other => other?.with_file_mode(self.file_mode),
+            other => Ok(other?
+                .with_file_mode(self.file_mode)?
+                .with_mapped_reads(self.mapped_reads)),
         }
     }
 }

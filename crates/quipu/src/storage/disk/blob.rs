@@ -10,6 +10,7 @@ use rustix::io::{pread, pwrite, pwritev, retry_on_intr};
 use super::super::handle::Handle;
 use super::super::{Blob, checked_end, reserve};
 use super::holes;
+use super::mapped::Maps;
 use crate::error::{Error, Result};
 
 /// The most bytes for one system call: some systems refuse 2 GiB and more.
@@ -21,13 +22,15 @@ const LARGE_READ: usize = 1 << 16;
 #[derive(Debug)]
 pub(super) struct DiskBlob {
     file: File,
+    maps: Maps,
     handle: Handle,
 }
 
 impl DiskBlob {
-    pub(super) fn new(file: File, path: PathBuf, writable: bool) -> Self {
+    pub(super) fn new(file: File, path: PathBuf, writable: bool, mapped_reads: bool) -> Self {
         Self {
             file,
+            maps: Maps::new(mapped_reads),
             handle: Handle::new(path, writable),
         }
     }
@@ -128,6 +131,9 @@ impl Blob for DiskBlob {
             return self.out_of_bounds(offset, len as u64);
         }
         reserve(buf, len, self.handle.path())?;
+        if self.maps.read(&self.file, buf, offset, len) {
+            return Ok(());
+        }
         // Filling the whole room is fine when it is about what was asked for. A call is then one
         // that reads to the end of the room; where that is far off, zeroing costs less.
         let room = buf.capacity() - buf.len();
@@ -164,6 +170,7 @@ impl Blob for DiskBlob {
     fn resize(&self, len: u64) -> Result<()> {
         self.handle.check_writable()?;
         self.check_end(len, 0)?;
+        self.maps.cut(len);
         self.file.set_len(len).map_err(|e| self.failed("resize", e))
     }
 
@@ -198,7 +205,7 @@ mod tests {
         let bufs = [&b""[..], b"one", b"", b"three", b"", b"5"].map(IoSlice::new);
         for done in 0..9 {
             let file = tempfile::tempfile().unwrap();
-            let blob = DiskBlob::new(file.try_clone().unwrap(), "file".into(), true);
+            let blob = DiskBlob::new(file.try_clone().unwrap(), "file".into(), true, true);
             let mut at = done;
             while at < 9 {
                 at += blob.write_rest(&bufs, at, at as u64).unwrap();
@@ -207,7 +214,7 @@ mod tests {
             file.read_exact_at(&mut found, done as u64).unwrap();
             assert_eq!(found, &b"onethree5"[done..]);
         }
-        let blob = DiskBlob::new(tempfile::tempfile().unwrap(), "file".into(), true);
+        let blob = DiskBlob::new(tempfile::tempfile().unwrap(), "file".into(), true, true);
         assert_eq!(blob.write_rest(&bufs, 9, 9).unwrap(), 0);
     }
 }

@@ -277,7 +277,7 @@ fn no_room_left_says_so() {
     let Ok(full) = full else {
         return; // this system has no such device
     };
-    let blob = DiskBlob::new(full, "full".into(), true);
+    let blob = DiskBlob::new(full, "full".into(), true, true);
     let written = blob.write_at(&[IoSlice::new(b"x")], 0);
     expect_error!(
         written,

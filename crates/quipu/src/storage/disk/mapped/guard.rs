@@ -1,0 +1,263 @@
+//! What keeps a page that cannot be read from ending the process.
+//!
+//! Where the system cannot give a page of a map - the disk failed, or the file was cut - it sends SIGBUS
+//! to the thread that asked for it, and that ends a process which does not handle it. So the first map
+//! installs a handler. For an address in one of our maps it notes that the map has failed, then puts
+//! zeros in the place of the whole map, and the thread goes on; whoever copies out of the map looks
+//! afterwards whether it has failed, and lets go of what it copied. For any other address it does what
+//! would have been done without it: it calls the handler that was there before, or lets the signal end
+//! the process.
+//!
+//! The method is that of EFL's `eina_mmap_safety_enabled_set`, which replaces page by page.
+//!
+//! # Invariants
+//!
+//! - The handler takes no lock and no memory: it reads and writes atomics of a static table, and makes
+//!   one system call.
+//! - Maps that are watched do not overlap, and each is mapped while it is watched.
+//! - A failed map stays failed: nothing is read from it again.
+
+use std::mem::MaybeUninit;
+use std::ptr;
+// Always of the standard library: a signal comes in no order that a test chooses.
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// The most maps of a process; more files are read with calls.
+pub(super) const MAX_MAPS: usize = 4096;
+
+/// One map, for the handler.
+struct Watched {
+    taken: AtomicBool,
+    /// 0: none is watched.
+    start: AtomicUsize,
+    len: AtomicUsize,
+    failed: AtomicBool,
+}
+
+static WATCHED: [Watched; MAX_MAPS] = [const {
+    Watched {
+        taken: AtomicBool::new(false),
+        start: AtomicUsize::new(0),
+        len: AtomicUsize::new(0),
+        failed: AtomicBool::new(false),
+    }
+}; MAX_MAPS];
+
+/// Where to look for a free place first.
+static NEXT: AtomicUsize = AtomicUsize::new(0);
+
+/// What was done about the signal before; none where ours could not be installed.
+static BEFORE: OnceLock<Option<libc::sigaction>> = OnceLock::new();
+
+/// A place in the table of maps.
+#[derive(Debug)]
+pub(super) struct Guard(&'static Watched);
+
+impl std::fmt::Debug for Watched {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watched")
+            .field("failed", &self.failed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Guard {
+    /// A place for a map; none where all are taken, or the signal is somebody else's.
+    pub(super) fn take() -> Option<Self> {
+        if !is_installed() {
+            return None;
+        }
+        let first = NEXT.fetch_add(1, Ordering::Relaxed);
+        (0..MAX_MAPS).find_map(|nth| {
+            let watched = WATCHED.get(first.wrapping_add(nth) % MAX_MAPS)?;
+            let taken = watched.taken.swap(true, Ordering::Acquire);
+            // Made only if it is free: one that is dropped frees its place.
+            (!taken).then(|| Self(watched))
+        })
+    }
+
+    /// From now on, pages of this map that cannot be read do not end the process.
+    pub(super) fn watch(&self, start: usize, len: usize) {
+        self.0.failed.store(false, Ordering::SeqCst);
+        self.0.len.store(len, Ordering::SeqCst);
+        self.0.start.store(start, Ordering::SeqCst);
+    }
+
+    /// To be called before the map goes: its addresses may be another's then.
+    pub(super) fn unwatch(&self) {
+        self.0.start.store(0, Ordering::SeqCst);
+    }
+
+    /// Whether some page could not be read. To be asked after a copy.
+    #[inline]
+    pub(super) fn has_failed(&self) -> bool {
+        self.0.failed.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.unwatch();
+        self.0.taken.store(false, Ordering::Release);
+    }
+}
+
+/// Installs the handler with the first call. False where it could not be, or another one has taken its
+/// place since: that one may know nothing of our maps.
+fn is_installed() -> bool {
+    BEFORE.get_or_init(|| {
+        let action = ours();
+        let mut before = MaybeUninit::uninit();
+        // SAFETY: `handle` keeps to what a handler may do (see there), and both pointers are good.
+        let result = unsafe { libc::sigaction(libc::SIGBUS, &action, before.as_mut_ptr()) };
+        // SAFETY: a call that succeeds has filled it.
+        (result == 0).then(|| unsafe { before.assume_init() })
+    });
+    current().is_some_and(|action| action.sa_sigaction == ours().sa_sigaction)
+}
+
+fn ours() -> libc::sigaction {
+    let handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) = handle;
+    // SAFETY: all zeros are a good value of this struct: no flags, an empty mask, the default action.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = handler as libc::sighandler_t;
+    // On the alternative stack where there is one, as the standard library does it.
+    action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+    action
+}
+
+fn current() -> Option<libc::sigaction> {
+    let mut action = MaybeUninit::uninit();
+    // SAFETY: nothing is changed, and the pointer is good.
+    let result = unsafe { libc::sigaction(libc::SIGBUS, ptr::null(), action.as_mut_ptr()) };
+    // SAFETY: a call that succeeds has filled it.
+    (result == 0).then(|| unsafe { action.assume_init() })
+}
+
+/// The handler. Makes system calls only, and leaves `errno` as it was.
+extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    // SAFETY: with SA_SIGINFO the system hands over a good pointer.
+    let address = unsafe { (*info).si_addr() }.addr();
+    // SAFETY: points to this thread's own.
+    let errno = unsafe { *libc::__errno_location() };
+    let handled = replace_map_of(address);
+    // SAFETY: as above.
+    unsafe { *libc::__errno_location() = errno };
+    if !handled {
+        pass_on(signal, info, context);
+    }
+}
+
+/// Puts zeros in the place of the map that has an address. False where none has.
+fn replace_map_of(address: usize) -> bool {
+    for watched in &WATCHED {
+        let start = watched.start.load(Ordering::SeqCst);
+        let len = watched.len.load(Ordering::SeqCst);
+        if start == 0 || address.wrapping_sub(start) >= len {
+            continue;
+        }
+        // First, so that no thread that finds the zeros takes them for the file's.
+        watched.failed.store(true, Ordering::SeqCst);
+        let at = ptr::with_exposed_provenance_mut::<libc::c_void>(start);
+        let flags = libc::MAP_FIXED | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        // SAFETY: the range is that of a map of ours: it is mapped as long as it is watched, and the
+        // thread that was stopped here is reading from it, so that it does not go meanwhile. Nobody has
+        // references into it.
+        let replaced = unsafe { libc::mmap(at, len, libc::PROT_READ, flags, -1, 0) };
+        return replaced != libc::MAP_FAILED;
+    }
+    false
+}
+
+/// Does what would have been done if our handler were not there.
+fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    let before = BEFORE.get().and_then(Option::as_ref);
+    let handler = before.map_or(libc::SIG_DFL, |before| before.sa_sigaction);
+    if handler == libc::SIG_DFL || handler == libc::SIG_IGN {
+        // The instruction that failed is tried again, and then the signal ends the process.
+        // SAFETY: all zeros are the default action; both pointers are good.
+        unsafe {
+            let default: libc::sigaction = std::mem::zeroed();
+            libc::sigaction(signal, &default, ptr::null_mut());
+        }
+        return;
+    }
+    let with_info = before.is_some_and(|before| before.sa_flags & libc::SA_SIGINFO != 0);
+    // SAFETY: whoever installed the handler said with its flags which of the two kinds it is.
+    unsafe {
+        if with_info {
+            type Handler = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
+            let handler = std::mem::transmute::<libc::sighandler_t, Handler>(handler);
+            handler(signal, info, context);
+        } else {
+            let handler =
+                std::mem::transmute::<libc::sighandler_t, extern "C" fn(libc::c_int)>(handler);
+            handler(signal);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::Command;
+
+    use super::*;
+
+    /// Runs a test of this module that is ignored, in a process of its own.
+    fn run(test: &str) -> std::process::Output {
+        Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "--ignored", "--nocapture"])
+            .arg(format!("storage::disk::mapped::guard::tests::{test}"))
+            .output()
+            .unwrap()
+    }
+
+    /// Only as the child of the test below: reads a page behind the end of a file in a map that is not
+    /// one of ours.
+    #[test]
+    #[ignore = "ends the process"]
+    fn reads_what_is_not_there_in_another_map() {
+        drop(Guard::take().unwrap());
+        let file = tempfile::tempfile().unwrap();
+        // SAFETY: a new map; what is read of it is a page that the system cannot give.
+        let byte = unsafe {
+            let at = libc::mmap(
+                ptr::null_mut(),
+                4096,
+                libc::PROT_READ,
+                libc::MAP_SHARED,
+                file.as_raw_fd(),
+                0,
+            );
+            at.cast::<u8>().read_volatile()
+        };
+        panic!("read {byte}");
+    }
+
+    /// Other maps of the process are as dangerous as without ours: no error of theirs is hidden.
+    #[test]
+    fn signals_of_other_maps_end_the_process() {
+        let child = run("reads_what_is_not_there_in_another_map");
+        assert_eq!(child.status.signal(), Some(libc::SIGBUS), "{child:?}");
+    }
+
+    /// Only as the child of the test below.
+    #[test]
+    #[ignore = "takes all places of the process"]
+    fn takes_all_places() {
+        let mut all: Vec<_> = (0..MAX_MAPS).map(|_| Guard::take().unwrap()).collect();
+        assert!(Guard::take().is_none());
+        all.pop();
+        let last = Guard::take();
+        assert!(last.is_some() && Guard::take().is_none());
+    }
+
+    #[test]
+    fn no_more_maps_than_places() {
+        let child = run("takes_all_places");
+        assert!(child.status.success(), "{child:?}");
+    }
+}

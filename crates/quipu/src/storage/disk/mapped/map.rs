@@ -1,0 +1,82 @@
+//! One memory map of a part of a file.
+
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::ptr::{self, NonNull};
+
+use super::guard::Guard;
+
+/// A map, which is only read by copying out of it.
+#[derive(Debug)]
+pub(super) struct Map {
+    start: NonNull<u8>,
+    len: usize,
+    guard: Guard,
+}
+
+// SAFETY: the memory is only read, and stays mapped while the value lives.
+unsafe impl Send for Map {}
+// SAFETY: as above; no reference into it is ever given out.
+unsafe impl Sync for Map {}
+
+impl Map {
+    /// Maps `len` bytes of the file from `offset` on, a multiple of the page size; they may lie behind its
+    /// end. None where it cannot be mapped, or the signals of a page that cannot be read not be caught.
+    pub(super) fn new(file: &File, offset: u64, len: usize) -> Option<Self> {
+        let offset = libc::off_t::try_from(offset).ok()?;
+        let guard = Guard::take()?;
+        // SAFETY: a new map at an address that the system chooses touches no memory that is in use.
+        let start = unsafe {
+            libc::mmap(
+                ptr::null_mut(),
+                len,
+                libc::PROT_READ,
+                libc::MAP_SHARED,
+                file.as_raw_fd(),
+                offset,
+            )
+        };
+        if start == libc::MAP_FAILED {
+            return None;
+        }
+        let start = NonNull::new(start.cast::<u8>())?;
+        // Reading ahead is for the calls to do: those through a map are at random. Where the system
+        // does not take the advice, all is as right.
+        // SAFETY: advice of this kind changes no bytes, and the range is the map made above.
+        unsafe { libc::madvise(start.as_ptr().cast(), len, libc::MADV_RANDOM) };
+        guard.watch(start.as_ptr().addr(), len);
+        Some(Self { start, len, guard })
+    }
+
+    /// Appends `len` bytes from `at` on to `buf`, which has room for them. False, with `buf` as it was,
+    /// where a page could not be read, now or before.
+    #[inline]
+    pub(super) fn append_to(&self, buf: &mut Vec<u8>, at: usize, len: usize) -> bool {
+        let within = at.checked_add(len).is_some_and(|end| end <= self.len);
+        if !within || buf.capacity() - buf.len() < len {
+            return false;
+        }
+        // SAFETY: source and target were just held against their ends. The memory at the source is
+        // mapped as long as `self` is there; a page that the system cannot give is replaced by zeros
+        // (see `guard`). Others may write the file meanwhile: the bytes are then any mix of old and
+        // new, as with a call, and it is the copy that checksums are held against.
+        unsafe {
+            let source = self.start.as_ptr().add(at);
+            ptr::copy_nonoverlapping(source, buf.as_mut_ptr().add(buf.len()), len);
+        }
+        if self.guard.has_failed() {
+            return false;
+        }
+        // SAFETY: there is capacity for so many, and they were just written.
+        unsafe { buf.set_len(buf.len() + len) };
+        true
+    }
+}
+
+impl Drop for Map {
+    fn drop(&mut self) {
+        self.guard.unwatch();
+        // SAFETY: this is the range that was mapped, and nobody reads it any more.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.len) };
+    }
+}

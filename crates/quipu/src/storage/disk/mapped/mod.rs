@@ -1,0 +1,268 @@
+//! Reads through memory maps: what is in the system's page cache is copied from there, without a call.
+//!
+//! ```text
+//! file   |———— 64 MiB ————|———— 64 MiB ————|————————— 128 MiB —————————|— 256 MiB …
+//! maps          0                 1                      2                    3
+//! ```
+//!
+//! A read of some hundred bytes through `pread` takes a microsecond or so, most of it spent in the kernel
+//! on finding the page again; through a map it is a copy. But a map has no way to tell that a page could not
+//! be read other than a signal that ends the process, and it reads page by page what a call would read at
+//! once. So:
+//!
+//! - The signal is caught, and the read made again with a call, which tells the error: see [`guard`].
+//! - The first read of each 64 KiB is made with a call, which reads ahead as files are read; later ones go
+//!   through the map. So a map mostly finds its pages in memory.
+//! - Bytes are copied out of a map, never lent: they are checked as they will be used, whatever happens to
+//!   the file meanwhile.
+//! - A file is only mapped once it was read more than a few times.
+//!
+//! Maps are made for a file that grows as well: each is longer than the one before, reaches beyond the file's
+//! end, and none is ever made anew. Memory maps of one file take at most twice its length of addresses, and
+//! 64 MiB; they go when the file is closed.
+
+mod guard;
+mod map;
+
+use std::fs::File;
+
+use self::map::Map;
+use crate::sync::OnceLock;
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// Bytes of the first map; of each one after the second twice as many as of the one before.
+const FIRST_BITS: u32 = 26;
+/// So many maps reach to 2^46 bytes, more than a file has.
+const MAPS: usize = 21;
+/// Of so many bytes the first read is made with a call.
+const CHUNK_BITS: u32 = 16;
+/// Longer reads are made with a call, which reads them at once.
+const MAX_READ: usize = 1 << 17;
+/// A file that was read no more often is not mapped.
+const READS_BEFORE: u32 = 16;
+
+/// The maps of one open file.
+#[derive(Debug)]
+pub(super) struct Maps {
+    allowed: bool,
+    reads: AtomicU32,
+    /// The file is known to have so many bytes.
+    len: AtomicU64,
+    maps: [OnceLock<Option<Segment>>; MAPS],
+}
+
+/// A part of the file, and which of its chunks were read with a call.
+#[derive(Debug)]
+struct Segment {
+    map: Map,
+    read: Box<[AtomicU64]>,
+}
+
+/// Which map has an offset, and where that begins.
+fn place(offset: u64) -> (usize, u64) {
+    match offset >> FIRST_BITS {
+        0 => (0, 0),
+        nth => {
+            let bits = nth.ilog2();
+            (bits as usize + 1, 1 << (FIRST_BITS + bits))
+        }
+    }
+}
+
+impl Maps {
+    pub(super) fn new(allowed: bool) -> Self {
+        Self {
+            allowed,
+            reads: AtomicU32::new(0),
+            len: AtomicU64::new(0),
+            maps: [const { OnceLock::new() }; MAPS],
+        }
+    }
+
+    /// Appends `len` bytes of the file at `offset` to `buf`, which has room for them. False, with `buf` as
+    /// it was, where they are to be read with a call.
+    #[inline]
+    pub(super) fn read(&self, file: &File, buf: &mut Vec<u8>, offset: u64, len: usize) -> bool {
+        if !self.allowed || len > MAX_READ || len == 0 {
+            return false;
+        }
+        let Some(end) = offset.checked_add(len as u64) else {
+            return false;
+        };
+        let known = self.len.load(Ordering::Acquire);
+        if end > known && !self.learn_length(file, end) {
+            return false;
+        }
+        let (nth, start) = place(offset);
+        let segment = self.maps.get(nth).and_then(|map| match map.get() {
+            Some(segment) => segment.as_ref(),
+            None => map.get_or_init(|| Segment::new(file, nth, start)).as_ref(),
+        });
+        segment.is_some_and(|segment| segment.read(buf, (offset - start) as usize, len))
+    }
+
+    /// Whether the file has so many bytes by now, and was read often enough to be mapped.
+    #[cold]
+    fn learn_length(&self, file: &File, end: u64) -> bool {
+        if self.reads.load(Ordering::Relaxed) < READS_BEFORE {
+            self.reads.fetch_add(1, Ordering::Relaxed);
+            return false;
+        }
+        let len = file.metadata().map_or(0, |of| of.len());
+        self.len.store(len, Ordering::Release);
+        end <= len
+    }
+
+    /// The file is about to have no more than so many bytes.
+    pub(super) fn cut(&self, len: u64) {
+        self.len.fetch_min(len, Ordering::AcqRel);
+    }
+}
+
+impl Segment {
+    fn new(file: &File, nth: usize, start: u64) -> Option<Self> {
+        let bytes = start.max(1 << FIRST_BITS);
+        let chunks = usize::try_from(bytes >> CHUNK_BITS).ok()?;
+        debug_assert_eq!(place(start).0, nth);
+        Some(Self {
+            map: Map::new(file, start, usize::try_from(bytes).ok()?)?,
+            read: (0..chunks.div_ceil(64))
+                .map(|_| AtomicU64::new(0))
+                .collect(),
+        })
+    }
+
+    fn read(&self, buf: &mut Vec<u8>, at: usize, len: usize) -> bool {
+        let (first, last) = (at >> CHUNK_BITS, (at + len - 1) >> CHUNK_BITS);
+        let mut all_read = true;
+        for chunk in first..=last {
+            let Some(word) = self.read.get(chunk / 64) else {
+                // It goes on in the next map.
+                return false;
+            };
+            let bit = 1 << (chunk % 64);
+            if word.load(Ordering::Relaxed) & bit == 0 {
+                all_read = false;
+                // By the call that follows.
+                word.fetch_or(bit, Ordering::Relaxed);
+            }
+        }
+        all_read && self.map.append_to(buf, at, len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+
+    fn file(len: usize) -> File {
+        let mut file = tempfile::tempfile().unwrap();
+        let bytes: Vec<u8> = (0..len).map(|at| (at / 7) as u8).collect();
+        file.write_all(&bytes).unwrap();
+        file
+    }
+
+    /// Reads through maps; none where a call is to be made.
+    fn read(maps: &Maps, file: &File, offset: u64, len: usize) -> Option<Vec<u8>> {
+        let mut buf = Vec::with_capacity(len);
+        let read = maps.read(file, &mut buf, offset, len);
+        assert_eq!(buf.len(), if read { len } else { 0 });
+        read.then_some(buf)
+    }
+
+    fn warm(file: &File, offset: u64, len: usize) -> Maps {
+        let maps = Maps::new(true);
+        for _ in 0..=READS_BEFORE {
+            assert_eq!(read(&maps, file, offset, len), None);
+        }
+        maps
+    }
+
+    #[test]
+    fn maps_lie_side_by_side() {
+        let mut end = 0;
+        for nth in 0..MAPS {
+            assert_eq!(place(end), (nth, end));
+            end += end.max(1 << FIRST_BITS);
+            assert_eq!(place(end - 1).0, nth);
+        }
+        assert_eq!(end, 1 << 46);
+        assert!(place(u64::MAX).0 >= MAPS);
+    }
+
+    #[test]
+    fn what_was_read_once_is_read_through_the_map() {
+        let file = file(300_000);
+        let maps = warm(&file, 1000, 100);
+        let mut expected = [0; 100];
+        file.read_exact_at(&mut expected, 1000).unwrap();
+        assert_eq!(read(&maps, &file, 1000, 100).unwrap(), expected);
+        assert_eq!(read(&maps, &file, 200_000, 10), None, "not read before");
+        file.read_exact_at(&mut expected, 199_990).unwrap();
+        assert_eq!(read(&maps, &file, 199_990, 100).unwrap(), expected);
+        assert_eq!(read(&maps, &file, 299_999, 2), None, "beyond the end");
+        assert_eq!(read(&maps, &file, u64::MAX, 2), None);
+        assert_eq!(read(&maps, &file, 0, MAX_READ + 1), None);
+    }
+
+    #[test]
+    fn a_file_that_grows() {
+        let mut file = file(10);
+        let maps = warm(&file, 0, 10);
+        assert!(read(&maps, &file, 0, 10).is_some());
+        assert_eq!(read(&maps, &file, 8, 4), None);
+        file.write_all(b"more").unwrap();
+        assert_eq!(&read(&maps, &file, 10, 4).unwrap(), b"more");
+        file.write_at(b"new", 0).unwrap();
+        assert_eq!(&read(&maps, &file, 0, 3).unwrap(), b"new");
+    }
+
+    /// The system sends a signal for the page that is gone: the read fails, the process goes on.
+    #[test]
+    fn a_page_that_is_gone_is_no_end_of_the_process() {
+        let file = file(100_000);
+        let maps = warm(&file, 50_000, 100);
+        assert!(read(&maps, &file, 50_000, 100).is_some());
+        // As by another process, which tells nobody.
+        file.set_len(10).unwrap();
+        assert_eq!(read(&maps, &file, 50_000, 100), None);
+        // And other maps are as before.
+        let other = self::file(100_000);
+        let maps = warm(&other, 50_000, 100);
+        assert!(read(&maps, &other, 50_000, 100).is_some());
+    }
+
+    /// Once a page was lost, whatever it was replaced with is never taken for the file's.
+    #[test]
+    fn a_map_that_lost_a_page_is_not_used_again() {
+        let file = file(100_000);
+        let maps = warm(&file, 0, 100);
+        file.set_len(0).unwrap();
+        assert_eq!(read(&maps, &file, 0, 100), None);
+        file.write_all_at(&[9; 100_000], 0).unwrap();
+        assert_eq!(read(&maps, &file, 0, 100), None);
+    }
+
+    #[test]
+    fn a_cut_is_no_signal() {
+        let file = file(100_000);
+        let maps = warm(&file, 50_000, 100);
+        maps.cut(10);
+        file.set_len(10).unwrap();
+        assert_eq!(read(&maps, &file, 50_000, 100), None);
+        file.write_all_at(&[9; 100], 50_000).unwrap();
+        assert_eq!(read(&maps, &file, 50_000, 100).unwrap(), [9; 100]);
+    }
+
+    #[test]
+    fn many_maps_come_and_go() {
+        let file = file(1000);
+        for _ in 0..3 * guard::MAX_MAPS {
+            let maps = warm(&file, 0, 10);
+            assert!(read(&maps, &file, 0, 10).is_some());
+        }
+    }
+}
