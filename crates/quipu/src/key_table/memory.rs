@@ -84,7 +84,7 @@ impl PagePlace {
                     memory.kept.fetch_sub(PAGE_SIZE as u64, Ordering::Relaxed);
                 }
             }
-            false => memory.cache.insert(stream, at, Arc::clone(page)),
+            false => memory.cache.insert(stream, at, page),
         }
     }
 

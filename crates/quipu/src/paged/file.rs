@@ -212,22 +212,17 @@ impl PagedFile {
         let (mut page, mut within) = (offset / page_size, (offset % page_size) as usize);
         while !out.is_empty() {
             let wanted = out.len().min(self.page_size - within);
-            let Some(bytes) = self.cached(stream, page) else {
+            if !self.read_cached(stream, page, within, &mut out[..wanted]) {
                 return self.read_from_disk(stream, page, within, out);
-            };
-            let (now, rest) = out.split_at_mut(wanted);
-            now.copy_from_slice(&bytes[within..within + wanted]);
-            out = rest;
+            }
+            out = out.split_at_mut(wanted).1;
             (page, within) = (page + 1, 0);
         }
         Ok(())
     }
 
-    fn cached(&self, stream: u64, page: u64) -> Option<Arc<[u8]>> {
-        if self.page_size < MIN_CACHED_PAGE {
-            return None;
-        }
-        self.cache.get(stream, page)
+    fn read_cached(&self, stream: u64, page: u64, within: usize, out: &mut [u8]) -> bool {
+        self.page_size >= MIN_CACHED_PAGE && self.cache.read(stream, page, within, out)
     }
 
     /// Reads and checks all pages that `out` spans with one call.
@@ -246,8 +241,7 @@ impl PagedFile {
             let (now, rest) = out.split_at_mut(wanted);
             now.copy_from_slice(&raw[within..within + wanted]);
             if valid == self.page_size && self.page_size >= MIN_CACHED_PAGE {
-                self.cache
-                    .insert(stream, page, Arc::from(&raw[..self.page_size]));
+                self.cache.insert(stream, page, &raw[..self.page_size]);
             }
             out = rest;
             within = 0;

@@ -44,7 +44,7 @@ impl PagedFile {
         }
         let stream = self.stream.load(Ordering::Acquire);
         for (page, bytes) in (first..).zip(bytes.chunks_exact(self.page_size)) {
-            self.cache.insert(stream, page, Arc::from(bytes));
+            self.cache.insert(stream, page, bytes);
         }
     }
 

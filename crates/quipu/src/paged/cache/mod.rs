@@ -1,15 +1,11 @@
 //! The page cache: full pages of index files, bounded in bytes, shared by whoever is given it.
 
+mod pool;
+
 use std::fmt;
 use std::sync::Arc;
 
-use quick_cache::Weighter;
-use quick_cache::sync::Cache;
-
-use crate::sync::atomic::{AtomicU64, Ordering};
-
-/// Bytes that a cached page costs beside its own.
-const OVERHEAD_BYTES: u64 = 96;
+use self::pool::Pool;
 
 /// A cache of index pages, bounded in bytes. Clones share it, and so do all archives and journals
 /// that are given one.
@@ -27,67 +23,51 @@ const OVERHEAD_BYTES: u64 = 96;
 /// ```
 #[derive(Clone)]
 pub struct PageCache {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
-    pages: Cache<(u64, u64), Arc<[u8]>, PageBytes>,
-    hits: AtomicU64,
-    misses: AtomicU64,
-}
-
-#[derive(Clone)]
-struct PageBytes;
-
-impl Weighter<(u64, u64), Arc<[u8]>> for PageBytes {
-    fn weight(&self, _: &(u64, u64), page: &Arc<[u8]>) -> u64 {
-        page.len() as u64 + OVERHEAD_BYTES
-    }
+    pool: Arc<Pool>,
 }
 
 impl PageCache {
-    /// A cache of at most `bytes` bytes, what it needs beside the pages included. With 0 it keeps
-    /// nothing.
+    /// A cache of at most `bytes` bytes, what it needs beside the pages included, and of at most one page
+    /// for every 4,096 of them. With 0 it keeps nothing.
     pub fn new(bytes: usize) -> Self {
-        let pages = (bytes / 4096).clamp(16, 1 << 20);
         Self {
-            inner: Arc::new(Inner {
-                pages: Cache::with_weighter(pages, bytes as u64, PageBytes),
-                hits: AtomicU64::new(0),
-                misses: AtomicU64::new(0),
-            }),
+            pool: Arc::new(Pool::new(bytes as u64)),
         }
     }
 
     /// Pages that were found.
     pub fn hits(&self) -> u64 {
-        self.inner.hits.load(Ordering::Relaxed)
+        self.pool.hits()
     }
 
     /// Pages that had to be read from disk.
     pub fn misses(&self) -> u64 {
-        self.inner.misses.load(Ordering::Relaxed)
+        self.pool.misses()
     }
 
     /// Bytes in use, what the pages cost beside their own included.
     pub fn bytes(&self) -> usize {
-        self.inner.pages.weight() as usize
+        self.pool.bytes() as usize
     }
 
+    /// Fills `out` from the bytes of a page that begin `within` it; false where it is not in memory.
     #[inline]
-    pub(crate) fn get(&self, stream: u64, page: u64) -> Option<Arc<[u8]>> {
-        let found = self.inner.pages.get(&(stream, page));
-        let counter = if found.is_some() {
-            &self.inner.hits
-        } else {
-            &self.inner.misses
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
-        found
+    pub(crate) fn read(&self, stream: u64, page: u64, within: usize, out: &mut [u8]) -> bool {
+        let copied = self.pool.with(stream, page, |bytes| {
+            let end = within.checked_add(out.len())?;
+            bytes.get(within..end).map(|part| out.copy_from_slice(part))
+        });
+        copied.is_some()
     }
 
-    pub(crate) fn insert(&self, stream: u64, page: u64, bytes: Arc<[u8]>) {
-        self.inner.pages.insert((stream, page), bytes);
+    /// A page that is in memory.
+    pub(crate) fn get(&self, stream: u64, page: u64) -> Option<Arc<[u8]>> {
+        self.pool
+            .with(stream, page, |bytes| Some(Arc::clone(bytes)))
+    }
+
+    pub(crate) fn insert(&self, stream: u64, page: u64, bytes: &[u8]) {
+        self.pool.insert(stream, page, bytes);
     }
 }
 
@@ -109,7 +89,7 @@ mod tests {
     fn stays_within_its_bytes() {
         let cache = PageCache::new(100_000);
         for page in 0..1000 {
-            cache.insert(1, page, Arc::from(vec![0; 4084]));
+            cache.insert(1, page, &[0; 4084]);
             assert!(cache.bytes() <= 100_000);
         }
         assert!(cache.bytes() > 50_000);
@@ -120,7 +100,7 @@ mod tests {
     #[test]
     fn streams_do_not_share_pages() {
         let cache = PageCache::new(100_000);
-        cache.insert(1, 0, Arc::from(&b"one"[..]));
+        cache.insert(1, 0, b"one");
         assert_eq!(cache.get(2, 0), None);
         assert_eq!(&*cache.get(1, 0).unwrap(), b"one");
         assert_eq!((cache.hits(), cache.misses()), (1, 1));
