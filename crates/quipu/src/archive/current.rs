@@ -19,6 +19,13 @@ pub(super) struct Appended {
     pub(super) translated: u64,
 }
 
+/// Memory of a section that is current no longer.
+#[derive(Default)]
+pub(super) struct Spare {
+    added: Vec<(u64, u64)>,
+    unpublished: Vec<Appended>,
+}
+
 /// A section, from one put to the next.
 pub(super) struct Current {
     pub(super) section: Arc<Section>,
@@ -34,14 +41,25 @@ pub(super) struct Current {
 }
 
 impl Current {
-    pub(super) fn new(section: Arc<Section>) -> Self {
+    /// The current section, with the memory of another one that was.
+    pub(super) fn new(section: Arc<Section>, spare: Spare) -> Self {
         Self {
             waiting: section.pair.records.buffered(),
             next_position: section.pair.records.next_position(),
             next_location: None,
-            added: Vec::new(),
-            unpublished: Vec::new(),
+            added: spare.added,
+            unpublished: spare.unpublished,
             section,
+        }
+    }
+
+    /// What the next current section can use.
+    pub(super) fn into_spare(mut self) -> Spare {
+        self.added.clear();
+        self.unpublished.clear();
+        Spare {
+            added: self.added,
+            unpublished: self.unpublished,
         }
     }
 

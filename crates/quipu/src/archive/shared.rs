@@ -184,6 +184,13 @@ impl Shared {
         Ok(section)
     }
 
+    /// Does ahead of the creation of a section what of that takes long.
+    pub(super) fn prepare_section(&self, number: u64) -> Result<()> {
+        let (records, values) = self.files_of(number, Layouts::default());
+        values.prepare()?;
+        records.prepare()
+    }
+
     /// Notes that the item at a position cannot be read. The index then counts as missing, unless
     /// another entry of it is whole.
     pub(super) fn note_damage(&self, section: &Section, position: u64, index: u64) {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::compression::{Compression, Compressor};
-use super::current::{Appended, Current};
+use super::current::{Appended, Current, Spare};
 use super::options::Options;
 use super::section::Section;
 use super::shared::Shared;
@@ -62,6 +62,9 @@ pub(super) struct Writer {
     compressor: Option<Compressor>,
     /// The section of the last put: the next one mostly goes there too.
     current: Option<Current>,
+    spare: Spare,
+    /// The section whose files were prepared last.
+    prepared: Option<u64>,
     /// No index from here on is stored; `u128`, to be able to say so of none.
     unused_from: u128,
     entry: Vec<u8>,
@@ -93,6 +96,8 @@ impl Writer {
             unannounced: true,
             compressor: None,
             current: None,
+            spare: Spare::default(),
+            prepared: None,
             // Two files a section; a dirty one keeps both open until it is synced.
             max_dirty: options.files_and_tables().0 / 4 + 1,
             _lock: lock,
@@ -234,7 +239,7 @@ impl Writer {
             }
         };
         self.dirty.insert(number);
-        Ok(Current::new(section))
+        Ok(Current::new(section, std::mem::take(&mut self.spare)))
     }
 
     /// Says in the manifest that there is another writer, before the first put: what it puts may take
@@ -297,6 +302,9 @@ impl Writer {
     /// Makes every put before it durable.
     pub(super) fn sync(&mut self) -> Result<()> {
         let synced = self.sync_dirty();
+        if synced.is_ok() {
+            self.prepare_next();
+        }
         self.refill();
         synced
     }
@@ -325,6 +333,26 @@ impl Writer {
         self.poison_on_error(marked)
     }
 
+    /// Prepares the files of the next section once the last one is nearly full, so that no put waits for
+    /// them. What cannot be done is left to that put, which tells.
+    fn prepare_next(&mut self) {
+        let Ok(end) = u64::try_from(self.unused_from) else {
+            return;
+        };
+        let span = self.shared.items_per_section;
+        let into = end % span;
+        let next = (end - into).checked_add(span);
+        let Some(next) = next.filter(|_| into >= span - span / 4) else {
+            return;
+        };
+        if self.prepared != Some(next) && !self.shared.sections.contains(next) {
+            self.prepared = Some(next);
+            // Of another one that was not needed after all.
+            let _ = self.shared.files.discard_prepared();
+            let _ = self.shared.prepare_section(next);
+        }
+    }
+
     fn sync_section(&mut self, number: u64) -> Result<Option<Arc<Section>>> {
         let section = self.shared.open_section(number);
         if let Some(section) = &section {
@@ -345,6 +373,7 @@ impl Writer {
         let marked = self.mark_synced().and_then(|()| self.marks.flush());
         self.poison_on_error(marked)?;
         self.close_tables();
+        let _ = self.shared.files.discard_prepared();
         let settled = self.marks.settle();
         self.poison_on_error(settled)
     }
@@ -377,6 +406,7 @@ impl Writer {
     pub(super) fn forget_current(&mut self) {
         if let Some(current) = self.current.take() {
             self.unmarked.add(current.section.number, current.added());
+            self.spare = current.into_spare();
         }
     }
 }
@@ -387,6 +417,7 @@ impl Drop for Writer {
         // While the lock is held.
         self.shared.scrub.close();
         self.keeper.stop(&self.shared);
+        let _ = self.shared.files.discard_prepared();
         if self.poisoned.is_none() {
             // The marks only protect: losing them costs nothing that a crash would not.
             let _ = self.mark_synced();

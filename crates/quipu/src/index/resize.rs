@@ -2,7 +2,8 @@
 //! one goes on being read meanwhile.
 //!
 //! A shard grows by an eighth, a small one by a half, when 7 of 8 homes' worth of slots is taken, and is made anew with 4 of 5
-//! taken when a prune removed slots.
+//! taken when a prune removed slots. A small one keeps its size then, so that an index that is filled and emptied
+//! again and again, as that of recent keys is, soon asks for no memory.
 
 use super::shard::{EMPTY, LOCATION_MASK, Shard, home, max_len};
 
@@ -20,7 +21,7 @@ impl Shard {
         } else {
             self.len.max(STEP_MIN)
         };
-        self.capacity > 2 * needed
+        self.capacity > 2 * needed.max(SMALL / 2)
     }
 
     /// A copy with about an eighth more capacity, or, when only the end is crowded, with more room.
@@ -39,7 +40,7 @@ impl Shard {
 
     /// A copy with the capacity that its number of slots needs.
     pub(super) fn fitted(&self) -> Self {
-        Self::fitting(self.entries(), self.len)
+        self.fitting(self.entries(), self.len)
     }
 
     /// A copy of the slots that `keep` wants, none when it wants all of them.
@@ -50,14 +51,12 @@ impl Shard {
         if len == self.len {
             return None;
         }
-        Some(Self::fitting(kept.iter().copied(), len))
+        Some(self.fitting(kept.iter().copied(), len))
     }
 
-    fn fitting(entries: impl Iterator<Item = u64> + Clone, len: u32) -> Self {
-        if len == 0 {
-            return Self::default();
-        }
-        let capacity = len.saturating_add(len / 4).max(STEP_MIN);
+    fn fitting(&self, entries: impl Iterator<Item = u64> + Clone, len: u32) -> Self {
+        let needed = len.saturating_add(len / 4).max(STEP_MIN);
+        let capacity = needed.max(self.capacity.min(SMALL));
         Self::filled(entries, len, capacity, room(capacity))
     }
 
@@ -132,7 +131,17 @@ mod tests {
         assert!(shard.memory() <= 1_000 * 11 && !shard.is_sparse());
         assert!(shard.retained(&|_| true).is_none());
         let none = shard.retained(&|_| false).unwrap();
-        assert_eq!((none.len(), none.memory()), (0, 0));
+        assert_eq!(none.len(), 0);
+        assert!(none.memory() <= SMALL as usize * 8 + 128);
+    }
+
+    /// Or each round of the recent keys would ask for all the memory again.
+    #[test]
+    fn a_small_shard_keeps_its_size() {
+        let shard = filled(60);
+        let emptied = shard.retained(&|_| false).unwrap();
+        assert_eq!((emptied.len(), emptied.memory()), (0, shard.memory()));
+        assert!(!emptied.is_sparse());
     }
 
     #[test]

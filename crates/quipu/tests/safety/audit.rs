@@ -64,8 +64,12 @@ impl Disk {
         }
     }
 
+    /// A file that is being made, or made ahead of its use, counts for nothing until it gets its name: whether
+    /// it is there after a crash is all the same.
     fn change_names(&mut self, call: &Call) {
-        self.unnamed.insert(Arc::clone(&call.partition));
+        if call.kind == CallKind::Rename || !call.name.ends_with(".new") {
+            self.unnamed.insert(Arc::clone(&call.partition));
+        }
     }
 
     fn blob(&self, partition: &str, name: &str) -> Blob {

@@ -22,7 +22,7 @@
 //! # Cost
 //!
 //! An open reads the blob's length and up to 4096 bytes. A creation opens twice, flushes once. Other
-//! calls cost what the blob's do.
+//! calls cost what the blob's do. What of a creation takes long can be done ahead of it.
 
 #[cfg(test)]
 pub(super) mod tests;
@@ -55,6 +55,11 @@ pub(crate) struct DataBlob {
     hollow: bool,
 }
 
+/// What a file is called until it is whole.
+fn new_name(name: &str) -> String {
+    format!("{name}{NEW_SUFFIX}")
+}
+
 /// What an existing file turned out to be.
 pub(super) enum Found {
     Whole(DataBlob),
@@ -71,16 +76,36 @@ impl DataBlob {
         name: &str,
         layout: Layout,
     ) -> Result<Self> {
-        let new_name = format!("{name}{NEW_SUFFIX}");
-        let new = storage.open(partition, &new_name, OpenMode::Create)?;
+        Self::prepare(storage, partition, name, layout)?;
+        Self::finish(storage, partition, name, layout)
+    }
+
+    /// Does what of a creation takes long: the file is there, whole and flushed, but not under its name.
+    pub(crate) fn prepare(
+        storage: &dyn Storage,
+        partition: &str,
+        name: &str,
+        layout: Layout,
+    ) -> Result<()> {
+        let new = storage.open(partition, &new_name(name), OpenMode::Create)?;
         // A creation that a crash interrupted may have left bytes.
         new.resize(0)?;
         new.write_at(&[IoSlice::new(&layout.encode())], 0)?;
         // Before the rename: under its final name a file always has a whole header.
-        if !Canary::HeaderNotFlushed.sings() {
-            new.sync()?;
+        match Canary::HeaderNotFlushed.sings() {
+            true => Ok(()),
+            false => new.sync(),
         }
-        storage.rename(partition, &new_name, name)?;
+    }
+
+    /// Gives a file that was prepared with this layout its name.
+    pub(crate) fn finish(
+        storage: &dyn Storage,
+        partition: &str,
+        name: &str,
+        layout: Layout,
+    ) -> Result<Self> {
+        storage.rename(partition, &new_name(name), name)?;
         // Opened again, because the first handle goes by the old name in errors.
         let blob = storage.open(partition, name, OpenMode::Write)?;
         Ok(Self {
@@ -88,6 +113,11 @@ impl DataBlob {
             layout,
             hollow: false,
         })
+    }
+
+    /// Removes a file that was prepared and is not needed.
+    pub(crate) fn discard(storage: &dyn Storage, partition: &str, name: &str) -> Result<()> {
+        storage.remove(partition, &new_name(name))
     }
 
     /// Opens the file, which must be there; its header tells the layout.

@@ -76,8 +76,18 @@ impl BlobFile {
             return Err(Error::ReadOnly { path: self.path() });
         }
         let created = {
-            let _creating = files.creating.lock();
-            DataBlob::create(&*files.storage, &self.partition, &name, files.layout)
+            let mut prepared = files.creating.lock();
+            let storage = &*files.storage;
+            let is_prepared = prepared.remove(&(self.partition.clone(), self.section));
+            let finished = is_prepared
+                .then(|| DataBlob::finish(storage, &self.partition, &name, files.layout));
+            match finished {
+                // Somebody has removed it.
+                None | Some(Err(Error::NotFound { .. })) => {
+                    DataBlob::create(storage, &self.partition, &name, files.layout)
+                }
+                Some(finished) => finished,
+            }
         };
         // A failed creation may have replaced the file all the same.
         let blob = Arc::new(created.inspect_err(|_| self.forget())?);
@@ -88,6 +98,16 @@ impl BlobFile {
         drop(hand);
         drop(old);
         Ok(blob)
+    }
+
+    /// Does ahead of [`create`](Self::create) what of that takes long.
+    pub(crate) fn prepare(&self) -> Result<()> {
+        let name = section_name(self.section);
+        let files = &*self.files;
+        let mut prepared = files.creating.lock();
+        DataBlob::prepare(&*files.storage, &self.partition, &name, files.layout)?;
+        prepared.insert((self.partition.clone(), self.section));
+        Ok(())
     }
 
     /// Takes the file out of the set; the next [`get`](Self::get) opens it again.

@@ -33,12 +33,13 @@ mod blob_file;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 use super::{Access, DataBlob, Storage};
 use crate::error::Result;
-use crate::format::Layout;
+use crate::format::{Layout, section_name};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Mutex, OnceLock, RwLock};
 
@@ -56,8 +57,8 @@ pub(crate) struct OpenFiles {
     /// Who changes which file is in which slot holds this.
     hand: Mutex<Hand>,
     /// Held while a file is created, so that two threads that find the same interrupted creation
-    /// do not both put it right.
-    creating: Mutex<()>,
+    /// do not both put it right. Files that are [prepared](BlobFile::prepare), by partition and section.
+    creating: Mutex<BTreeSet<(Arc<str>, u64)>>,
     /// Asked after a file was opened, whether it is the one that is meant.
     guard: OnceLock<Guard>,
 }
@@ -121,6 +122,14 @@ impl OpenFiles {
     /// How many files the set holds now.
     pub(crate) fn open_count(&self) -> usize {
         self.hand.lock().open
+    }
+
+    /// Removes the files that were prepared and not created.
+    pub(crate) fn discard_prepared(&self) -> Result<()> {
+        let prepared = std::mem::take(&mut *self.creating.lock());
+        prepared.iter().try_for_each(|(partition, section)| {
+            DataBlob::discard(&*self.storage, partition, &section_name(*section))
+        })
     }
 
     /// What the files are opened for.
