@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 targets=${1:-all}
 seconds=${2:-60}
-[[ "$targets" == all ]] && targets="section_files manifest adopt codecs operations program"
+[[ "$targets" == all ]] && targets="section_files manifest key_tables adopt codecs operations program"
 if ! cargo fuzz --version >/dev/null 2>&1; then
     cargo install --locked cargo-fuzz
 fi

@@ -16,6 +16,8 @@ pub mod limit;
 pub mod plain;
 mod section;
 mod shapes;
+mod table;
+mod tabled;
 mod targets;
 
 pub use canary::switch_canaries_on;
@@ -28,6 +30,8 @@ pub enum Target {
     SectionFiles,
     /// The manifest and the marks of an archive whose section files are whole.
     Manifest,
+    /// Key tables of an archive whose other files are whole.
+    KeyTables,
     /// Folders without a manifest, and the options to adopt them with.
     Adopt,
     /// Value codecs, compressed values, translators, headers, names.
@@ -40,9 +44,10 @@ pub enum Target {
 
 impl Target {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::SectionFiles,
         Self::Manifest,
+        Self::KeyTables,
         Self::Adopt,
         Self::Codecs,
         Self::Operations,
@@ -54,6 +59,7 @@ impl Target {
         match self {
             Self::SectionFiles => "section_files",
             Self::Manifest => "manifest",
+            Self::KeyTables => "key_tables",
             Self::Adopt => "adopt",
             Self::Codecs => "codecs",
             Self::Operations => "operations",
@@ -68,6 +74,7 @@ pub fn run(target: Target, data: &[u8]) {
     match target {
         Target::SectionFiles => targets::section_files::run(input),
         Target::Manifest => targets::manifest::run(input),
+        Target::KeyTables => targets::key_tables::run(input),
         Target::Adopt => targets::adopt::run(input),
         Target::Codecs => targets::codecs::run(input),
         Target::Operations => targets::operations::run(input),

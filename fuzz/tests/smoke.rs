@@ -34,6 +34,11 @@ fn manifest() {
 }
 
 #[test]
+fn key_tables() {
+    smoke(Target::KeyTables, 1500);
+}
+
+#[test]
 fn adopt() {
     smoke(Target::Adopt, 1500);
 }

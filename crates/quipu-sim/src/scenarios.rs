@@ -3,8 +3,10 @@
 //! ```text
 //! torn twice    batch · stop in the sync · batch · stop in the sync …    one section, small pages
 //! comes back    close · batch of many pages, torn · fewer and larger items · stop in the sync …
+//! by sectors    the same, with pages of a sector each
 //! left over     sync · put · a sync that fails · opened anew · power lost
 //! taken back    batch · sync · rewind, stopped · larger values · sync · a reader beside
+//! taken away    batch over several sections · sync · prune or destruction, stopped
 //! ```
 //!
 //! Drawn step by step, such histories come so rarely that a mistake in the way of one could stay
@@ -17,10 +19,12 @@ use crate::random::Random;
 
 /// The case of one plot.
 pub(crate) fn draw(random: &mut Random) -> Case {
-    let plot = match random.below(5) {
+    let plot = match random.below(7) {
         0 => Plot::torn_twice,
         1 | 2 => Plot::comes_back,
         3 => Plot::left_over,
+        4 => Plot::by_sectors,
+        5 => Plot::taken_away,
         _ => Plot::taken_back,
     };
     let mut drawing = Plot {
@@ -81,10 +85,10 @@ impl Plot<'_> {
             });
             let many = 4 + self.random.below(20);
             self.batch(first..first + many, 5);
-            self.stop_in_sync();
+            self.stop_in_sync(Survival::Bytes);
             let few = 1 + self.random.below(8);
             self.batch(first + 30..first + 30 + few, 250);
-            self.stop_in_sync();
+            self.stop_in_sync(Survival::Bytes);
         }
         Settings {
             items: 1000,
@@ -95,11 +99,62 @@ impl Plot<'_> {
         }
     }
 
+    /// A page is on the disk, or it is not: so the first pages of a torn sync are often gone and a later one is
+    /// whole, and is back where what was cut is, once other items fill the pages before it.
+    fn by_sectors(&mut self) -> Settings {
+        let few = 1 + self.random.below(17);
+        self.batch(0..few, 9);
+        for round in 1..5 {
+            let first = round * 200;
+            self.steps.push(Step::Close {
+                zstd: None,
+                buffer: None,
+            });
+            let many = 36 + self.random.below(30);
+            self.batch(first..first + many, 5);
+            self.stop_in_sync(Survival::Sectors);
+            let fewer = 18 + self.random.below(24);
+            self.batch(first + 100..first + 100 + fewer, 12);
+            self.stop_in_sync(Survival::Sectors);
+        }
+        Settings {
+            items: 1000,
+            // With its two slots of six bytes each it has 512.
+            page: 500,
+            layout: 1,
+            buffer: 1 << 20,
+            ..Settings::default()
+        }
+    }
+
+    /// Prunes and destructions that are stopped between their removals, and before or after what says that
+    /// they are under way.
+    fn taken_away(&mut self) -> Settings {
+        let settings = self.settings();
+        for _ in 0..2 + self.random.below(3) {
+            let count = 8 + self.random.below(12);
+            self.batch(0..count, 9);
+            self.steps.push(Step::Sync);
+            let survival = [Survival::Nothing, Survival::Bytes, Survival::All];
+            let crash = Crash {
+                survival: self.random.pick(Survival::All, &survival),
+                ..self.crash(0, 24)
+            };
+            self.steps.push(Step::Crash(crash));
+            self.steps.push(match self.random.one_in(2) {
+                true => Step::Destroy,
+                false => Step::Prune(1 + self.random.below(count)),
+            });
+        }
+        settings
+    }
+
     /// A sync that mostly stops when the entries are written and not flushed.
-    fn stop_in_sync(&mut self) {
+    fn stop_in_sync(&mut self, survival: Survival) {
         let crash = Crash {
             after: self.random.pick(3, &[3, 3, 2, 4]),
             when: When::Before,
+            survival,
             ..self.crash(0, 1)
         };
         self.steps.extend([Step::Crash(crash), Step::Sync]);

@@ -1,7 +1,7 @@
 //! From a seed to a case.
 //!
 //! A seed draws a temper first (how often items come out of order, how often there are crashes,
-//! faults, damage), then settings, then steps; one in four has a plot (`scenarios`) instead. Cases
+//! faults, damage), then settings, then steps; one in three has a plot (`scenarios`) instead. Cases
 //! are short: what many long cases would find, more short ones find sooner, and a short one can be
 //! read.
 
@@ -29,7 +29,7 @@ const SURVIVALS: [Survival; 6] = [
 /// The case of a seed.
 pub fn case(seed: u64) -> Case {
     let mut random = Random::new(seed);
-    if random.one_in(4) {
+    if random.one_in(3) {
         return scenarios::draw(&mut random);
     }
     let settings = settings(&mut random);

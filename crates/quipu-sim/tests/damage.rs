@@ -56,3 +56,26 @@ fn a_wrong_value_and_a_lost_item_are_caught() {
     assert!(outcome.has(Fault::Wrong) && outcome.has(Fault::LostBeyond));
     assert_eq!((outcome.least, outcome.lost, outcome.beyond), (0, 1, 1));
 }
+
+/// The shapes with key tables have what their names say.
+#[test]
+fn shapes_with_key_tables_have_several() {
+    let shapes = damage::written().unwrap();
+    let of = |name: &str| {
+        let shape = shapes.iter().find(|shape| shape.name == name).unwrap();
+        let count =
+            |files: &damage::Files| files.iter().filter(|(file, _)| file.is_table()).count();
+        let earlier = |files: &damage::Files| {
+            let tables = files.iter().filter(|(file, _)| file.is_table());
+            tables
+                .filter(|(file, bytes)| shape.files.get(file) != Some(bytes))
+                .count()
+        };
+        let gone: usize = shape.older.iter().map(earlier).sum();
+        (count(&shape.files), gone > 0)
+    };
+    assert_eq!(of("tables"), (3, false));
+    assert_eq!(of("tables-merged"), (3, true));
+    let (now, gone) = of("tables-rewound");
+    assert!(now > 1 && gone, "{now}");
+}

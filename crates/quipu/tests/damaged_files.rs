@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Bench, key, value};
-use quipu::{Archive, Layout, Options, VerifyEvent};
+use quipu::{Archive, Layout, Options, ReadOnly, Status, VerifyEvent};
 
 type Store = Archive<[u8; 8]>;
 
@@ -127,5 +127,24 @@ fn an_older_copy_of_the_marks_does_not_tell_of_rewound_items() {
         assert!(archive.recovery().marks_incomplete);
         assert_eq!(archive.recovery().damaged, 0);
         check(&archive, 10, "older marks");
+    });
+}
+
+/// A section at rest whose damage shows when it wakes begins a new life, of which no table speaks: a look-up by a
+/// key that wakes it finds the key all the same, if its item is whole.
+#[test]
+fn a_key_that_wakes_a_damaged_section_is_found() {
+    let options = Options::new().items_per_section(10).page_size(100);
+    Bench::each(options.keys_per_table(8), |bench| {
+        bench.fill(20);
+        // The last entry, which the mark has a sample of.
+        let name = "000000000000000a";
+        let index = bench.read("index", name);
+        bench.flip("index", name, index.len() - 112 + 60);
+        let beside: ReadOnly<[u8; 8]> = bench.options().open_read_only_on(bench.storage()).unwrap();
+        assert!(beside.has_at(10, &key(10)).unwrap());
+        let archive = bench.open::<8>();
+        assert_eq!(archive.get(&key(10)).unwrap().unwrap(), value(10, 30));
+        assert_eq!(archive.status(19).unwrap(), Status::Damaged);
     });
 }

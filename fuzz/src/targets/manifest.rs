@@ -132,6 +132,9 @@ fn change_marks(bytes: &mut Vec<u8>, input: &mut Input<'_>) {
     }
 }
 
+/// The epoch of each section: it says something to key tables alone, of which there are none.
+const EPOCH: u64 = 7;
+
 /// Places where a section was written anew, samples and foreign entries of it.
 fn push_fingerprint(payload: &mut Vec<u8>, input: &mut Input<'_>) {
     let numbers = |payload: &mut Vec<u8>, count, input: &mut Input<'_>| {
@@ -172,8 +175,9 @@ fn push_record(bytes: &mut Vec<u8>, input: &mut Input<'_>) {
         };
         payload.extend_from_slice(&number.to_be_bytes());
         if nth == 2 && payload[0] == 1 {
-            // The layouts of the two files.
+            // The layouts of the two files, and what its entries are known by.
             payload.push(input.u8() % 16);
+            payload.extend_from_slice(&EPOCH.to_be_bytes());
             push_fingerprint(&mut payload, input);
         }
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod adopt;
 pub(crate) mod codecs;
+pub(crate) mod key_tables;
 pub(crate) mod manifest;
 pub(crate) mod operations;
 pub(crate) mod program;

@@ -50,17 +50,23 @@ struct Run {
     model: Model,
     items_per_section: u64,
     page_size: u16,
+    /// None where no tables are made.
+    keys_per_table: Option<u64>,
     next: u8,
 }
 
 pub(crate) fn run(input: &mut Input<'_>) {
+    // Tables are then made by the thread that writes, and a run does the same each time.
+    quipu::seed_random_numbers(Some(7));
     let machine = Simulated::new(input.number());
+    let sections = input.u8();
     let mut run = Run {
         machine,
         archive: None,
         model: Model::default(),
-        items_per_section: [1, 4, 16, u64::MAX][input.below(4)],
+        items_per_section: [1, 4, 16, u64::MAX][usize::from(sections) % 4],
         page_size: [28, 50, 100, 4084][input.below(4)],
+        keys_per_table: [None, None, Some(1), Some(6)][usize::from(sections) / 64],
         next: 0,
     };
     limit::within(MOST_BYTES, || {
@@ -73,13 +79,18 @@ pub(crate) fn run(input: &mut Input<'_>) {
         run.crash(Survival::Nothing, 1);
         run.check();
     });
+    quipu::seed_random_numbers(None);
 }
 
 impl Run {
     fn options(&self) -> Options {
-        limits()
+        let options = limits()
             .items_per_section(self.items_per_section)
-            .page_size(self.page_size)
+            .page_size(self.page_size);
+        match self.keys_per_table {
+            Some(keys) => options.max_open_files(32).keys_per_table(keys),
+            None => options,
+        }
     }
 
     /// The archive, opened where it is not. A machine that starts anew after a crash has no

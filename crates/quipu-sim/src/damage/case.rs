@@ -50,14 +50,17 @@ pub struct Case {
 /// How many masks each byte is flipped with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Masks {
-    /// Three, and one in the zeros of a header.
+    /// Three, and one in the zeros of a header or of a key table.
     All,
     /// One that depends on the byte.
     One,
 }
 
-/// Whether a byte is one of the zeros that fill a header up.
+/// Whether a byte is one of the zeros that fill a header up, or a page of a key table.
 fn is_padding(file: &FileName, bytes: &[u8], at: usize) -> bool {
+    if file.is_table() {
+        return bytes.get(at) == Some(&0);
+    }
     file.section().is_some() && header_size(bytes) == Some(4096) && (12..4096).contains(&at)
 }
 
@@ -87,7 +90,7 @@ impl Case {
             let others = shape.files.iter().map(|(other, _)| other);
             others
                 .filter(|other| other.partition == file.partition && *other > file)
-                .filter(|_| *file.partition != *OWN)
+                .filter(|other| *file.partition != *OWN || file.is_table() && other.is_table())
                 .for_each(|with| add(Damage::Swap { with: with.clone() }));
             add(Damage::Double);
             GARBAGE.iter().for_each(|&len| add(Damage::Garbage { len }));
@@ -162,7 +165,7 @@ impl Case {
             Damage::Zero { .. } => "512 bytes zeroed",
             Damage::Remove => "removed",
             Damage::Older { .. } => "an older copy",
-            Damage::Swap { .. } => "swapped with another section's",
+            Damage::Swap { .. } => "swapped with another",
             Damage::Double => "doubled",
             Damage::Garbage { .. } => "garbage appended",
         }
@@ -170,6 +173,9 @@ impl Case {
 
     /// Which part of which kind of file it hits first, for a table.
     pub fn part(&self, shape: &Shape) -> String {
+        if self.file.is_table() {
+            return "key table".to_owned();
+        }
         if *self.file.partition == *OWN {
             return self.file.name.to_string();
         }

@@ -11,12 +11,19 @@ use super::look::{Account, Look};
 use super::outcome::{Fault, Outcome};
 use super::shape::{Item, Shape};
 
+/// What the archives of a check draw random numbers from.
+const SEED: u64 = 11;
+
 /// Runs one case; none where the damage changes no byte.
 pub fn check(shape: &Shape, case: &Case) -> Option<Outcome> {
     let damaged = case.apply(shape)?;
     let whole = shape.oracle.whole(&damaged);
     let run = || Check::new(shape, case, &damaged, whole.clone()).run();
-    Some(match catch_unwind(AssertUnwindSafe(run)) {
+    // A case does the same each time, and key tables are made by the thread that writes.
+    quipu::seed_random_numbers(Some(SEED));
+    let ended = catch_unwind(AssertUnwindSafe(run));
+    quipu::seed_random_numbers(None);
+    Some(match ended {
         Ok(outcome) => outcome,
         Err(payload) => {
             let text = payload.downcast_ref::<String>().cloned();

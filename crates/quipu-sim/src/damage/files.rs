@@ -35,6 +35,11 @@ impl FileName {
         }
     }
 
+    /// Whether it is a key table.
+    pub fn is_table(&self) -> bool {
+        *self.partition == *OWN && self.name.starts_with("keys-")
+    }
+
     /// The section whose file this is; none for the archive's own files.
     pub fn section(&self) -> Option<u64> {
         match &*self.partition {

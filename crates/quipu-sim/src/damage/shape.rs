@@ -58,6 +58,12 @@ impl Shape {
         fresh(&self.options).open_read_only_on(Arc::new(storage.clone()))
     }
 
+    /// The same, opened so that key tables are made of so many keys.
+    pub fn keys_per_table(mut self, keys: u64) -> Self {
+        self.options = self.options.keys_per_table(keys);
+        self
+    }
+
     /// An item that is not stored, in this section if there is room in it.
     pub fn new_item(&self, section: Option<u64>) -> Option<Item> {
         let taken: BTreeSet<u64> = self.items.iter().map(|item| item.index).collect();

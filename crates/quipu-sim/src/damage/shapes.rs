@@ -1,7 +1,7 @@
 //! The shapes: like the golden archives, and what these do not have, in both layouts of headers.
 
 use quipu::index::OneCap;
-use quipu::{Compression, Layout, Options};
+use quipu::{Compression, Layout, Options, seed_random_numbers};
 
 use super::shape::{Fallible, Script, Shape};
 
@@ -26,7 +26,18 @@ const SHAPES: [(&str, Write); 15] = [
     ("one-byte-keys", one_byte_keys),
 ];
 
-/// Writes every shape in both layouts.
+/// Shapes with key tables, which are the same in both layouts.
+const TABLED: [(&str, Write); 3] = [
+    ("tables", tables),
+    ("tables-merged", tables_merged),
+    ("tables-rewound", tables_rewound),
+];
+/// How many keys a table of these begins with.
+const KEYS_PER_TABLE: u64 = 6;
+/// What random numbers are drawn from while they are written: another for each, and none that a check draws from.
+const TABLED_SEED: u64 = 1 << 32;
+
+/// Writes every shape in both layouts, and those with key tables.
 pub fn written() -> Fallible<Vec<Shape>> {
     let mut shapes = Vec::new();
     for (name, write) in SHAPES {
@@ -35,6 +46,15 @@ pub fn written() -> Fallible<Vec<Shape>> {
             shape.name = format!("{name}-{suffix}");
             shapes.push(shape);
         }
+    }
+    for (seed, (name, write)) in (TABLED_SEED..).zip(TABLED) {
+        // Tables are made by the thread that writes then.
+        seed_random_numbers(Some(seed));
+        let shape = write(Options::new());
+        seed_random_numbers(None);
+        let mut shape = shape?.keys_per_table(KEYS_PER_TABLE);
+        name.clone_into(&mut shape.name);
+        shapes.push(shape);
     }
     Ok(shapes)
 }
@@ -214,5 +234,46 @@ fn one_byte_keys(options: Options) -> Fallible<Shape> {
             script.sync()?;
         }
     }
+    script.finish("")
+}
+
+/// Begins an archive in small sections whose keys go into tables six by six.
+fn tabled(options: Options) -> Fallible<Script> {
+    let options = options.items_per_section(8).page_size(100);
+    Script::new(options.keys_per_table(KEYS_PER_TABLE), 8)
+}
+
+/// Puts items in order, and syncs after six each.
+fn put_in_sixes(script: &mut Script, indices: std::ops::Range<u64>) -> Fallible<()> {
+    for (nth, index) in (1..).zip(indices) {
+        script.put(index, 11)?;
+        if nth % KEYS_PER_TABLE == 0 {
+            script.sync()?;
+        }
+    }
+    Ok(())
+}
+
+/// Three tables, and a section that is in two of them.
+fn tables(options: Options) -> Fallible<Shape> {
+    let mut script = tabled(options)?;
+    put_in_sixes(&mut script, 0..18)?;
+    script.finish("")
+}
+
+/// Four tables that were merged into one, and two more behind it.
+fn tables_merged(options: Options) -> Fallible<Shape> {
+    let mut script = tabled(options)?;
+    put_in_sixes(&mut script, 0..36)?;
+    script.finish("")
+}
+
+/// Tables from before and after a rewind and a prune; earlier copies of them name what is gone.
+fn tables_rewound(options: Options) -> Fallible<Shape> {
+    let mut script = tabled(options)?;
+    put_in_sixes(&mut script, 0..18)?;
+    script.reopen(|options| options)?.rewind(11)?;
+    put_in_sixes(&mut script, 12..20)?;
+    script.reopen(|options| options)?.prune(8)?.put(20, 11)?;
     script.finish("")
 }

@@ -195,6 +195,9 @@ impl Shared {
         if section.epoch != mark.epoch {
             // The next open is not to find it anew.
             self.damage.write().unmarked.insert(*number);
+            // No table speaks for it any more, and its keys are in the key index, where a look-up that woke it
+            // has looked before.
+            self.rewrites.fetch_add(1, Ordering::SeqCst);
         }
         Ok(self.sections.wake(&section).then_some(section))
     }

@@ -237,14 +237,15 @@ impl KeyTable {
         Ok(())
     }
 
-    /// The place of an ordinal.
+    /// The place of an ordinal; none where the claims have fewer.
     pub(crate) fn place(&self, ordinal: u64) -> Option<Place> {
         let behind = self.claims.partition_point(|&(start, _)| start <= ordinal);
         let (start, claim) = self.claims.get(behind.checked_sub(1)?)?;
-        Some(Place {
+        let position = claim.from.checked_add(ordinal - start)?;
+        (position < claim.to).then_some(Place {
             section: claim.section,
             epoch: claim.epoch,
-            position: claim.from + (ordinal - start),
+            position,
         })
     }
 

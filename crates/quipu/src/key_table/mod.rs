@@ -52,6 +52,10 @@ const NAME_PREFIX: &str = "keys-";
 pub(crate) const MAX_SLOTS: u64 = 1 << MAX_ORDINAL_BITS;
 const MAX_ORDINAL_BITS: u32 = 28;
 
+/// The greatest number of a table. No archive comes to it: a file of a greater one is none of its own, and
+/// there is always a next number.
+const MAX_NUMBER: u64 = u64::MAX >> 1;
+
 /// Entries of one section that a table has slots for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Claim {
@@ -80,7 +84,7 @@ pub(crate) fn name(number: u64) -> String {
 pub(crate) fn number(name: &str) -> Option<u64> {
     let hex = name.strip_prefix(NAME_PREFIX)?;
     let number = u64::from_str_radix(hex, 16).ok()?;
-    (self::name(number) == name).then_some(number)
+    (number <= MAX_NUMBER && self::name(number) == name).then_some(number)
 }
 
 /// How many bits the ordinals of so many slots take.

@@ -130,6 +130,33 @@ fn names_are_numbers() {
     }
 }
 
+/// A stranger's file of the greatest number must not leave the archive without a next one.
+#[test]
+fn behind_each_number_there_is_another() {
+    assert_eq!(number(&name(MAX_NUMBER)), Some(MAX_NUMBER));
+    assert_eq!(number(&name(MAX_NUMBER + 1)), None);
+    assert_eq!(number(&name(u64::MAX)), None);
+}
+
+/// Slots with right checksums, whose ordinals no claim has: behind the last, and where positions end.
+#[test]
+fn ordinals_that_no_claim_has_are_at_no_place() {
+    let storage = storage();
+    let claims = [claim(1, 0, 2), claim(2, u64::MAX - 2, u64::MAX)];
+    let mut slots = [1, 2, 3, MAX_SLOTS - 1].into_iter();
+    let contents = Contents {
+        archive: ARCHIVE,
+        table: 7,
+        claims: claims.to_vec(),
+        bits: MAX_ORDINAL_BITS,
+    };
+    let table = write(&storage, 1, contents, &memory(), &mut || Ok(slots.next())).unwrap();
+    let place = |ordinal| table.place(ordinal).map(|at| (at.section, at.position));
+    assert_eq!(place(1), Some((1, 1)));
+    assert_eq!(place(3), Some((2, u64::MAX - 1)));
+    assert_eq!((place(4), place(MAX_SLOTS - 1)), (None, None));
+}
+
 #[test]
 fn merged_tables_hold_what_their_sources_did() {
     let storage = storage();
