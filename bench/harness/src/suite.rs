@@ -7,17 +7,19 @@ pub(crate) struct Named {
     pub(crate) what: &'static str,
     pub(crate) phases: &'static [Phase],
     value_size: usize,
-    /// Items and look-ups of a quick run; none when only a full run has it.
+    /// None when only a full run has it.
     quick: Option<Size>,
     full: Size,
-    /// Whether engines that would take hours are left out.
-    pub(crate) long: bool,
+    /// All when none are named.
+    engines: &'static [&'static str],
+    /// Indices of a section, where the number of items does not decide it.
+    section: Option<u64>,
 }
 
+#[derive(Clone, Copy)]
 struct Size {
     items: u64,
     gets: u64,
-    window: u64,
     rounds: u32,
 }
 
@@ -25,14 +27,14 @@ const fn size(items: u64, gets: u64, rounds: u32) -> Size {
     Size {
         items,
         gets,
-        window: items / 10,
         rounds,
     }
 }
 
-/// Engines that take part in long workloads.
-pub(crate) const LONG: [&str; 7] = [
+/// Those that need no hours for tens of millions of items.
+const LONG: &[&str] = &[
     "quipu",
+    "quipu:memory",
     "floor",
     "commonware_2026_4_0",
     "commonware_2026_10_0",
@@ -41,16 +43,37 @@ pub(crate) const LONG: [&str; 7] = [
     "fjall",
 ];
 
-const ITEMS: &[Phase] = &[Phase::Put, Phase::Get, Phase::Prune];
-const SCALE: &[Phase] = &[Phase::Put, Phase::Get];
+/// Those that can put without a flush, and flush apart from it.
+const APART: &[&str] = &[
+    "quipu",
+    "quipu:memory",
+    "floor",
+    "commonware_2026_4_0",
+    "commonware_2026_10_0",
+    "rocksdb",
+    "rocksdb:blobs",
+    "fjall",
+];
+
+/// Those that keep sections.
+const SECTIONS: &[&str] = &[
+    "quipu",
+    "quipu:memory",
+    "commonware_2026_4_0",
+    "commonware_2026_10_0",
+];
+
+/// A full ring has 30 million items and a window of one.
+const WINDOW: u64 = 30;
 
 impl Named {
     pub(crate) fn workload(&self, full: bool) -> Option<(Workload, u32)> {
-        let size = if full {
-            Some(&self.full)
+        let size = if full { Some(self.full) } else { self.quick }?;
+        let by_items = if size.items < 1_000_000 {
+            8_192
         } else {
-            self.quick.as_ref()
-        }?;
+            65_536
+        };
         let workload = Workload {
             variant: None,
             items: size.items,
@@ -61,37 +84,40 @@ impl Named {
                 1_000
             },
             gets: size.gets,
-            window: size.window,
-            items_per_section: if size.items < 1_000_000 {
-                8_192
-            } else {
-                65_536
-            },
+            window: window(size.items),
+            items_per_section: self.section.unwrap_or(by_items),
             cache: 64 << 20,
         };
         Some((workload, size.rounds))
     }
-}
 
-const fn items(
-    name: &'static str,
-    what: &'static str,
-    value_size: usize,
-    quick: Size,
-    full: Size,
-) -> Named {
-    Named {
-        name,
-        what,
-        phases: ITEMS,
-        value_size,
-        quick: Some(quick),
-        full,
-        long: false,
+    pub(crate) fn takes(&self, engine: &str) -> bool {
+        self.engines.is_empty() || self.engines.contains(&engine)
+    }
+
+    const fn of(mut self, value_size: usize) -> Self {
+        self.value_size = value_size;
+        self
+    }
+
+    const fn by(mut self, engines: &'static [&'static str]) -> Self {
+        self.engines = engines;
+        self
+    }
+
+    const fn sections_of(mut self, indices: u64) -> Self {
+        self.section = Some(indices);
+        self
     }
 }
 
-const fn other(
+/// What stays of a ring.
+pub(crate) fn window(items: u64) -> u64 {
+    items / WINDOW
+}
+
+/// Of 256 bytes, by all engines, unless it says otherwise.
+const fn named(
     name: &'static str,
     what: &'static str,
     phases: &'static [Phase],
@@ -105,45 +131,46 @@ const fn other(
         value_size: 256,
         quick,
         full,
-        long: false,
+        engines: &[],
+        section: None,
     }
 }
 
-const fn scale(name: &'static str, what: &'static str, full: Size, long: bool) -> Named {
-    Named {
-        name,
-        what,
-        phases: SCALE,
-        value_size: 64,
-        quick: None,
-        full,
-        long,
-    }
-}
+const ITEMS: &[Phase] = &[Phase::Put, Phase::Get, Phase::Prune];
+/// Loaded once: after the kill comes a clean end.
+const KILLED: &[Phase] = &[Phase::PutKilled, Phase::ReopenKilled, Phase::Reopen];
+const SCALE: &[Phase] = &[
+    Phase::PutKilled,
+    Phase::ReopenKilled,
+    Phase::Reopen,
+    Phase::Get,
+];
 
 pub(crate) const ALL: &[Named] = &[
-    items(
+    named(
         "256B",
         "items of 256 bytes",
-        256,
-        size(200_000, 50_000, 2),
+        ITEMS,
+        Some(size(200_000, 50_000, 2)),
         size(1_000_000, 1_000_000, 3),
     ),
-    items(
+    named(
         "4KiB",
         "items of 4 KiB",
-        4 << 10,
-        size(20_000, 20_000, 1),
+        ITEMS,
+        Some(size(20_000, 20_000, 1)),
         size(100_000, 300_000, 3),
-    ),
-    items(
+    )
+    .of(4 << 10),
+    named(
         "64KiB",
         "items of 64 KiB",
-        64 << 10,
-        size(2_000, 5_000, 1),
+        ITEMS,
+        Some(size(2_000, 5_000, 1)),
         size(20_000, 50_000, 3),
-    ),
-    other(
+    )
+    .of(64 << 10),
+    named(
         "reopen",
         "an open after a clean end, and after a kill",
         &[
@@ -152,60 +179,118 @@ pub(crate) const ALL: &[Named] = &[
             Phase::PutKilled,
             Phase::ReopenKilled,
         ],
-        Some(size(200_000, 0, 1)),
+        Some(size(150_000, 0, 1)),
         size(1_000_000, 0, 3),
     ),
-    other(
+    named(
         "single",
         "one put and one flush, against a bare append and flush of 4 KiB",
         &[Phase::Single],
-        Some(size(500, 0, 2)),
+        Some(size(400, 0, 2)),
         size(2_000, 0, 3),
     ),
-    other(
+    named(
+        "tasks",
+        "64 tasks that each wait for their put to be durable, against one",
+        &[Phase::Tasks],
+        Some(size(2_000, 0, 1)),
+        size(20_000, 0, 3),
+    ),
+    named(
+        "latency",
+        "puts of 64 bytes one by one, a flush by another thread after each 1,000",
+        &[Phase::Latency],
+        Some(size(300_000, 0, 1)),
+        size(10_000_000, 0, 3),
+    )
+    .of(64)
+    .by(APART),
+    named(
         "readers",
         "eight readers beside a writer",
         &[Phase::Readers],
-        Some(size(150_000, 0, 1)),
+        Some(size(90_000, 0, 1)),
         size(1_500_000, 0, 3),
     ),
-    other(
+    named(
         "backfill",
         "items in random order",
         &[Phase::Backfill, Phase::Get],
-        Some(size(100_000, 20_000, 1)),
+        Some(size(50_000, 10_000, 1)),
         size(1_000_000, 200_000, 1),
     ),
-    other(
+    named(
         "ring",
-        "puts and prunes in step, a tenth of the items stays",
+        "puts and prunes in step through a window of a thirtieth",
         &[Phase::Ring],
-        Some(size(300_000, 0, 1)),
-        size(10_000_000, 0, 1),
-    ),
-    other(
+        Some(size(600_000, 0, 1)),
+        size(30_000_000, 0, 1),
+    )
+    .by(LONG),
+    named(
         "cold",
         "reads after the system's caches were dropped",
         &[Phase::Put, Phase::Cold],
-        Some(size(200_000, 0, 1)),
+        Some(size(150_000, 0, 1)),
         size(4_000_000, 0, 1),
     ),
-    scale(
+    named(
+        "sections",
+        "an open of many sections: 100,000 in a full run",
+        KILLED,
+        Some(size(8_000, 0, 1)),
+        size(400_000, 0, 1),
+    )
+    .sections_of(4)
+    .by(SECTIONS),
+    named(
         "scale1M",
         "1 million items of 64 bytes",
+        SCALE,
+        None,
         size(1_000_000, 300_000, 1),
-        false,
-    ),
-    scale(
+    )
+    .of(64)
+    .by(LONG),
+    named(
         "scale10M",
         "10 million items of 64 bytes",
+        SCALE,
+        None,
         size(10_000_000, 300_000, 1),
-        true,
-    ),
-    scale(
+    )
+    .of(64)
+    .by(LONG),
+    named(
         "scale30M",
         "30 million items of 64 bytes",
+        SCALE,
+        None,
         size(30_000_000, 300_000, 1),
-        true,
-    ),
+    )
+    .of(64)
+    .by(LONG),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_ring_is_of_thirty_million_items_and_a_window_of_one() {
+        let ring = ALL.iter().find(|named| named.name == "ring").unwrap();
+        let (workload, _) = ring.workload(true).unwrap();
+        assert_eq!((workload.items, workload.window), (30_000_000, 1_000_000));
+    }
+
+    #[test]
+    fn engines_that_workloads_name_are_known() {
+        let known: Vec<String> = crate::engines::all()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        for name in ALL.iter().flat_map(|named| named.engines) {
+            assert!(known.iter().any(|known| known == name), "{name}");
+        }
+    }
+}

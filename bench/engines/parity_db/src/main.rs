@@ -3,6 +3,7 @@
 //! It acknowledges a commit before it is on disk, and has no call that waits for the disk: its puts
 //! are not durable when they return, and no comparison with the others' is fair.
 
+use std::ops::Range;
 use std::path::Path;
 
 use anyhow::Result;
@@ -55,9 +56,9 @@ impl Engine for ParityDb {
     }
 
     /// A hash table has no order: one read an index.
-    fn scan(&self, items: u64, on: OnValue<'_>) -> Result<u64> {
+    fn scan(&self, indices: Range<u64>, on: OnValue<'_>) -> Result<u64> {
         let mut count = 0;
-        for index in 0..items {
+        for index in indices {
             count += u64::from(self.get(index, on)?);
         }
         Ok(count)
