@@ -64,7 +64,11 @@ impl Report {
         self.lower(format!("{what} {name} us"), nanos as f64 / 1e3);
     }
 
+    /// A ratio to nothing is no figure.
     fn add(&mut self, measure: String, better: Better, value: f64) {
+        if !value.is_finite() {
+            return;
+        }
         self.figures.push(Figure {
             measure,
             better,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engines::Name;
 
-#[derive(Deserialize, Serialize)]
+#[derive(Default, Deserialize, Serialize)]
 pub(crate) struct Results {
     pub(crate) machine: Machine,
     /// The command line of the run.
@@ -25,7 +25,7 @@ pub(crate) struct Results {
     pub(crate) failures: Vec<Failure>,
 }
 
-#[derive(Deserialize, Serialize)]
+#[derive(Default, Deserialize, Serialize)]
 pub(crate) struct Machine {
     pub(crate) cpu: String,
     pub(crate) cores: usize,
@@ -73,6 +73,15 @@ pub(crate) struct Flush {
 /// Five digits are more than any figure is good for.
 pub(crate) fn rounded(value: f64) -> f64 {
     format!("{value:.4e}").parse().unwrap_or(value)
+}
+
+impl OfWorkload {
+    /// How many items it was run with.
+    pub(crate) fn items(&self) -> Option<f64> {
+        let mut words = self.arguments.split(' ');
+        words.find(|word| *word == "--items")?;
+        words.next()?.parse().ok()
+    }
 }
 
 impl OfMeasure {

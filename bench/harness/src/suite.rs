@@ -137,12 +137,16 @@ const fn named(
 }
 
 const ITEMS: &[Phase] = &[Phase::Put, Phase::Get, Phase::Prune];
-/// Loaded once: after the kill comes a clean end.
-const KILLED: &[Phase] = &[Phase::PutKilled, Phase::ReopenKilled, Phase::Reopen];
+const REOPEN: &[Phase] = &[
+    Phase::PutKilled,
+    Phase::ReopenKilled,
+    Phase::Put,
+    Phase::Reopen,
+];
 const SCALE: &[Phase] = &[
     Phase::PutKilled,
     Phase::ReopenKilled,
-    Phase::Reopen,
+    Phase::Put,
     Phase::Get,
 ];
 
@@ -173,12 +177,7 @@ pub(crate) const ALL: &[Named] = &[
     named(
         "reopen",
         "an open after a clean end, and after a kill",
-        &[
-            Phase::Put,
-            Phase::Reopen,
-            Phase::PutKilled,
-            Phase::ReopenKilled,
-        ],
+        REOPEN,
         Some(size(150_000, 0, 1)),
         size(1_000_000, 0, 3),
     ),
@@ -237,8 +236,8 @@ pub(crate) const ALL: &[Named] = &[
     named(
         "sections",
         "an open of many sections: 100,000 in a full run",
-        KILLED,
-        Some(size(8_000, 0, 1)),
+        REOPEN,
+        Some(size(1_200, 0, 1)),
         size(400_000, 0, 1),
     )
     .sections_of(4)

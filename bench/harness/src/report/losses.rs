@@ -16,8 +16,8 @@ const DRAW: f64 = 1.05;
 const NAMED: usize = 3;
 /// The longest of all calls tells of the machine's moment more than of an engine.
 const WORST: &str = "worst";
-/// Not a rival: what the machine can do.
-const YARDSTICK: &str = "floor";
+/// Not rivals: what the machine can do, and quipu itself in its other mode.
+const NO_RIVALS: [&str; 2] = ["floor", "quipu"];
 
 #[derive(Deserialize)]
 pub(crate) struct Reasons {
@@ -80,11 +80,14 @@ fn losses(results: &Results) -> Vec<Loss<'_>> {
     losses
 }
 
+pub(super) fn rivals(results: &Results) -> impl Iterator<Item = &str> {
+    let names = results.engines.iter().map(|engine| engine.0.as_str());
+    names.filter(|name| !NO_RIVALS.iter().any(|none| name.starts_with(none)))
+}
+
 fn ahead_of<'a>(results: &'a Results, own: &str, measure: &OfMeasure) -> Vec<(&'a str, f64, f64)> {
     let figure = measure.median(own);
-    let rivals = results.engines.iter().map(|engine| engine.0.as_str());
-    let rivals = rivals.filter(|name| *name != own && !name.starts_with(YARDSTICK));
-    let mut ahead: Vec<_> = rivals
+    let mut ahead: Vec<_> = rivals(results)
         .map(|name| {
             let other = measure.median(name);
             let by = match measure.better {

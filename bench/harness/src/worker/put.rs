@@ -8,7 +8,7 @@ use super::Worker;
 use super::puts::Puts;
 use crate::engine::Engine;
 use crate::items::{KEY_SIZE, mix};
-use crate::measures::{anonymous_memory, bytes_written, disk_bytes};
+use crate::measures::{Report, anonymous_memory, bytes_written, disk_bytes};
 
 /// Memory is looked at once in so many batches.
 const LOOK: u64 = 20;
@@ -23,13 +23,13 @@ impl Worker {
         self.put_and_close::<E>("backfill ", |n| u64::from(order[n as usize]))
     }
 
-    /// Does not return: the report is out before the signal.
+    /// Does not return: the report is out before the signal. It has no figures, which are those of the
+    /// puts that end well.
     pub(super) fn put_killed<E: Engine>(&mut self) -> Result<()> {
-        let written = bytes_written()?;
         let engine = self.open::<E>()?;
         let mut puts = Puts::new()?;
         self.put_all(&engine, "", &mut puts, |n| n)?;
-        self.report_disk("", written)?;
+        self.report = Report::default();
         self.print()?;
         rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL)?;
         engine.close()
