@@ -1,7 +1,6 @@
 //! The prunable archive of commonware-storage, the same for each of its versions.
 
 use std::num::{NonZeroU16, NonZeroU64, NonZeroUsize};
-use std::ops::Range;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -161,15 +160,6 @@ impl Engine for Commonware {
             value.as_ref().map(|value| on(at, value));
         }
         Ok(())
-    }
-
-    /// There is no call that reads a range.
-    fn scan(&self, indices: Range<u64>, on: OnValue<'_>) -> Result<u64> {
-        let mut count = 0;
-        for index in indices {
-            count += u64::from(self.get(index, on)?);
-        }
-        Ok(count)
     }
 
     fn prune(&self, min: u64) -> Result<()> {

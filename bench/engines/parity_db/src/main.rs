@@ -3,7 +3,6 @@
 //! It acknowledges a commit before it is on disk, and has no call that waits for the disk: its puts
 //! are not durable when they return, and no comparison with the others' is fair.
 
-use std::ops::Range;
 use std::path::Path;
 
 use anyhow::Result;
@@ -53,15 +52,6 @@ impl Engine for ParityDb {
             Some(found) => self.get(row::index(&found)?, on),
             None => Ok(false),
         }
-    }
-
-    /// A hash table has no order: one read an index.
-    fn scan(&self, indices: Range<u64>, on: OnValue<'_>) -> Result<u64> {
-        let mut count = 0;
-        for index in indices {
-            count += u64::from(self.get(index, on)?);
-        }
-        Ok(count)
     }
 
     fn prune(&self, min: u64) -> Result<()> {
