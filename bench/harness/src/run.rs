@@ -128,11 +128,17 @@ impl Run {
     }
 }
 
-/// What the command line was, without the path of the program.
+/// What the command line was, without where things lie on this machine.
 fn command_line() -> String {
-    let arguments = std::env::args().skip(1);
-    let words = std::iter::once("quipu-bench".to_owned()).chain(arguments);
-    words.collect::<Vec<_>>().join(" ")
+    let mut words = vec!["quipu-bench".to_owned()];
+    let mut arguments = std::env::args().skip(1);
+    while let Some(word) = arguments.next() {
+        match word.as_str() {
+            "--programs" | "--dir" | "--json" => drop(arguments.next()),
+            _ => words.push(word),
+        }
+    }
+    words.join(" ")
 }
 
 impl Results {

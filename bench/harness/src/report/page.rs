@@ -71,7 +71,7 @@ with `O_DSYNC`, which no count shows.\nparity-db flushes behind the back of its 
 are not durable when they return.\n";
 
 const LOSSES: &str = "Every measure in which a rival is ahead by more than 5 %, longest calls \
-apart, and the floor apart, which is no rival.\nThe reason is that of the first rival.\n";
+and open files apart, and the floor apart, which is no rival.\nThe reason is that of the first rival.\n";
 
 fn failures(results: &Results, page: &mut String) -> Result<()> {
     if !results.failures.is_empty() {
