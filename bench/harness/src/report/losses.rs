@@ -14,9 +14,19 @@ use crate::table::shown;
 const DRAW: f64 = 1.05;
 /// How many rivals a line names.
 const NAMED: usize = 3;
-/// The longest of all calls tells of the machine's moment more than of an engine; files that are open
-/// and flushes of a run are only many where they are far more.
-const NO_CONTEST: [&str; 3] = ["worst", "open files", "flushes"];
+/// No contest. The longest of all calls tells of the machine's moment more than of an engine, as a bare
+/// append does; files that are open are only many where they are far more; and of a ratio to an engine's
+/// own figure the figures tell.
+const NO_CONTEST: [&str; 8] = [
+    "worst",
+    "bare append p50",
+    "open files",
+    "flushes",
+    "growth",
+    "x one",
+    "x alone",
+    "x longest flush",
+];
 /// Not rivals: what the machine can do, and quipu itself in its other mode.
 const NO_RIVALS: [&str; 2] = ["floor", "quipu"];
 
@@ -28,6 +38,9 @@ pub(crate) struct Reasons {
 /// The first that fits counts.
 #[derive(Deserialize)]
 struct Reason {
+    /// Any when empty.
+    #[serde(default)]
+    workload: String,
     /// Part of the measure's name.
     measure: String,
     /// Start of the engine's name; any when empty.
@@ -43,10 +56,13 @@ impl Reasons {
         Ok(toml::from_str(&text)?)
     }
 
-    fn why(&self, measure: &str, engine: &str) -> &str {
+    fn why(&self, workload: &str, measure: &str, engine: &str) -> &str {
         let mut reasons = self.reason.iter();
-        let found = reasons
-            .find(|reason| measure.contains(&reason.measure) && engine.starts_with(&reason.engine));
+        let found = reasons.find(|reason| {
+            (reason.workload.is_empty() || reason.workload == workload)
+                && measure.contains(&reason.measure)
+                && engine.starts_with(&reason.engine)
+        });
         found.map_or("not looked into yet", |reason| &reason.why)
     }
 }
@@ -120,7 +136,7 @@ pub(crate) fn section(results: &Results, reasons: &Reasons) -> Result<String> {
         let why = loss
             .ahead
             .first()
-            .map(|first| reasons.why(loss.measure, first.0));
+            .map(|first| reasons.why(loss.workload, loss.measure, first.0));
         writeln!(
             text,
             "| {} | {} | {} | {rivals} | {} |",

@@ -70,8 +70,8 @@ closing cost is taken off.\nLMDB writes the page that makes a commit count throu
 with `O_DSYNC`, which no count shows.\nparity-db flushes behind the back of its caller: its puts \
 are not durable when they return.\n";
 
-const LOSSES: &str = "Every measure in which a rival is ahead by more than 5 %, longest calls \
-and open files apart, and the floor apart, which is no rival.\nThe reason is that of the first rival.\n";
+const LOSSES: &str = "Every measure in which a rival is ahead by more than 5 %, longest calls, \
+open files and ratios apart, and the floor apart, which is no rival.\nThe reason is that of the first rival.\n";
 
 fn failures(results: &Results, page: &mut String) -> Result<()> {
     if !results.failures.is_empty() {
