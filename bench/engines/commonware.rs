@@ -157,7 +157,9 @@ impl Engine for Commonware {
         let reads = keys.iter().map(|key| store.get(Identifier::Key(key)));
         let values = wait(async { Ok(try_join_all(reads).await?) })?;
         for (at, value) in values.iter().enumerate() {
-            value.as_ref().map(|value| on(at, value));
+            if let Some(value) = value {
+                on(at, value);
+            }
         }
         Ok(())
     }

@@ -67,7 +67,9 @@ impl Engine for Quipu {
 
     fn get_many(&self, keys: &[Key], on: OnEach<'_>) -> Result<()> {
         for (at, value) in self.reader.get_many(keys)?.iter().enumerate() {
-            value.as_ref().map(|value| on(at, value));
+            if let Some(value) = value {
+                on(at, value);
+            }
         }
         Ok(())
     }
