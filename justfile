@@ -49,7 +49,7 @@ bench-archive:
 bench *arguments:
     bash bench/run.sh quick {{arguments}}
 
-# The same at full sizes, with memory and open time at 30 million items: hours
+# The same at full sizes, up to 30 million items and 100,000 sections: hours
 bench-full *arguments:
     bash bench/run.sh full {{arguments}}
 

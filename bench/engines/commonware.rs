@@ -12,11 +12,12 @@ use commonware_storage::archive::prunable::{Archive, Config};
 use commonware_storage::archive::{Archive as _, Identifier};
 use commonware_storage::translator::FourCap;
 use commonware_utils::sequence::FixedBytes;
+use futures_util::future::try_join_all;
 use parking_lot::RwLock;
-use quipu_bench::{Engine, Item, KEY_SIZE, OnValue, Workload};
+use quipu_bench::{Engine, Item, KEY_SIZE, OnEach, OnValue, Workload};
 use tokio::runtime::Handle;
 
-use crate::api;
+use crate::{api, flush};
 
 pub type Key = FixedBytes<KEY_SIZE>;
 
@@ -49,6 +50,12 @@ pub struct Commonware(RwLock<Option<Store>>);
 
 fn held(store: &Option<Store>) -> Result<&Store> {
     store.as_ref().context("an earlier call failed")
+}
+
+async fn put(store: Store, item: &Item) -> Result<Store> {
+    let value = Value::copy_from_slice(&item.value);
+    let key = FixedBytes::new(item.key);
+    Ok(api::put(store, item.index, key, value, false).await?)
 }
 
 impl Commonware {
@@ -109,12 +116,29 @@ impl Engine for Commonware {
     fn put_batch(&self, batch: &[Item]) -> Result<()> {
         self.change(async |mut store| {
             for item in batch {
-                let value = Value::copy_from_slice(&item.value);
-                store =
-                    api::put(store, item.index, FixedBytes::new(item.key), value, false).await?;
+                store = put(store, item).await?;
             }
             Ok(api::sync(store).await?)
         })
+    }
+
+    fn put(&self, item: &Item) -> Result<()> {
+        self.change(async |store| put(store, item).await)
+    }
+
+    /// Where the version has a sync that goes on by itself, only its start keeps others away.
+    fn flush(&self) -> Result<()> {
+        let mut held = self.0.write();
+        let store = held.take().context("an earlier call failed")?;
+        let (store, ended) = wait(flush::start(store))?;
+        *held = Some(store);
+        drop(held);
+        wait(ended)
+    }
+
+    fn put_durable(&self, item: &Item) -> Result<()> {
+        self.put(item)?;
+        self.flush()
     }
 
     fn get(&self, index: u64, on: OnValue<'_>) -> Result<bool> {
@@ -125,13 +149,19 @@ impl Engine for Commonware {
         self.read(Identifier::Key(&FixedBytes::new(*key)), on)
     }
 
-    /// There is no call that reads a range.
-    fn scan(&self, items: u64, on: OnValue<'_>) -> Result<u64> {
-        let mut count = 0;
-        for index in 0..items {
-            count += u64::from(self.get(index, on)?);
+    /// All of them in flight at a time.
+    fn get_many(&self, keys: &[quipu_bench::Key], on: OnEach<'_>) -> Result<()> {
+        let store = self.0.read();
+        let store = held(&store)?;
+        let keys: Vec<Key> = keys.iter().map(|key| FixedBytes::new(*key)).collect();
+        let reads = keys.iter().map(|key| store.get(Identifier::Key(key)));
+        let values = wait(async { Ok(try_join_all(reads).await?) })?;
+        for (at, value) in values.iter().enumerate() {
+            if let Some(value) = value {
+                on(at, value);
+            }
         }
-        Ok(count)
+        Ok(())
     }
 
     fn prune(&self, min: u64) -> Result<()> {

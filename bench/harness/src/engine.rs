@@ -1,8 +1,9 @@
 //! What an engine does to be measured.
 
+use std::ops::Range;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::items::Key;
 use crate::workload::Workload;
@@ -17,6 +18,9 @@ pub struct Item {
 
 /// What is done with a value while the engine lends it: engines that can lend need not copy.
 pub type OnValue<'a> = &'a mut dyn FnMut(&[u8]);
+
+/// The same for one of many keys, with the key's place among them.
+pub type OnEach<'a> = &'a mut dyn FnMut(usize, &[u8]);
 
 /// One engine. Threads share it: one puts and prunes, any number read.
 pub trait Engine: Send + Sync + Sized {
@@ -34,13 +38,45 @@ pub trait Engine: Send + Sync + Sized {
     /// Puts items; they are durable when it returns.
     fn put_batch(&self, batch: &[Item]) -> Result<()>;
 
+    /// Puts an item that the next [`flush`](Self::flush) makes durable, for engines that part the two.
+    fn put(&self, _item: &Item) -> Result<()> {
+        bail!("it has no put that is not durable")
+    }
+
+    /// Returns when all is durable that was put before. Another thread than the one that puts calls it;
+    /// an engine that cannot do both at a time has one wait for the other.
+    fn flush(&self) -> Result<()> {
+        bail!("it has no flush")
+    }
+
+    /// Puts one item; it is durable when it returns. Many threads call it at a time, for engines that
+    /// let them share a flush.
+    fn put_durable(&self, item: &Item) -> Result<()> {
+        self.put_batch(std::slice::from_ref(item))
+    }
+
     /// Reads the value of an index; whether there is one.
     fn get(&self, index: u64, on: OnValue<'_>) -> Result<bool>;
 
     fn get_by_key(&self, key: &Key, on: OnValue<'_>) -> Result<bool>;
 
-    /// Reads all items of `0..items` in ascending order; how many there were.
-    fn scan(&self, items: u64, on: OnValue<'_>) -> Result<u64>;
+    /// Reads the values of many keys in the way the engine does best, in any order.
+    fn get_many(&self, keys: &[Key], on: OnEach<'_>) -> Result<()> {
+        for (at, key) in keys.iter().enumerate() {
+            self.get_by_key(key, &mut |value| on(at, value))?;
+        }
+        Ok(())
+    }
+
+    /// Reads the items of a range of indices in ascending order; how many there were. An engine that has
+    /// no such call reads one by one.
+    fn scan(&self, indices: Range<u64>, on: OnValue<'_>) -> Result<u64> {
+        let mut count = 0;
+        for index in indices {
+            count += u64::from(self.get(index, on)?);
+        }
+        Ok(count)
+    }
 
     /// Drops what lies below `min`, as far as the engine's granularity allows.
     fn prune(&self, min: u64) -> Result<()>;

@@ -23,7 +23,8 @@ const ENGINES: [(&str, &str); 9] = [
 ];
 
 /// Variants that are run beside those without one.
-const VARIANTS: [(&str, &str); 3] = [
+const VARIANTS: [(&str, &str); 4] = [
+    ("quipu", "memory"),
     ("floor", "mapped"),
     ("rocksdb", "blobs"),
     ("heed", "copied"),

@@ -23,7 +23,7 @@ pub(crate) struct Flushes {
     #[command(flatten)]
     engines: Engines,
     /// How many batches; what opening and closing cost is counted apart and taken off
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 100)]
     batches: u64,
     /// Add the counts to this file of a run
     #[arg(long)]

@@ -10,6 +10,6 @@ pub mod row;
 pub mod worker;
 mod workload;
 
-pub use engine::{Engine, Item, OnValue};
+pub use engine::{Engine, Item, OnEach, OnValue};
 pub use items::{KEY_SIZE, Key};
 pub use workload::{Phase, Workload};

@@ -2,6 +2,7 @@
 
 mod engines;
 mod flushes;
+mod process;
 mod report;
 mod results;
 mod run;

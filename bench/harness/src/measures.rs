@@ -1,6 +1,7 @@
 //! What is measured, and what the system tells of the process.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
@@ -47,13 +48,27 @@ impl Report {
 
     pub(crate) fn quantiles(&mut self, what: &str, latencies: &Histogram<u64>) {
         for (name, quantile) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)] {
-            let nanos = latencies.value_at_quantile(quantile);
-            self.lower(format!("{what} {name} us"), nanos as f64 / 1e3);
+            self.quantile(what, name, quantile, latencies);
         }
         self.lower(format!("{what} worst us"), latencies.max() as f64 / 1e3);
     }
 
+    pub(crate) fn quantile(
+        &mut self,
+        what: &str,
+        name: &str,
+        quantile: f64,
+        latencies: &Histogram<u64>,
+    ) {
+        let nanos = latencies.value_at_quantile(quantile);
+        self.lower(format!("{what} {name} us"), nanos as f64 / 1e3);
+    }
+
+    /// A ratio to nothing is no figure.
     fn add(&mut self, measure: String, better: Better, value: f64) {
+        if !value.is_finite() {
+            return;
+        }
         self.figures.push(Figure {
             measure,
             better,
@@ -75,6 +90,14 @@ pub(crate) fn anonymous_memory() -> Result<u64> {
 
 pub(crate) fn open_files() -> Result<usize> {
     Ok(procfs::process::Process::myself()?.fd_count()?)
+}
+
+/// How long this thread was ready and had no core.
+pub(crate) fn waited_for_core() -> Result<Duration> {
+    let thread = std::fs::read_to_string("/proc/thread-self/schedstat")?;
+    let waited = thread.split_whitespace().nth(1);
+    let waited = waited.context("the system tells no time of waiting")?;
+    Ok(Duration::from_nanos(waited.parse()?))
 }
 
 /// Bytes that a folder's files take on disk. Files that vanish meanwhile take none.

@@ -7,7 +7,9 @@ use anyhow::{Context, Result};
 use quipu_bench::measures::{Better, Series};
 use serde::{Deserialize, Serialize};
 
-#[derive(Deserialize, Serialize)]
+use crate::engines::Name;
+
+#[derive(Default, Deserialize, Serialize)]
 pub(crate) struct Results {
     pub(crate) machine: Machine,
     /// The command line of the run.
@@ -18,9 +20,12 @@ pub(crate) struct Results {
     /// Calls that flush, for batches put one after another; see `flushes`.
     #[serde(default)]
     pub(crate) flushes: Vec<Flush>,
+    /// What did not end, or not in time.
+    #[serde(default)]
+    pub(crate) failures: Vec<Failure>,
 }
 
-#[derive(Deserialize, Serialize)]
+#[derive(Default, Deserialize, Serialize)]
 pub(crate) struct Machine {
     pub(crate) cpu: String,
     pub(crate) cores: usize,
@@ -50,6 +55,13 @@ pub(crate) struct OfMeasure {
     pub(crate) values: BTreeMap<String, Vec<f64>>,
 }
 
+#[derive(Deserialize, Serialize)]
+pub(crate) struct Failure {
+    pub(crate) workload: String,
+    pub(crate) engine: String,
+    pub(crate) what: String,
+}
+
 #[derive(Clone, Deserialize, Serialize)]
 pub(crate) struct Flush {
     pub(crate) engine: String,
@@ -63,16 +75,48 @@ pub(crate) fn rounded(value: f64) -> f64 {
     format!("{value:.4e}").parse().unwrap_or(value)
 }
 
+impl OfWorkload {
+    /// How many items it was run with.
+    pub(crate) fn items(&self) -> Option<f64> {
+        let mut words = self.arguments.split(' ');
+        words.find(|word| *word == "--items")?;
+        words.next()?.parse().ok()
+    }
+}
+
 impl OfMeasure {
-    /// The median of the rounds; NaN where the engine has none.
+    /// The median of the rounds, between the two middle ones of an even number; NaN where the engine has none.
     pub(crate) fn median(&self, engine: &str) -> f64 {
         let mut sorted = self.values.get(engine).cloned().unwrap_or_default();
         sorted.sort_by(f64::total_cmp);
-        sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+        let middle = [sorted.len().saturating_sub(1) / 2, sorted.len() / 2];
+        let sum: Option<f64> = middle.iter().map(|at| sorted.get(*at)).sum();
+        sum.map_or(f64::NAN, |sum| sum / 2.0)
+    }
+}
+
+impl Failure {
+    /// Without its variant.
+    pub(crate) fn engine(&self) -> &str {
+        self.engine.split(':').next().unwrap_or_default()
     }
 }
 
 impl Results {
+    pub(crate) fn new(machine: Machine, command: String, engines: &[Name]) -> Result<Self> {
+        let versions = engines
+            .iter()
+            .map(|name| Ok((name.to_string(), name.version()?)));
+        Ok(Self {
+            machine,
+            command,
+            engines: versions.collect::<Result<_>>()?,
+            workloads: Vec::new(),
+            flushes: Vec::new(),
+            failures: Vec::new(),
+        })
+    }
+
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read {}", path.display()))?;
@@ -83,8 +127,11 @@ impl Results {
     pub(crate) fn merge(&mut self, other: Self) {
         for workload in other.workloads {
             self.workloads.retain(|known| known.name != workload.name);
+            self.failures
+                .retain(|known| known.workload != workload.name);
             self.workloads.push(workload);
         }
+        self.failures.extend(other.failures);
         if !other.flushes.is_empty() {
             self.flushes = other.flushes;
         }
@@ -126,4 +173,22 @@ fn output(program: &str, arguments: &[&str]) -> Result<String> {
         .args(arguments)
         .output()?;
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_of_two_is_between_them() {
+        let of = |values: &[f64]| OfMeasure {
+            measure: String::new(),
+            better: Better::Lower,
+            values: [("engine".to_owned(), values.to_vec())].into(),
+        };
+        assert_eq!(of(&[1.0, 3.0]).median("engine"), 2.0);
+        assert_eq!(of(&[9.0, 1.0, 3.0]).median("engine"), 3.0);
+        assert!(of(&[]).median("engine").is_nan());
+        assert!(of(&[1.0]).median("another").is_nan());
+    }
 }

@@ -1,18 +1,18 @@
 //! Runs workloads: in each round every engine once, each phase in a process of its own.
 
 use std::collections::BTreeMap;
-use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::path::PathBuf;
+use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::Args;
 use quipu_bench::measures::Report;
 use quipu_bench::{Phase, Workload};
 
 use crate::Engines;
 use crate::engines::Name;
-use crate::results::{Machine, OfMeasure, OfWorkload, Results, rounded};
+use crate::process::{all_phases, drop_caches};
+use crate::results::{Failure, Machine, OfMeasure, OfWorkload, Results, rounded};
 use crate::suite::{self, Named};
 use crate::table::table;
 
@@ -29,29 +29,32 @@ pub(crate) struct Run {
     /// Another number of items than the workload's
     #[arg(long)]
     items: Option<u64>,
+    /// Another number of look-ups than the workload's
+    #[arg(long)]
+    gets: Option<u64>,
     /// Another number of rounds than the workload's
     #[arg(long)]
     rounds: Option<u32>,
+    /// An engine that takes longer for one phase is stopped, and left out of the workload
+    #[arg(long, default_value_t = 60)]
+    limit_minutes: u64,
     /// Write every figure of every round to this file, after each workload
     #[arg(long)]
     json: Option<PathBuf>,
 }
 
 impl Run {
+    /// The first engine may not fail; of others it is told.
     pub(crate) fn run(self) -> Result<()> {
         for name in &self.workloads {
             let mut names = suite::ALL.iter().map(|workload| workload.name);
             ensure!(names.any(|known| known == name), "no workload {name}");
         }
-        let names = self.engines.engines.iter();
-        let versions = names.map(|name| Ok((name.to_string(), name.version()?)));
-        let mut results = Results {
-            machine: Machine::this(&self.engines.dir)?,
-            command: command_line(),
-            engines: versions.collect::<Result<_>>()?,
-            workloads: Vec::new(),
-            flushes: Vec::new(),
-        };
+        let mut results = Results::new(
+            Machine::this(&self.engines.dir)?,
+            command_line(),
+            &self.engines.engines,
+        )?;
         let chosen =
             |name: &str| self.workloads.is_empty() || self.workloads.iter().any(|w| w == name);
         for named in suite::ALL.iter().filter(|named| chosen(named.name)) {
@@ -62,34 +65,34 @@ impl Run {
                 eprintln!("{}: left out, only root may drop caches", named.name);
                 continue;
             }
-            let of_workload = self.workload(named, workload, rounds)?;
-            let names: Vec<_> = self.engines_of(named).map(Name::to_string).collect();
-            println!(
-                "\n{}: {}\n{}",
-                named.name,
-                named.what,
-                table(&of_workload, &names)
-            );
-            results.workloads.push(of_workload);
+            self.workload(named, workload, rounds, &mut results)?;
             if let Some(path) = &self.json {
                 results.write(path)?;
             }
         }
+        let first = results.engines.first().map(|engine| engine.0.clone());
+        let own: Vec<_> = results
+            .failures
+            .iter()
+            .filter(|failure| first.as_ref().is_some_and(|name| name == failure.engine()))
+            .map(|failure| format!("{}: {}", failure.workload, failure.what))
+            .collect();
+        ensure!(own.is_empty(), "failed: {}", own.join("; "));
         Ok(())
     }
 
-    fn engines_of(&self, named: &Named) -> impl Iterator<Item = &Name> {
-        let long = named.long;
-        let takes_part = move |name: &str| !long || suite::LONG.contains(&name);
-        let engines = self.engines.engines.iter();
-        engines.filter(move |name| takes_part(&name.to_string()))
-    }
-
-    fn workload(&self, named: &Named, mut workload: Workload, rounds: u32) -> Result<OfWorkload> {
+    fn workload(
+        &self,
+        named: &Named,
+        mut workload: Workload,
+        rounds: u32,
+        results: &mut Results,
+    ) -> Result<()> {
         if let Some(items) = self.items {
             workload.items = items;
-            workload.window = items / 10;
+            workload.window = suite::window(items);
         }
+        workload.gets = self.gets.unwrap_or(workload.gets);
         let mut of_workload = OfWorkload {
             name: named.name.to_owned(),
             what: named.what.to_owned(),
@@ -98,70 +101,60 @@ impl Run {
             measures: Vec::new(),
             series: BTreeMap::new(),
         };
+        let limit = Duration::from_secs(60 * self.limit_minutes);
+        let engines = self.engines.engines.iter();
+        let mut engines: Vec<&Name> = engines
+            .filter(|name| named.takes(&name.to_string()))
+            .collect();
         for round in 1..=of_workload.rounds {
-            for name in self.engines_of(named) {
+            engines.retain(|name| {
                 eprintln!("{} {round}: {name}", named.name);
-                let report = self.engine(name, named.phases, &workload)?;
-                of_workload.add(name, report);
-            }
+                match all_phases(&self.engines, name, named.phases, &workload, limit) {
+                    Ok(report) => of_workload.add(name, report),
+                    Err(error) => results.fail(named.name, name, &error),
+                }
+                !results.failed(named.name, name)
+            });
         }
-        Ok(of_workload)
-    }
-
-    /// All phases of one engine, in a folder of its own that goes when they are done.
-    fn engine(&self, name: &Name, phases: &[Phase], workload: &Workload) -> Result<Report> {
-        let folder = tempfile::Builder::new()
-            .prefix("bench-data-")
-            .tempdir_in(&self.engines.dir)?;
-        let mut all = Report::default();
-        for phase in phases {
-            let dir = folder
-                .path()
-                .join(if of_killed(*phase) { "killed" } else { "clean" });
-            std::fs::create_dir_all(&dir)?;
-            if *phase == Phase::Cold {
-                drop_caches()?;
-            }
-            let mut report = self.phase(name, &dir, *phase, workload)?;
-            all.figures.append(&mut report.figures);
-            all.series.append(&mut report.series);
-        }
-        Ok(all)
-    }
-
-    fn phase(&self, name: &Name, dir: &Path, phase: Phase, workload: &Workload) -> Result<Report> {
-        let output = name
-            .command(&self.engines.programs, dir, phase, workload)
-            .stdout(Stdio::piped())
-            .output()
-            .with_context(|| format!("cannot run {name}"))?;
-        let killed = phase == Phase::PutKilled && output.status.signal() == Some(9);
-        ensure!(
-            output.status.success() || killed,
-            "{name} failed: {}",
-            output.status
+        let names: Vec<_> = engines.iter().map(ToString::to_string).collect();
+        println!(
+            "\n{}: {}\n{}",
+            named.name,
+            named.what,
+            table(&of_workload, &names)
         );
-        let lines = String::from_utf8(output.stdout)?;
-        let last = lines.lines().last().context("no report")?;
-        Ok(serde_json::from_str(last)?)
+        results.workloads.push(of_workload);
+        Ok(())
     }
 }
 
-fn of_killed(phase: Phase) -> bool {
-    matches!(phase, Phase::PutKilled | Phase::ReopenKilled)
-}
-
-/// What the command line was, without the path of the program.
+/// What the command line was, without where things lie on this machine.
 fn command_line() -> String {
-    let arguments = std::env::args().skip(1);
-    let words = std::iter::once("quipu-bench".to_owned()).chain(arguments);
-    words.collect::<Vec<_>>().join(" ")
+    let mut words = vec!["quipu-bench".to_owned()];
+    let mut arguments = std::env::args().skip(1);
+    while let Some(word) = arguments.next() {
+        match word.as_str() {
+            "--programs" | "--dir" | "--json" => drop(arguments.next()),
+            _ => words.push(word),
+        }
+    }
+    words.join(" ")
 }
 
-/// What is on disk is read from there next; only root may ask for it.
-fn drop_caches() -> std::io::Result<()> {
-    rustix::fs::sync();
-    std::fs::write("/proc/sys/vm/drop_caches", "3")
+impl Results {
+    fn fail(&mut self, workload: &str, engine: &Name, error: &anyhow::Error) {
+        eprintln!("{workload}: {error:#}");
+        self.failures.push(Failure {
+            workload: workload.to_owned(),
+            engine: engine.to_string(),
+            what: format!("{error:#}"),
+        });
+    }
+
+    fn failed(&self, workload: &str, engine: &Name) -> bool {
+        let mut failures = self.failures.iter();
+        failures.any(|of| of.workload == workload && of.engine == engine.to_string())
+    }
 }
 
 impl OfWorkload {

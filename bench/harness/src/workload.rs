@@ -66,10 +66,10 @@ impl Workload {
     }
 }
 
-/// What one process does; most begin where the one before ended.
+/// What one process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize, Serialize)]
 pub enum Phase {
-    /// Creates the archive and puts all items, a flush a batch
+    /// Creates the archive and puts all items, a flush a batch; closes it
     Put,
     /// The same in random order
     Backfill,
@@ -87,13 +87,25 @@ pub enum Phase {
     Prune,
     /// Puts and prunes in step, over the course of all items
     Ring,
-    /// Puts alone, then with eight readers beside
+    /// Puts alone, reads alone, then puts with eight readers beside
     Readers,
     /// One put and one flush, beside a bare append and flush
     Single,
+    /// One task that waits for each of its puts to be durable, then 64 of them
+    Tasks,
+    /// Puts one by one while another thread flushes
+    Latency,
 }
 
 impl Phase {
+    /// Whether it starts with an empty folder; the others start where the one before ended.
+    pub fn begins_anew(self) -> bool {
+        !matches!(
+            self,
+            Self::Reopen | Self::ReopenKilled | Self::Get | Self::Cold | Self::Prune
+        )
+    }
+
     /// As the command line calls it.
     pub fn name(self) -> String {
         let value = self.to_possible_value();

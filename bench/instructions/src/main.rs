@@ -30,6 +30,9 @@ enum Command {
         /// Write what was counted as the new budgets
         #[arg(long)]
         update: bool,
+        /// This path alone
+        #[arg(long, value_enum)]
+        only: Option<Path>,
     },
     /// Walks one path; what valgrind runs
     Walk {
@@ -42,7 +45,11 @@ enum Command {
 
 fn main() -> Result<()> {
     match Arguments::parse().command {
-        Command::Check { budgets, update } => check::check(&budgets, update),
+        Command::Check {
+            budgets,
+            update,
+            only,
+        } => check::check(&budgets, update, only),
         Command::Walk { path, dir } => paths::walk(path, &dir),
     }
 }

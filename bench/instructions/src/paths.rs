@@ -1,12 +1,13 @@
 //! The paths: what each does so and so many times.
 
 use std::hint::black_box;
-use std::path::Path as FilePath;
+use std::path::{Path as FilePath, PathBuf};
 
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
 use quipu::index::{EightCap, Hashed};
 use quipu::{Archive, Options};
+use tempfile::TempDir;
 
 use crate::measured;
 
@@ -26,14 +27,18 @@ pub(crate) enum Path {
     PutBatch,
     /// A get of 256 bytes by key
     GetByKey,
+    /// The same of a key that no table has yet
+    GetByKeyInMemory,
     /// The same by index
     GetByIndex,
     /// A get by a key that is not there
     AbsentKey,
     /// An item of a range
     Range,
-    /// An item of an open
+    /// An item of an open after a kill: it is read again
     Replay,
+    /// An open after a clean end, over all items
+    Open,
     /// A checksum of 4 KiB
     Crc,
 }
@@ -42,11 +47,6 @@ impl Path {
     pub(crate) fn name(self) -> String {
         let value = self.to_possible_value();
         value.map_or_else(String::new, |value| value.get_name().to_owned())
-    }
-
-    /// Whether it begins with an empty folder.
-    pub(crate) fn writes(self) -> bool {
-        matches!(self, Self::Put | Self::PutBatch)
     }
 }
 
@@ -70,11 +70,54 @@ fn open(dir: &FilePath) -> Result<Archive<Key>> {
     Ok(options.open(dir)?)
 }
 
-/// An archive for the paths that read.
-pub(crate) fn prepare(dir: &FilePath) -> Result<()> {
-    let mut archive = open(dir)?;
-    put_batches(&mut archive, &keys(0))?;
-    Ok(archive.close()?)
+/// Where each path finds what it needs.
+pub(crate) struct Archives(TempDir);
+
+impl Archives {
+    /// An archive that was closed, whose keys are in a table, and one that was only synced.
+    pub(crate) fn prepare() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let mut closed = open(&folder.path().join("closed"))?;
+        put_batches(&mut closed, &keys(0))?;
+        closed.close()?;
+        let mut synced = open(&folder.path().join("synced"))?;
+        put_batches(&mut synced, &keys(0))?;
+        Ok(Self(folder))
+    }
+
+    pub(crate) fn folder(&self) -> &FilePath {
+        self.0.path()
+    }
+
+    /// A look at the synced one may leave it otherwise than it was, so each path has its own copy.
+    pub(crate) fn of(&self, path: Path) -> Result<PathBuf> {
+        let from = match path {
+            Path::Put | Path::PutBatch | Path::Crc => None,
+            Path::GetByKeyInMemory | Path::Replay => Some("synced"),
+            Path::GetByKey | Path::AbsentKey | Path::GetByIndex | Path::Range | Path::Open => {
+                Some("closed")
+            }
+        };
+        let to = self.folder().join(path.name());
+        if let Some(from) = from {
+            copy(&self.folder().join(from), &to)?;
+        }
+        Ok(to)
+    }
+}
+
+fn copy(from: &FilePath, to: &FilePath) -> Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &to)?;
+        } else {
+            std::fs::copy(entry.path(), to)?;
+        }
+    }
+    Ok(())
 }
 
 fn keys(first: u64) -> Vec<Key> {
@@ -103,11 +146,11 @@ pub(crate) fn walk(path: Path, dir: &FilePath) -> Result<()> {
             let (mut archive, keys) = (open(dir)?, keys(0));
             measured(|| put_batches(&mut archive, &keys))
         }
-        Path::GetByKey => get(dir, true),
+        Path::GetByKey | Path::GetByKeyInMemory => get(dir, true),
         Path::AbsentKey => get(dir, false),
         Path::GetByIndex => get_by_index(dir),
         Path::Range => range(dir),
-        Path::Replay => measured(|| open(dir)).map(drop),
+        Path::Replay | Path::Open => measured(|| open(dir)).map(drop),
         Path::Crc => crc(),
     }
 }

@@ -1,5 +1,6 @@
 //! fjall: log-structured merge trees. Large values lie apart from the tree, as its docs advise.
 
+use std::ops::Range;
 use std::path::Path;
 
 use anyhow::Result;
@@ -29,6 +30,20 @@ fn options() -> KeyspaceCreateOptions {
     KeyspaceCreateOptions::default().data_block_compression_policy(CompressionPolicy::disabled())
 }
 
+impl Fjall {
+    fn commit(&self, batch: &[Item], durability: Option<PersistMode>) -> Result<()> {
+        let mut changes = self.database.batch().durability(durability);
+        for item in batch {
+            let mut row = Vec::new();
+            row::encode(item, &mut row);
+            let index = row::sortable(item.index);
+            changes.insert(&self.items, index, row);
+            changes.insert(&self.keys, item.key, index);
+        }
+        Ok(changes.commit()?)
+    }
+}
+
 impl Engine for Fjall {
     fn open(dir: &Path, workload: &Workload) -> Result<Self> {
         let database = Database::builder(dir)
@@ -47,18 +62,15 @@ impl Engine for Fjall {
     }
 
     fn put_batch(&self, batch: &[Item]) -> Result<()> {
-        let mut changes = self
-            .database
-            .batch()
-            .durability(Some(PersistMode::SyncData));
-        for item in batch {
-            let mut row = Vec::new();
-            row::encode(item, &mut row);
-            let index = row::sortable(item.index);
-            changes.insert(&self.items, index, row);
-            changes.insert(&self.keys, item.key, index);
-        }
-        Ok(changes.commit()?)
+        self.commit(batch, Some(PersistMode::SyncData))
+    }
+
+    fn put(&self, item: &Item) -> Result<()> {
+        self.commit(std::slice::from_ref(item), None)
+    }
+
+    fn flush(&self) -> Result<()> {
+        Ok(self.database.persist(PersistMode::SyncData)?)
     }
 
     fn get(&self, index: u64, on: OnValue<'_>) -> Result<bool> {
@@ -76,9 +88,10 @@ impl Engine for Fjall {
         }
     }
 
-    fn scan(&self, items: u64, on: OnValue<'_>) -> Result<u64> {
+    fn scan(&self, indices: Range<u64>, on: OnValue<'_>) -> Result<u64> {
         let mut count = 0;
-        for entry in self.items.range(..row::sortable(items)) {
+        let range = row::sortable(indices.start)..row::sortable(indices.end);
+        for entry in self.items.range(range) {
             on(row::split(&entry.value()?)?.1);
             count += 1;
         }

@@ -6,6 +6,7 @@
 mod files;
 mod table;
 
+use std::ops::Range;
 use std::path::Path;
 
 use anyhow::Result;
@@ -23,6 +24,8 @@ struct Floor {
     files: Files,
     table: RwLock<Table>,
     ends: Mutex<files::Ends>,
+    /// Items that no flush has come to.
+    pending: Mutex<Vec<Item>>,
 }
 
 impl Engine for Floor {
@@ -36,6 +39,7 @@ impl Engine for Floor {
             files,
             table: RwLock::new(table),
             ends: Mutex::new(ends),
+            pending: Mutex::default(),
         })
     }
 
@@ -47,6 +51,17 @@ impl Engine for Floor {
             table.insert(entry, position);
         }
         Ok(())
+    }
+
+    /// A copy for the next flush.
+    fn put(&self, item: &Item) -> Result<()> {
+        self.pending.lock().push(item.clone());
+        Ok(())
+    }
+
+    fn flush(&self) -> Result<()> {
+        let pending = std::mem::take(&mut *self.pending.lock());
+        self.put_batch(&pending)
     }
 
     fn get(&self, index: u64, on: OnValue<'_>) -> Result<bool> {
@@ -69,10 +84,10 @@ impl Engine for Floor {
         Ok(true)
     }
 
-    fn scan(&self, items: u64, on: OnValue<'_>) -> Result<u64> {
+    fn scan(&self, indices: Range<u64>, on: OnValue<'_>) -> Result<u64> {
         let places: Vec<_> = {
             let table = self.table.read();
-            (0..items).filter_map(|index| table.place(index)).collect()
+            indices.filter_map(|index| table.place(index)).collect()
         };
         for place in &places {
             self.files.value(place.offset, place.size, on)?;

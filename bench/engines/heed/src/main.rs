@@ -3,6 +3,7 @@
 //! It hands out bytes in its map, without a copy or a check. The variant `copied` does what the
 //! others do: it keeps a CRC with each value, checks it, and copies the value out.
 
+use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
@@ -103,10 +104,10 @@ impl Engine for Heed {
         }
     }
 
-    fn scan(&self, items: u64, on: OnValue<'_>) -> Result<u64> {
+    fn scan(&self, indices: Range<u64>, on: OnValue<'_>) -> Result<u64> {
         let mut count = 0;
         let transaction = self.env.read_txn()?;
-        for entry in self.items.range(&transaction, &(..items))? {
+        for entry in self.items.range(&transaction, &indices)? {
             self.lend(entry?.1, on)?;
             count += 1;
         }

@@ -54,15 +54,6 @@ impl Engine for ParityDb {
         }
     }
 
-    /// A hash table has no order: one read an index.
-    fn scan(&self, items: u64, on: OnValue<'_>) -> Result<u64> {
-        let mut count = 0;
-        for index in 0..items {
-            count += u64::from(self.get(index, on)?);
-        }
-        Ok(count)
-    }
-
     fn prune(&self, min: u64) -> Result<()> {
         // Indices go by thousands, from the newest that is dropped to the first that is not there.
         let mut end = min;

@@ -1,26 +1,37 @@
-//! quipu.
+//! quipu. The variant `memory` keeps the slots of all keys in memory; without it they have a share of
+//! the bytes that every engine may use for its cache.
 
+use std::ops::Range;
 use std::path::Path;
 
 use anyhow::Result;
 use parking_lot::Mutex;
-use quipu::{Archive, Options, PageCache, Reader};
-use quipu_bench::{Engine, Item, KEY_SIZE, Key, OnValue, Workload, worker};
+use quipu::{Archive, KeyMemory, Options, PageCache, Reader};
+use quipu_bench::{Engine, Item, KEY_SIZE, Key, OnEach, OnValue, Workload, worker};
 
 fn main() -> Result<()> {
     worker::main::<Quipu>()
 }
 
+/// Puts and flushes need the archive for themselves, so that one waits for the other.
 struct Quipu {
     archive: Mutex<Archive<[u8; KEY_SIZE]>>,
     reader: Reader<[u8; KEY_SIZE]>,
 }
 
 impl Engine for Quipu {
+    const VARIANTS: &'static [&'static str] = &["memory"];
+
     fn open(dir: &Path, workload: &Workload) -> Result<Self> {
+        let half = workload.cache / 2;
+        let keys = match workload.variant {
+            Some(_) => KeyMemory::All,
+            None => KeyMemory::AtMost(half),
+        };
         let options = Options::new()
             .items_per_section(workload.items_per_section)
-            .page_cache(PageCache::new(workload.cache));
+            .page_cache(PageCache::new(half))
+            .key_memory(keys);
         let archive: Archive<[u8; KEY_SIZE]> = options.open(dir)?;
         let reader = archive.reader();
         Ok(Self {
@@ -36,6 +47,16 @@ impl Engine for Quipu {
         Ok(archive.sync()?)
     }
 
+    fn put(&self, item: &Item) -> Result<()> {
+        let mut archive = self.archive.lock();
+        let _ = archive.put(item.index, &item.key, &item.value[..])?;
+        Ok(())
+    }
+
+    fn flush(&self) -> Result<()> {
+        Ok(self.archive.lock().sync()?)
+    }
+
     fn get(&self, index: u64, on: OnValue<'_>) -> Result<bool> {
         Ok(self.reader.get(index)?.map(|value| on(&value)).is_some())
     }
@@ -44,9 +65,18 @@ impl Engine for Quipu {
         Ok(self.reader.get(key)?.map(|value| on(&value)).is_some())
     }
 
-    fn scan(&self, items: u64, on: OnValue<'_>) -> Result<u64> {
+    fn get_many(&self, keys: &[Key], on: OnEach<'_>) -> Result<()> {
+        for (at, value) in self.reader.get_many(keys)?.iter().enumerate() {
+            if let Some(value) = value {
+                on(at, value);
+            }
+        }
+        Ok(())
+    }
+
+    fn scan(&self, indices: Range<u64>, on: OnValue<'_>) -> Result<u64> {
         let mut count = 0;
-        for item in self.reader.range(..items) {
+        for item in self.reader.range(indices) {
             on(&item?.value);
             count += 1;
         }

@@ -1,5 +1,6 @@
 //! redb: a copy-on-write B-tree in one file.
 
+use std::ops::Range;
 use std::path::Path;
 
 use anyhow::Result;
@@ -99,10 +100,10 @@ impl Engine for Redb {
         }
     }
 
-    fn scan(&self, items: u64, on: OnValue<'_>) -> Result<u64> {
+    fn scan(&self, indices: Range<u64>, on: OnValue<'_>) -> Result<u64> {
         let view = self.view.read();
         let mut count = 0;
-        for entry in view.iter().map(|view| view.items.range(..items)) {
+        for entry in view.iter().map(|view| view.items.range(indices.clone())) {
             for entry in entry? {
                 on(row::split(entry?.1.value())?.1);
                 count += 1;

@@ -1,11 +1,12 @@
 //! RocksDB: log-structured merge trees; the variant `blobs` keeps values apart from them.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result};
-use quipu_bench::{Engine, Item, Key, OnValue, Workload, row, worker};
+use quipu_bench::{Engine, Item, Key, OnEach, OnValue, Workload, row, worker};
 use rocksdb::compaction_filter::Decision;
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, Options,
@@ -56,6 +57,19 @@ impl RocksDb {
             .cf_handle(name)
             .context("a column family is missing")
     }
+
+    fn write(&self, batch: &[Item], options: &WriteOptions) -> Result<()> {
+        let (items, keys) = (self.family(ITEMS)?, self.family(KEYS)?);
+        let mut changes = WriteBatch::default();
+        let mut bytes = Vec::new();
+        for item in batch {
+            row::encode(item, &mut bytes);
+            let index = row::sortable(item.index);
+            changes.put_cf(items, index, &bytes);
+            changes.put_cf(keys, item.key, index);
+        }
+        Ok(self.db.write_opt(changes, options)?)
+    }
 }
 
 impl Engine for RocksDb {
@@ -92,16 +106,15 @@ impl Engine for RocksDb {
     }
 
     fn put_batch(&self, batch: &[Item]) -> Result<()> {
-        let (items, keys) = (self.family(ITEMS)?, self.family(KEYS)?);
-        let mut changes = WriteBatch::default();
-        let mut bytes = Vec::new();
-        for item in batch {
-            row::encode(item, &mut bytes);
-            let index = row::sortable(item.index);
-            changes.put_cf(items, index, &bytes);
-            changes.put_cf(keys, item.key, index);
-        }
-        Ok(self.db.write_opt(changes, &sync())?)
+        self.write(batch, &sync())
+    }
+
+    fn put(&self, item: &Item) -> Result<()> {
+        self.write(std::slice::from_ref(item), &WriteOptions::default())
+    }
+
+    fn flush(&self) -> Result<()> {
+        Ok(self.db.flush_wal(true)?)
     }
 
     fn get(&self, index: u64, on: OnValue<'_>) -> Result<bool> {
@@ -120,12 +133,31 @@ impl Engine for RocksDb {
         }
     }
 
-    fn scan(&self, items: u64, on: OnValue<'_>) -> Result<u64> {
+    fn get_many(&self, keys: &[Key], on: OnEach<'_>) -> Result<()> {
+        let (items, by_key) = (self.family(ITEMS)?, self.family(KEYS)?);
+        let (mut places, mut indices) = (Vec::new(), Vec::new());
+        let found = self.db.batched_multi_get_cf(by_key, keys, false);
+        for (at, index) in found.into_iter().enumerate() {
+            if let Some(index) = index? {
+                places.push(at);
+                indices.push(index.to_vec());
+            }
+        }
+        let rows = self.db.batched_multi_get_cf(items, indices, false);
+        for (at, row) in places.into_iter().zip(rows) {
+            if let Some(row) = row? {
+                on(at, row::split(&row)?.1);
+            }
+        }
+        Ok(())
+    }
+
+    fn scan(&self, indices: Range<u64>, on: OnValue<'_>) -> Result<u64> {
         let mut options = ReadOptions::default();
-        options.set_iterate_upper_bound(row::sortable(items));
+        options.set_iterate_upper_bound(row::sortable(indices.end));
         let family = self.family(ITEMS)?;
         let mut entries = self.db.raw_iterator_cf_opt(family, options);
-        entries.seek_to_first();
+        entries.seek(row::sortable(indices.start));
         let mut count = 0;
         while let Some(row) = entries.value() {
             on(row::split(row)?.1);

@@ -14,10 +14,21 @@ use crate::table::shown;
 const DRAW: f64 = 1.05;
 /// How many rivals a line names.
 const NAMED: usize = 3;
-/// The longest of all calls tells of the machine's moment more than of an engine.
-const WORST: &str = "worst";
-/// Not a rival: what the machine can do.
-const YARDSTICK: &str = "floor";
+/// No contest. The longest of all calls tells of the machine's moment more than of an engine, as a bare
+/// append does; files that are open are only many where they are far more; and of a ratio to an engine's
+/// own figure the figures tell.
+const NO_CONTEST: [&str; 8] = [
+    "worst",
+    "bare append p50",
+    "open files",
+    "flushes",
+    "growth",
+    "x one",
+    "x alone",
+    "x longest flush",
+];
+/// Not rivals: what the machine can do, and quipu itself in its other mode.
+const NO_RIVALS: [&str; 2] = ["floor", "quipu"];
 
 #[derive(Deserialize)]
 pub(crate) struct Reasons {
@@ -27,6 +38,9 @@ pub(crate) struct Reasons {
 /// The first that fits counts.
 #[derive(Deserialize)]
 struct Reason {
+    /// Any when empty.
+    #[serde(default)]
+    workload: String,
     /// Part of the measure's name.
     measure: String,
     /// Start of the engine's name; any when empty.
@@ -42,10 +56,13 @@ impl Reasons {
         Ok(toml::from_str(&text)?)
     }
 
-    fn why(&self, measure: &str, engine: &str) -> &str {
+    fn why(&self, workload: &str, measure: &str, engine: &str) -> &str {
         let mut reasons = self.reason.iter();
-        let found = reasons
-            .find(|reason| measure.contains(&reason.measure) && engine.starts_with(&reason.engine));
+        let found = reasons.find(|reason| {
+            (reason.workload.is_empty() || reason.workload == workload)
+                && measure.contains(&reason.measure)
+                && engine.starts_with(&reason.engine)
+        });
         found.map_or("not looked into yet", |reason| &reason.why)
     }
 }
@@ -67,7 +84,8 @@ fn losses(results: &Results) -> Vec<Loss<'_>> {
     for workload in &results.workloads {
         for measure in &workload.measures {
             let ahead = ahead_of(results, own, measure);
-            if !measure.measure.contains(WORST) && !ahead.is_empty() {
+            let contest = !NO_CONTEST.iter().any(|of| measure.measure.contains(of));
+            if contest && !ahead.is_empty() {
                 losses.push(Loss {
                     workload: &workload.name,
                     measure: &measure.measure,
@@ -80,11 +98,14 @@ fn losses(results: &Results) -> Vec<Loss<'_>> {
     losses
 }
 
+pub(super) fn rivals(results: &Results) -> impl Iterator<Item = &str> {
+    let names = results.engines.iter().map(|engine| engine.0.as_str());
+    names.filter(|name| !NO_RIVALS.iter().any(|none| name.starts_with(none)))
+}
+
 fn ahead_of<'a>(results: &'a Results, own: &str, measure: &OfMeasure) -> Vec<(&'a str, f64, f64)> {
     let figure = measure.median(own);
-    let rivals = results.engines.iter().map(|engine| engine.0.as_str());
-    let rivals = rivals.filter(|name| *name != own && !name.starts_with(YARDSTICK));
-    let mut ahead: Vec<_> = rivals
+    let mut ahead: Vec<_> = rivals(results)
         .map(|name| {
             let other = measure.median(name);
             let by = match measure.better {
@@ -115,7 +136,7 @@ pub(crate) fn section(results: &Results, reasons: &Reasons) -> Result<String> {
         let why = loss
             .ahead
             .first()
-            .map(|first| reasons.why(loss.measure, first.0));
+            .map(|first| reasons.why(loss.workload, loss.measure, first.0));
         writeln!(
             text,
             "| {} | {} | {} | {rivals} | {} |",

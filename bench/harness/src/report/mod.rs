@@ -3,6 +3,7 @@
 mod losses;
 mod page;
 mod plots;
+mod targets;
 
 use std::path::PathBuf;
 
@@ -19,6 +20,9 @@ pub(crate) struct Report {
     /// Why quipu loses where it does
     #[arg(long, default_value = "bench/reasons.toml")]
     reasons: PathBuf,
+    /// What quipu is to reach
+    #[arg(long, default_value = "bench/targets.toml")]
+    targets: PathBuf,
     /// The page; its plots and figures go to a folder beside it of the same name
     #[arg(long, default_value = "docs/performance.md")]
     page: PathBuf,
@@ -36,10 +40,14 @@ impl Report {
         }
         let results = all.context("no file was given")?;
         let reasons = losses::Reasons::read(&self.reasons)?;
+        let targets = targets::Targets::read(&self.targets)?;
         let folder = self.page.with_extension("");
         results.write(&folder.join("results.json"))?;
         let plots = plots::draw(&results, &folder)?;
-        std::fs::write(&self.page, page::page(&results, &reasons, &plots)?)?;
+        std::fs::write(
+            &self.page,
+            page::page(&results, &reasons, &targets, &plots)?,
+        )?;
         Ok(())
     }
 }

@@ -5,7 +5,8 @@ use std::fmt::Write;
 use anyhow::Result;
 
 use super::losses::{self, Reasons};
-use super::plots::Plots;
+use super::plots::{Plots, SCALE};
+use super::targets::{self, Targets};
 use crate::flushes;
 use crate::results::Results;
 use crate::table::table;
@@ -13,7 +14,12 @@ use crate::table::table;
 /// What no run changes.
 const HEAD: &str = include_str!("head.md");
 
-pub(crate) fn page(results: &Results, reasons: &Reasons, plots: &Plots) -> Result<String> {
+pub(crate) fn page(
+    results: &Results,
+    reasons: &Reasons,
+    targets: &Targets,
+    plots: &Plots,
+) -> Result<String> {
     let mut page = String::from(HEAD);
     about(results, &mut page)?;
     if !results.flushes.is_empty() {
@@ -23,6 +29,9 @@ pub(crate) fn page(results: &Results, reasons: &Reasons, plots: &Plots) -> Resul
             flushes::table(&results.flushes)
         )?;
     }
+    failures(results, &mut page)?;
+    writeln!(page, "\n## What quipu is to reach\n\n{TARGETS}")?;
+    page.push_str(&targets::section(results, targets)?);
     writeln!(page, "\n## Where quipu loses, and why\n\n{LOSSES}")?;
     page.push_str(&losses::section(results, reasons)?);
     let engines: Vec<String> = results
@@ -30,6 +39,9 @@ pub(crate) fn page(results: &Results, reasons: &Reasons, plots: &Plots) -> Resul
         .iter()
         .map(|engine| engine.0.clone())
         .collect();
+    for plot in plots.of(SCALE) {
+        writeln!(page, "\n![by the number of items](performance/{plot})")?;
+    }
     for workload in &results.workloads {
         let taking_part: Vec<String> = engines
             .iter()
@@ -50,13 +62,26 @@ pub(crate) fn page(results: &Results, reasons: &Reasons, plots: &Plots) -> Resul
     Ok(page)
 }
 
+const TARGETS: &str = "The bars of `bench/targets.toml`; they are for full sizes, and a quick run \
+tells the direction alone.\n";
+
 const FLUSHES: &str = "Calls that flush, for batches put one after another; what opening and \
 closing cost is taken off.\nLMDB writes the page that makes a commit count through a file opened \
 with `O_DSYNC`, which no count shows.\nparity-db flushes behind the back of its caller: its puts \
 are not durable when they return.\n";
 
-const LOSSES: &str = "Every measure in which a rival is ahead by more than 5 %, longest calls \
-apart, and the floor apart, which is no rival.\nThe reason is that of the first rival.\n";
+const LOSSES: &str = "Every measure in which a rival is ahead by more than 5 %, longest calls, \
+open files and ratios apart, and the floor apart, which is no rival.\nThe reason is that of the first rival.\n";
+
+fn failures(results: &Results, page: &mut String) -> Result<()> {
+    if !results.failures.is_empty() {
+        writeln!(page, "\n## What did not end\n")?;
+    }
+    for failure in &results.failures {
+        writeln!(page, "- {}: {}", failure.workload, failure.what)?;
+    }
+    Ok(())
+}
 
 fn about(results: &Results, page: &mut String) -> Result<()> {
     let machine = &results.machine;

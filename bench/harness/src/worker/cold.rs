@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use super::Worker;
-use super::get::start;
+use super::cost::start;
 use crate::engine::Engine;
 
 /// A disk gives some thousands a second.
@@ -20,7 +20,7 @@ impl Worker {
         let reads = READS.min(self.workload.items / 10);
         let started = start();
         let latencies = self.latencies_by_key(&engine, reads)?;
-        self.rate("cold get by key", reads, started);
+        self.rate("cold get by key", reads, &started);
         self.report.quantiles("cold get by key", &latencies);
         engine.close()
     }

@@ -3,58 +3,92 @@
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use cpu_time::ProcessTime;
 use hdrhistogram::Histogram;
 
 use super::Worker;
+use super::cost::start;
 use crate::engine::Engine;
-use crate::items::{check_parts, check_whole, key};
-use crate::measures::anonymous_memory;
+use crate::items::{Key, check_parts, check_whole, key};
+use crate::measures::{anonymous_memory, open_files};
 
-/// When something began, by the clock and by the CPU time of all threads.
-pub(super) type Started = (Instant, ProcessTime);
-
-pub(super) fn start() -> Started {
-    (Instant::now(), ProcessTime::now())
-}
+/// Calls whose times are told apart, at most.
+const TIMED: u64 = 200_000;
+/// Keys of one call.
+const MANY: usize = 32;
+/// Items of one short range.
+const RANGE: u64 = 100;
 
 impl Worker {
     pub(super) fn get<E: Engine>(&mut self) -> Result<()> {
-        let memory = anonymous_memory()?;
+        let (memory, files) = (anonymous_memory()?, open_files()?);
         let started = Instant::now();
         let engine = self.open::<E>()?;
         let opened = started.elapsed().as_secs_f64() * 1e3;
         self.report.lower("reopen ms", opened);
-        let grown = anonymous_memory()?.saturating_sub(memory) as f64;
-        let per_item = grown / self.workload.items as f64;
-        self.report.lower("memory B/item", per_item);
+        self.report_memory("memory B/item", memory)?;
         self.scan(&engine, true)?;
         self.check_some(&engine)?;
-        let started = start();
-        self.scan(&engine, false)?;
-        self.rate("scan", self.workload.items, started);
+        self.scans(&engine)?;
+        self.warm_up(&engine)?;
         self.get_by_index(&engine)?;
         self.get_by_key(&engine)?;
+        self.get_many(&engine)?;
         self.get_absent(&engine)?;
-        self.get_by_threads(&engine, 2)?;
+        self.report_memory("memory after reads B/item", memory)?;
         let grown = anonymous_memory()?.saturating_sub(memory) as f64;
         self.report
             .lower("memory after reads MiB", grown / f64::from(1 << 20));
+        let files = open_files()?.saturating_sub(files) as f64;
+        self.report.lower("open files after reads", files);
         engine.close()
     }
 
-    pub(super) fn rate(&mut self, what: &str, count: u64, (started, cpu): Started) {
-        let rate = count as f64 / started.elapsed().as_secs_f64();
-        let cpu = cpu.elapsed().as_nanos() as f64 / count as f64;
-        self.report.higher(format!("{what}/s"), rate);
-        self.report.lower(format!("{what} CPU ns"), cpu);
+    /// What has come since.
+    pub(super) fn report_memory(&mut self, what: &str, before: u64) -> Result<()> {
+        let grown = anonymous_memory()?.saturating_sub(before) as f64;
+        self.report.lower(what, grown / self.workload.items as f64);
+        Ok(())
     }
 
-    /// All items in order; `whole` compares every byte.
+    /// What the system has cached is not what an engine has: the first look at each page costs.
+    fn warm_up<E: Engine>(&self, engine: &E) -> Result<()> {
+        let mut numbers = (1 << 50..).take(self.workload.gets as usize);
+        numbers.try_for_each(|n| self.get_one_by_key(engine, self.random_index(n)))
+    }
+
+    fn scans<E: Engine>(&mut self, engine: &E) -> Result<()> {
+        let started = start();
+        self.scan(engine, false)?;
+        self.rate("scan", self.workload.items, &started);
+        let items = self.workload.items;
+        let ranges = (self.workload.gets / RANGE).max(1);
+        let mut read = 0;
+        let started = start();
+        for n in 0..ranges {
+            let first = self.random_index(n).min(items.saturating_sub(RANGE));
+            let end = items.min(first + RANGE);
+            read += self.scan_range(engine, first..end, false)?;
+        }
+        self.rate("ranges of 100, item", read, &started);
+        Ok(())
+    }
+
     fn scan<E: Engine>(&self, engine: &E, whole: bool) -> Result<()> {
-        let (mut index, mut checked) = (0, Ok(()));
+        self.scan_range(engine, 0..self.workload.items, whole)?;
+        Ok(())
+    }
+
+    /// All items of the range are there, in order; `whole` compares every byte.
+    fn scan_range<E: Engine>(
+        &self,
+        engine: &E,
+        indices: std::ops::Range<u64>,
+        whole: bool,
+    ) -> Result<u64> {
+        let (mut index, mut checked) = (indices.start, Ok(()));
         let size = self.workload.value_size;
-        let scanned = engine.scan(self.workload.items, &mut |value| {
+        let count = indices.end - indices.start;
+        let scanned = engine.scan(indices, &mut |value| {
             if checked.is_ok() {
                 checked = match whole {
                     true => check_whole(index, size, value),
@@ -64,12 +98,8 @@ impl Worker {
             index += 1;
         })?;
         checked?;
-        ensure!(
-            scanned == self.workload.items,
-            "a scan found {scanned} items"
-        );
-        ensure!(scanned == index, "a scan gave {index} values");
-        Ok(())
+        ensure!(scanned == count, "a scan found {scanned} items");
+        Ok(scanned)
     }
 
     fn get_by_index<E: Engine>(&mut self, engine: &E) -> Result<()> {
@@ -77,18 +107,56 @@ impl Worker {
         for n in 0..self.workload.gets {
             self.get_one(engine, self.random_index(n))?;
         }
-        self.rate("get by index", self.workload.gets, started);
+        self.rate("get by index", self.workload.gets, &started);
+        let mut latencies = Histogram::<u64>::new(3)?;
+        for n in 0..self.workload.gets.min(TIMED) {
+            let index = self.random_index(n);
+            let started = Instant::now();
+            self.get_one(engine, index)?;
+            latencies.record(started.elapsed().as_nanos() as u64)?;
+        }
+        self.report.quantiles("get by index", &latencies);
         Ok(())
     }
 
     fn get_by_key<E: Engine>(&mut self, engine: &E) -> Result<()> {
+        let gets = self.workload.gets;
         let started = start();
-        for n in 0..self.workload.gets {
+        for n in 0..gets {
             self.get_one_by_key(engine, self.random_index(!n))?;
         }
-        self.rate("get by key", self.workload.gets, started);
-        let latencies = self.latencies_by_key(engine, self.workload.gets.min(200_000))?;
+        let alone = self.rate("get by key", gets, &started);
+        let latencies = self.latencies_by_key(engine, gets.min(TIMED))?;
         self.report.quantiles("get by key", &latencies);
+        let threads = 2;
+        let started = start();
+        self.get_by_threads(engine, threads)?;
+        let beside = self.rate("get by key, 2 threads", gets * threads, &started);
+        self.report
+            .higher("get by key, 2 threads, x one", beside / alone);
+        Ok(())
+    }
+
+    /// Checked as the others are: every value in parts, and that none is missing.
+    fn get_many<E: Engine>(&mut self, engine: &E) -> Result<()> {
+        let size = self.workload.value_size;
+        let calls = (self.workload.gets / MANY as u64).max(1);
+        let started = start();
+        for call in 0..calls {
+            let numbers = (call << 32..).take(MANY);
+            let indices: Vec<u64> = numbers.map(|n| self.random_index(n)).collect();
+            let keys: Vec<Key> = indices.iter().map(|index| key(*index)).collect();
+            let (mut found, mut checked) = (0, Ok(()));
+            engine.get_many(&keys, &mut |at, value| {
+                found += 1;
+                if checked.is_ok() {
+                    checked = check_parts(indices[at], size, value);
+                }
+            })?;
+            checked?;
+            ensure!(found == MANY, "of {MANY} keys {found} were found");
+        }
+        self.rate("get by key, 32 a call", calls * MANY as u64, &started);
         Ok(())
     }
 
@@ -112,16 +180,15 @@ impl Worker {
         for n in 0..self.workload.gets {
             ensure!(!engine.get_by_key(&key(!n), &mut |_| ())?);
         }
-        self.rate("absent key", self.workload.gets, started);
+        self.rate("absent key", self.workload.gets, &started);
         Ok(())
     }
 
-    fn get_by_threads<E: Engine>(&mut self, engine: &E, threads: u64) -> Result<()> {
-        let gets = self.workload.gets;
-        let started = start();
+    fn get_by_threads<E: Engine>(&self, engine: &E, threads: u64) -> Result<()> {
+        let gets = self.workload.gets as usize;
         std::thread::scope(|scope| {
             let read = |thread: u64| {
-                let mut numbers = (thread << 40..).take(gets as usize);
+                let mut numbers = (thread << 40..).take(gets);
                 numbers.try_for_each(|n| self.get_one_by_key(engine, self.random_index(n)))
             };
             let handles: Vec<_> = (0..threads)
@@ -130,12 +197,6 @@ impl Worker {
             handles
                 .into_iter()
                 .try_for_each(|handle| super::joined(handle)?)
-        })?;
-        self.rate(
-            &format!("get by key, {threads} threads"),
-            gets * threads,
-            started,
-        );
-        Ok(())
+        })
     }
 }

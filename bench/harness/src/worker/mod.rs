@@ -1,21 +1,22 @@
 //! The process of one engine: does one phase and prints its report as JSON.
 
 mod cold;
+mod cost;
 mod get;
+mod latency;
 mod prune;
 mod put;
+mod puts;
 mod readers;
 mod reopen;
 mod ring;
 mod single;
+mod tasks;
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use cpu_time::{ProcessTime, ThreadTime};
-use hdrhistogram::Histogram;
 
 use crate::engine::{Engine, Item};
 use crate::items::{check_parts, check_whole, item, key, mix};
@@ -43,6 +44,7 @@ pub fn main<E: Engine>() -> Result<()> {
         workload: arguments.workload,
         report: Report::default(),
     };
+    cost::count_instructions();
     E::run(&arguments.dir, || worker.phase::<E>(arguments.phase))?;
     worker.print()
 }
@@ -67,6 +69,8 @@ impl Worker {
             Phase::Ring => self.ring::<E>(),
             Phase::Readers => self.readers::<E>(),
             Phase::Single => self.single::<E>(),
+            Phase::Tasks => self.tasks::<E>(),
+            Phase::Latency => self.latency::<E>(),
         }
     }
 
@@ -132,55 +136,5 @@ impl Worker {
 
 fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> Result<T> {
     let ended = thread.join();
-    ended.map_err(|_| anyhow::anyhow!("a reader panicked"))
-}
-
-/// Batches as they are put: making the items counts as nobody's time.
-struct Puts {
-    latencies: Histogram<u64>,
-    elapsed: Duration,
-    started: ProcessTime,
-    making: Duration,
-    items: u64,
-}
-
-impl Puts {
-    fn new() -> Result<Self> {
-        Ok(Self {
-            latencies: Histogram::new(3)?,
-            elapsed: Duration::ZERO,
-            started: ProcessTime::now(),
-            making: Duration::ZERO,
-            items: 0,
-        })
-    }
-
-    /// Puts one batch of the indices given; how long it took.
-    fn put<E: Engine>(
-        &mut self,
-        engine: &E,
-        worker: &Worker,
-        indices: impl Iterator<Item = u64>,
-    ) -> Result<Duration> {
-        let making = ThreadTime::now();
-        let batch: Vec<Item> = indices.map(|index| worker.item(index)).collect();
-        self.making += making.elapsed();
-        let started = Instant::now();
-        engine.put_batch(&batch)?;
-        let took = started.elapsed();
-        self.elapsed += took;
-        self.items += batch.len() as u64;
-        self.latencies.record(took.as_nanos() as u64)?;
-        Ok(took)
-    }
-
-    fn rate(&self) -> f64 {
-        self.items as f64 / self.elapsed.as_secs_f64()
-    }
-
-    /// Of all threads of the process, those behind the scenes too.
-    fn cpu_nanos_per_item(&self) -> f64 {
-        let cpu = self.started.elapsed().saturating_sub(self.making);
-        cpu.as_nanos() as f64 / self.items as f64
-    }
+    ended.map_err(|_| anyhow::anyhow!("a thread panicked"))
 }

@@ -6,7 +6,8 @@ use std::time::Instant;
 use anyhow::Result;
 use hdrhistogram::Histogram;
 
-use super::{Puts, Worker};
+use super::Worker;
+use super::puts::Puts;
 use crate::engine::Engine;
 use crate::measures::{Series, anonymous_memory, disk_bytes, open_files};
 use crate::workload::Workload;
@@ -15,7 +16,14 @@ use crate::workload::Workload;
 const SAMPLES: u64 = 60;
 
 /// What is sampled.
-const MEASURES: [&str; 4] = ["disk MiB", "memory MiB", "open files", "batch p99 us"];
+const MEASURES: [&str; 6] = [
+    "disk MiB",
+    "memory MiB",
+    "open files",
+    "batch p50 us",
+    "batch p99 us",
+    "prune worst us",
+];
 
 impl Worker {
     pub(super) fn ring<E: Engine>(&mut self) -> Result<()> {
@@ -33,12 +41,14 @@ impl Worker {
         for first in (0..items).step_by(batch as usize) {
             let end = items.min(first + batch);
             let took = puts.put(&engine, self, first..end)?;
-            samples.recent.record(took.as_nanos() as u64)?;
+            samples.batches.record(took.as_nanos() as u64)?;
             if end / section > first / section {
                 let started = Instant::now();
                 engine.prune(end.saturating_sub(window))?;
                 puts.elapsed += started.elapsed();
-                prunes.record(started.elapsed().as_nanos() as u64)?;
+                let took = started.elapsed().as_nanos() as u64;
+                prunes.record(took)?;
+                samples.prunes.record(took)?;
             }
             if end * SAMPLES / items > first * SAMPLES / items {
                 samples.take(end, self)?;
@@ -55,14 +65,16 @@ impl Worker {
 }
 
 struct Samples {
-    recent: Histogram<u64>,
+    batches: Histogram<u64>,
+    prunes: Histogram<u64>,
     series: [Vec<(f64, f64)>; MEASURES.len()],
 }
 
 impl Samples {
     fn new() -> Result<Self> {
         Ok(Self {
-            recent: Histogram::new(3)?,
+            batches: Histogram::new(3)?,
+            prunes: Histogram::new(3)?,
             series: Default::default(),
         })
     }
@@ -73,12 +85,15 @@ impl Samples {
             mib(disk_bytes(&worker.dir)?),
             mib(anonymous_memory()?),
             open_files()? as f64,
-            self.recent.value_at_quantile(0.99) as f64 / 1e3,
+            self.batches.value_at_quantile(0.5) as f64 / 1e3,
+            self.batches.value_at_quantile(0.99) as f64 / 1e3,
+            self.prunes.max() as f64 / 1e3,
         ];
         for (points, value) in self.series.iter_mut().zip(values) {
             points.push((items as f64, value));
         }
-        self.recent.reset();
+        self.batches.reset();
+        self.prunes.reset();
         Ok(())
     }
 
