@@ -128,6 +128,24 @@ fn tables_serve_after_a_killed_process() {
     });
 }
 
+/// What an open had to read because a process was killed before it made a table is in one after a close, also
+/// where nothing was put.
+#[test]
+fn what_a_killed_process_left_to_read_is_read_once() {
+    each(|bench| {
+        let mut archive = bench.open();
+        put(&mut archive, 0..7, 0);
+        archive.sync().unwrap();
+        drop(archive);
+        let archive: Store = bench.open();
+        assert_eq!(archive.stats().keys_in_tables, 0);
+        archive.close().unwrap();
+        let archive: Store = bench.open();
+        assert_eq!(archive.stats().keys_in_tables, 7);
+        assert_holds(&archive, 0..7, 0);
+    });
+}
+
 #[test]
 fn sections_that_were_filled_out_of_order() {
     each(|bench| {

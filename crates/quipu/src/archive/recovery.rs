@@ -302,6 +302,7 @@ impl<'a> Opening<'a> {
         let mut writer = Writer::new(shared, self.manifest, marks, lock, self.options)?;
         writer.forget_lost_positions()?;
         writer.mark_loaded()?;
+        writer.note_loaded();
         match writer.manifest.state {
             State::Rewinding(index) => match writer.rewind(index) {
                 // What can be read stays readable; the rewind ends when the file is back.

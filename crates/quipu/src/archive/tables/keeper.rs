@@ -155,6 +155,14 @@ impl Keeper {
 }
 
 impl Writer {
+    /// Entries that an open had to read wait for a table like those that were put since: or each open after
+    /// a killed process would read them again.
+    pub(in crate::archive) fn note_loaded(&mut self) {
+        for section in self.shared.sections.all_open() {
+            self.keeper.note(&section);
+        }
+    }
+
     /// Has a table made where enough keys wait for one. What it claims is durable, and so are the marks that
     /// it goes by.
     pub(in crate::archive) fn keep_tables(&mut self) -> Result<()> {
