@@ -58,6 +58,26 @@ fn a_damaged_page_before_one_that_was_written_again_is_not_a_torn_end() {
     assert!(archive.verify(&mut |_| {}).unwrap().needs_repair());
 }
 
+/// Behind damage a section goes on only as long as its mark says so. What an open marks of it is not appended,
+/// where damage of the marks would be taken for what a crash tore: all of them were durable at once.
+#[test]
+fn the_mark_of_a_damaged_section_is_no_torn_end_of_the_marks() {
+    let machine = Simulated::new(1);
+    let mut archive = open(&machine, 100);
+    // The marks of sixteen are durable.
+    put_syncs(&mut archive, 0..20);
+    let after = machine.after_crash(Survival::Nothing, 1);
+    drop(archive);
+    after
+        .flip_bit("index", NAME, (HEADER + 112 + 40) * 8)
+        .unwrap();
+    drop(open(&after, 100));
+    let blob = after.open("quipu", "marks", OpenMode::Read).unwrap();
+    let mut durable = Vec::new();
+    blob.read_into(&mut durable, 28, 8).unwrap();
+    assert_eq!(durable, blob.len().unwrap().to_be_bytes());
+}
+
 /// Each process appends a few marks and flushes none: the next one makes them durable.
 #[test]
 fn marks_of_earlier_processes_are_flushed_by_the_next_open() {

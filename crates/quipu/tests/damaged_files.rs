@@ -148,3 +148,24 @@ fn a_key_that_wakes_a_damaged_section_is_found() {
         assert_eq!(archive.status(19).unwrap(), Status::Damaged);
     });
 }
+
+/// What a crash left of a table that was being written, and what is no table of this archive, would stay for good.
+#[test]
+fn unfinished_and_strange_tables_go_with_the_next_open() {
+    let options = Options::new().items_per_section(10);
+    Bench::memory(options.keys_per_table(8), |bench| {
+        bench.fill(20);
+        let before = bench.storage().list("quipu").unwrap();
+        for name in ["keys-00000000000000fe", "keys-00000000000000ff.new"] {
+            bench.write("quipu", name, b"no table");
+        }
+        let beside: ReadOnly<[u8; 8]> = bench.options().open_read_only_on(bench.storage()).unwrap();
+        assert!(beside.has(&key(3)).unwrap());
+        assert_eq!(
+            bench.storage().list("quipu").unwrap().len(),
+            before.len() + 2
+        );
+        bench.open::<8>().close().unwrap();
+        assert_eq!(bench.storage().list("quipu").unwrap(), before);
+    });
+}

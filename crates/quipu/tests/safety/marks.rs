@@ -231,3 +231,14 @@ fn without_marks_a_damaged_page_cuts_nothing() {
     }
     assert_eq!(bytes_of(&machine, "index", NAME).len(), len);
 }
+
+/// The marks are relieved of sections that are gone, and do not grow with what was ever put.
+#[test]
+fn a_prune_takes_its_sections_out_of_the_marks() {
+    let machine = filled(0..80);
+    let before = bytes_of(&machine, "quipu", "marks").len();
+    let mut archive = open(&machine).unwrap();
+    archive.prune(72).unwrap();
+    let after = bytes_of(&machine, "quipu", "marks").len();
+    assert!(after < before / 4, "{after} of {before}");
+}
