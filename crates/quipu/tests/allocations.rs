@@ -59,7 +59,7 @@ fn a_get_asks_for_memory_twice() {
     let folder = tempfile::tempdir().unwrap();
     let mut archive: Archive<[u8; 32]> = Archive::open(folder.path()).unwrap();
     put(&mut archive, 0..3);
-    let mut get = |index: u64| {
+    let get = |index: u64| {
         let by_index = allocation_counter::measure(|| drop(archive.get(index).unwrap().unwrap()));
         let by_key =
             allocation_counter::measure(|| drop(archive.get(&key(index)).unwrap().unwrap()));
