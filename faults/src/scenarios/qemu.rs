@@ -211,7 +211,7 @@ impl Host<'_> {
         let work = child::arguments(&self.args.common.work(shape, start)).join(" ");
         let mut qemu = Command::new("qemu-system-x86_64");
         qemu.args(["-nodefaults", "-no-user-config", "-no-reboot"])
-            .args(["-display", "none", "-m", "256"])
+            .args(["-display", "none", "-m", "512"])
             .arg("-accel")
             .arg(&self.args.accel)
             .arg("-kernel")
