@@ -21,7 +21,7 @@ use std::mem::MaybeUninit;
 use std::ptr;
 // Always of the standard library: a signal comes in no order that a test chooses.
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 
 /// The most maps of a process; more files are read with calls.
 pub(super) const MAX_MAPS: usize = 4096;
@@ -92,6 +92,8 @@ impl Guard {
     /// Whether some page could not be read. To be asked after a copy.
     #[inline]
     pub(super) fn has_failed(&self) -> bool {
+        // Nothing of the copy may be read behind the look, by the compiler's or the processor's choice.
+        fence(Ordering::Acquire);
         self.0.failed.load(Ordering::SeqCst)
     }
 }

@@ -96,7 +96,7 @@ impl Maps {
         let (nth, start) = place(offset);
         let segment = self.maps.get(nth).and_then(|map| match map.get() {
             Some(segment) => segment.as_ref(),
-            None => map.get_or_init(|| Segment::new(file, nth, start)).as_ref(),
+            None => map.get_or_init(|| Segment::new(file, start)).as_ref(),
         });
         segment.is_some_and(|segment| segment.read(buf, (offset - start) as usize, len))
     }
@@ -120,10 +120,9 @@ impl Maps {
 }
 
 impl Segment {
-    fn new(file: &File, nth: usize, start: u64) -> Option<Self> {
+    fn new(file: &File, start: u64) -> Option<Self> {
         let bytes = start.max(1 << FIRST_BITS);
         let chunks = usize::try_from(bytes >> CHUNK_BITS).ok()?;
-        debug_assert_eq!(place(start).0, nth);
         Some(Self {
             map: Map::new(file, start, usize::try_from(bytes).ok()?)?,
             read: (0..chunks.div_ceil(64))
