@@ -21,7 +21,7 @@ pub(crate) use self::checked::{
 #[cfg(shuttle)]
 pub(crate) use shuttle::{sync::atomic, thread_local};
 
-/// Numbers that the process gives out once each.
+/// Numbers that are given out once each.
 ///
 /// Always of the standard library: it outlives an order of steps that `shuttle` tries.
 #[derive(Debug)]

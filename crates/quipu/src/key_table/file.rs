@@ -9,7 +9,6 @@ use super::page::{self, PAGE_SIZE, WORDS, Words, pages, word};
 use super::{Claim, MAX_ORDINAL_BITS, PARTITION, name, ordinal_bits};
 use crate::error::{Error, Result};
 use crate::index::Candidates;
-use crate::paged::next_stream;
 use crate::storage::{Blob, OpenMode, Storage};
 use crate::sync::{Mutex, OnceLock};
 
@@ -158,8 +157,8 @@ impl KeyTable {
             claims,
             guide: OnceLock::new(),
             reading: Mutex::default(),
+            stream: memory.next_stream(),
             memory,
-            stream: next_stream(),
         }))
     }
 

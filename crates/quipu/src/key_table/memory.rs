@@ -35,6 +35,11 @@ impl PageMemory {
         }
     }
 
+    /// A name for a table's pages that no other's have.
+    pub(super) fn next_stream(&self) -> u64 {
+        self.cache.next_stream()
+    }
+
     /// Bytes that are in use.
     pub(crate) fn bytes(&self) -> usize {
         self.kept.load(Ordering::Relaxed) as usize + self.cache.bytes()

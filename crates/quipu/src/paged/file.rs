@@ -9,23 +9,17 @@ use crate::error::{Error, Result};
 use crate::format::{Layout, PageState, SLOTS_SIZE};
 use crate::storage::{BlobFile, DataBlob};
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::sync::{Mutex, RwLock, Unique};
+use crate::sync::{Mutex, RwLock};
 
 /// Smaller pages are not cached: they would cost more than they hold.
 pub(super) const MIN_CACHED_PAGE: usize = 64;
-
-/// Streams in the cache; each cut makes a new one.
-static STREAMS: Unique = Unique::new();
-
-pub(crate) fn next_stream() -> u64 {
-    STREAMS.next()
-}
 
 /// One blob as an append-only stream. One writer, any number of readers beside it.
 pub(crate) struct PagedFile {
     pub(super) file: BlobFile,
     pub(super) page_size: usize,
     pub(super) cache: PageCache,
+    /// Its name in the cache; each cut makes a new one.
     pub(super) stream: AtomicU64,
     /// Bytes below are full pages on disk; mirrors the tail's start, to be read without its lock.
     pub(super) settled: AtomicU64,
@@ -82,8 +76,8 @@ impl PagedFile {
         Self {
             file,
             page_size: page_size.max(1).into(),
+            stream: AtomicU64::new(cache.next_stream()),
             cache,
-            stream: AtomicU64::new(next_stream()),
             settled: AtomicU64::new(tail.start),
             tail: RwLock::new(tail),
             layout,

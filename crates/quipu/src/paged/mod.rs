@@ -37,5 +37,5 @@ mod write;
 pub use cache::PageCache;
 pub(crate) use encode::encode_pages;
 pub(crate) use end::Durable;
-pub(crate) use file::{Cut, PagedFile, disk_len, next_stream};
+pub(crate) use file::{Cut, PagedFile, disk_len};
 pub(crate) use replay::OnRecord;

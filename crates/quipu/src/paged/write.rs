@@ -4,7 +4,7 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 use super::encode::{Committed, encode_pages};
-use super::file::{MIN_CACHED_PAGE, PagedFile, next_stream};
+use super::file::{MIN_CACHED_PAGE, PagedFile};
 use super::tail::Tail;
 use crate::canary::Canary;
 use crate::error::Result;
@@ -102,7 +102,8 @@ impl PagedFile {
     /// A cut gives the stream a new identity in the cache.
     fn replace_tail(&self, new: Tail) {
         let mut tail = self.tail.write();
-        self.stream.store(next_stream(), Ordering::Release);
+        self.stream
+            .store(self.cache.next_stream(), Ordering::Release);
         self.settled.store(new.start, Ordering::Release);
         *tail = new;
     }

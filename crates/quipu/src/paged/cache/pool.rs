@@ -22,6 +22,8 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
 
+use crate::sync::Unique;
+
 /// Bytes that a page in memory costs beside its own: its frame, its part of a bucket, the allocator's.
 const OVERHEAD_BYTES: u64 = 128;
 /// Frames that are made at once.
@@ -68,6 +70,8 @@ struct Hand {
 
 /// Pages in memory, at most so many bytes of them.
 pub(super) struct Pool {
+    /// Names of streams that were given.
+    pub(super) streams: Unique,
     most: u64,
     bytes: AtomicU64,
     capacity: usize,
@@ -117,6 +121,7 @@ impl Pool {
         let capacity = frames.clamp(FEWEST_FRAMES, 1 << 24);
         let buckets = capacity.div_ceil(FRAMES_PER_BUCKET);
         Self {
+            streams: Unique::new(),
             most: bytes,
             bytes: AtomicU64::new(0),
             capacity,
