@@ -10,11 +10,10 @@
 //! - `handle`, `reader`, `read_only`, `options`: what users hold. `writer` (with `current`),
 //!   `shared`: the state behind it, without types.
 //! - `recovery`, `load`, `fingerprint`, `adopt`, `follow`: from files to state. `prune`, `rewrite`, `destroy`: taking away.
-//! - `lookup`, `presence`, `batch`, `range`, `verify`: reading. `check`: what verification,
+//! - `lookup`, `presence`, `range`, `verify`: reading. `check`: what verification,
 //!   `repair` and `scrub` find alike.
 
 mod adopt;
-mod batch;
 mod check;
 mod compression;
 mod current;

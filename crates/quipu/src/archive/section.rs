@@ -10,7 +10,7 @@ use super::entry::EntryBuf;
 use super::fingerprint::Foreign;
 use crate::error::{Error, Result};
 use crate::format::VALUE_CHECKSUM_SIZE;
-use crate::index::Positions;
+use crate::index::{Positions, Stretch};
 use crate::journal::Pair;
 use crate::sync::RwLock;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -217,6 +217,15 @@ impl Section {
             return None;
         }
         Some(self.positions.read().first(index))
+    }
+
+    /// The items around that of an index whose entries stand side by side; none where an index has several, or
+    /// something of the section is damaged.
+    pub(super) fn stretch_with(&self, index: u64) -> Option<Stretch> {
+        if self.has_damage.load(Ordering::Acquire) {
+            return None;
+        }
+        self.positions.read().stretch_with(index)
     }
 
     pub(super) fn is_damaged(&self, position: u64) -> bool {

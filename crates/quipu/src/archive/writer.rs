@@ -150,12 +150,15 @@ impl Writer {
         value: &[u8],
     ) -> Result<()> {
         let location = current.location(&self.shared.locations)?;
+        let translated = self.shared.translator.translate(key);
+        // Comes into reach while value and entry are copied.
+        self.shared.keys.prefetch(translated);
         let written = self.write(&current.section, index, key, value);
         let item = Appended {
             index,
             position: self.poison_on_error(written)?,
             location,
-            translated: self.shared.translator.translate(key),
+            translated,
         };
         current.advance(item, self.entry.len());
         self.unused_from = self.unused_from.max(u128::from(index) + 1);

@@ -12,6 +12,7 @@ mod key_index;
 mod locations;
 mod place;
 mod positions;
+mod prefetch;
 mod resize;
 mod runs;
 mod shard;
@@ -22,7 +23,7 @@ pub use candidates::Candidates;
 pub use key_index::{KeyIndex, MAX_LOCATION};
 pub(crate) use locations::Locations;
 pub(crate) use place::mix;
-pub(crate) use positions::Positions;
+pub(crate) use positions::{Positions, Stretch};
 pub(crate) use runs::Runs;
 pub use translator::{
     Cap, EightCap, FourCap, Hashed, OneCap, Prefix, SEED_SIZE, Translator, TwoCap,

@@ -31,6 +31,23 @@ pub(crate) struct Positions {
     len: u64,
 }
 
+/// Items of which index and position both go up by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stretch {
+    /// The first index.
+    pub(crate) first: u64,
+    /// Its position.
+    pub(crate) position: u64,
+    len: u64,
+}
+
+impl Stretch {
+    /// The last index.
+    pub(crate) fn last(&self) -> u64 {
+        self.first + (self.len - 1)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Segment {
     position: u64,
@@ -87,6 +104,17 @@ impl Positions {
         let (first, segment) = self.segments.range(..=index).next_back()?;
         let ahead = index - first;
         (ahead < segment.len).then(|| segment.position + ahead)
+    }
+
+    /// The stretch that `index` is in, where no index has more than one item.
+    pub(crate) fn stretch_with(&self, index: u64) -> Option<Stretch> {
+        let (&first, segment) = self.segments.range(..=index).next_back()?;
+        let is_in = index - first < segment.len && self.more.is_empty();
+        is_in.then_some(Stretch {
+            first,
+            position: segment.position,
+            len: segment.len,
+        })
     }
 
     /// Adds the positions of all items at `index` to `out`, in the order stored.
@@ -223,6 +251,21 @@ mod tests {
         assert_eq!(positions.first(u64::MAX), Some(99_999));
         assert_eq!(positions.first(first - 1), None);
         assert_eq!(positions.iter().next_back(), Some((u64::MAX, 99_999)));
+    }
+
+    #[test]
+    fn a_stretch_is_what_stands_side_by_side() {
+        let positions = filled(&[7, 8, 9, 12, 13, 10]);
+        let stretch = |index| {
+            let found = positions.stretch_with(index)?;
+            Some((found.first, found.position, found.last()))
+        };
+        assert_eq!(stretch(8), Some((7, 0, 9)));
+        assert_eq!(stretch(10), Some((10, 5, 10)));
+        assert_eq!(stretch(13), Some((12, 3, 13)));
+        assert_eq!((stretch(6), stretch(11), stretch(14)), (None, None, None));
+        // The second item of 8 stands elsewhere.
+        assert_eq!(filled(&[7, 8, 9, 8]).stretch_with(7), None);
     }
 
     #[test]

@@ -143,10 +143,16 @@ impl Runs {
             .map(|run| (*run.start()).max(index))
     }
 
-    /// The last stored index that is `index` or below.
-    pub(crate) fn at_or_before(&self, index: u64) -> Option<u64> {
-        let (_, &end) = self.runs.range(..=index).next_back()?;
-        Some(end.min(index))
+    /// The first run that ends at `index` or above.
+    pub(crate) fn run_from(&self, index: u64) -> Option<(u64, u64)> {
+        let run = self.ranges_from(index).next()?;
+        Some(run.into_inner())
+    }
+
+    /// The last run that begins at `index` or below.
+    pub(crate) fn run_to(&self, index: u64) -> Option<(u64, u64)> {
+        let (&first, &last) = self.runs.range(..=index).next_back()?;
+        Some((first, last))
     }
 
     /// The end of the run that holds `index`, and the start of the next run behind `index`.

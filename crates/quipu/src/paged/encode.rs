@@ -22,6 +22,8 @@ pub(crate) fn encode_pages(
 ) -> Option<Committed> {
     let mut old = committed;
     let mut last = committed;
+    let pages = stream.len().div_ceil(page_size);
+    out.reserve(pages.saturating_mul(page_size.saturating_add(SLOTS_SIZE)));
     for page in stream.chunks(page_size) {
         let before = old.take();
         let skipped = before.map_or(0, |old| usize::from(old.len)).min(page.len());

@@ -133,10 +133,17 @@ impl RecordFile {
     /// Reads the record at a position.
     #[inline]
     pub(crate) fn read(&self, position: u64, out: &mut [u8]) -> Result<()> {
-        let size = self.record_size as u64;
-        let read = match position.checked_mul(size) {
-            Some(offset) if out.len() == self.record_size => self.pages.read(offset, out)?,
-            _ => false,
+        match out.len() == self.record_size {
+            true => self.read_all(position, out),
+            false => Err(self.no_such_item(position)),
+        }
+    }
+
+    /// Reads the records from a position on that `out` has room for.
+    pub(crate) fn read_all(&self, position: u64, out: &mut [u8]) -> Result<()> {
+        let read = match position.checked_mul(self.record_size as u64) {
+            Some(offset) => self.pages.read(offset, out)?,
+            None => false,
         };
         match read {
             true => Ok(()),

@@ -312,11 +312,11 @@ impl ValueFile {
         let Some(value_len) = stored.len().checked_sub(VALUE_CHECKSUM_SIZE as usize) else {
             return Err(self.too_small(offset, stored.len() as u32));
         };
-        let expected = stored.split_off(value_len);
+        let (value, expected) = stored.split_at(value_len);
         let expected = expected
             .iter()
             .fold(0, |crc, &byte| crc << 8 | u32::from(byte));
-        let found = crc32c(&stored);
+        let found = crc32c(value);
         if expected != found && !Canary::ValueUnchecked.sings() {
             return Err(Error::Checksum {
                 path: self.file.path(),
@@ -325,6 +325,7 @@ impl ValueFile {
                 found,
             });
         }
+        stored.truncate(value_len);
         Ok(stored)
     }
 }

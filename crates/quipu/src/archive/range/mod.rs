@@ -1,12 +1,15 @@
 //! Iterating items in index order, in batches that are read ahead.
 
+mod batch;
+mod values;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::iter::FusedIterator;
 use std::ops::{Bound, RangeBounds};
 
-use super::batch;
-use super::reader::{Item, Reader, item};
+use self::batch::Batch;
+use super::reader::{Item, Reader};
 use crate::error::Result;
 use crate::key::Key;
 use crate::value::Value;
@@ -18,6 +21,23 @@ pub struct Range<K, V> {
     rest: Option<(u64, u64)>,
     ahead: VecDeque<Result<Item<K, V>>>,
     behind: VecDeque<Result<Item<K, V>>>,
+    batch: Batch,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Forwards,
+    Backwards,
+}
+
+impl Direction {
+    /// The end of a run that comes first.
+    fn nearest(self, (first, last): (u64, u64)) -> u64 {
+        match self {
+            Self::Forwards => first,
+            Self::Backwards => last,
+        }
+    }
 }
 
 impl<K: Key, V: Value> Range<K, V> {
@@ -37,27 +57,35 @@ impl<K: Key, V: Value> Range<K, V> {
             rest: first.zip(last).filter(|(first, last)| first <= last),
             ahead: VecDeque::new(),
             behind: VecDeque::new(),
+            batch: Batch::default(),
         }
     }
 
-    fn read(&mut self, direction: batch::Direction) {
+    fn read(&mut self, direction: Direction) {
         let Some((first, last)) = self.rest else {
             return;
         };
-        let batch = batch::read(&self.reader.shared, first, last, direction);
-        self.rest = batch.rest;
-        if let Err(error) = self.reader.shared.checked(Ok(())) {
+        let shared = &self.reader.shared;
+        let read = match direction {
+            Direction::Forwards => &mut self.ahead,
+            Direction::Backwards => &mut self.behind,
+        };
+        let before = read.len();
+        self.rest = self.batch.gather(shared, first, last, direction);
+        self.batch.read_values(shared, &mut |item| {
+            read.push_back(item.and_then(|(index, key, value)| {
+                Ok(Item {
+                    index,
+                    key: K::from_bytes(key)?,
+                    value: V::decode(value)?,
+                })
+            }));
+        });
+        if let Err(error) = shared.checked(Ok(())) {
             // Nothing that was just read counts, and nothing can be read any more.
             self.rest = None;
-            return match direction {
-                batch::Direction::Forwards => self.ahead.push_back(Err(error)),
-                batch::Direction::Backwards => self.behind.push_back(Err(error)),
-            };
-        }
-        let items = batch.items.into_iter().map(|found| found.and_then(item));
-        match direction {
-            batch::Direction::Forwards => self.ahead.extend(items),
-            batch::Direction::Backwards => self.behind.extend(items),
+            read.truncate(before);
+            read.push_back(Err(error));
         }
     }
 }
@@ -67,7 +95,7 @@ impl<K: Key, V: Value> Iterator for Range<K, V> {
 
     fn next(&mut self) -> Option<Self::Item> {
         while self.ahead.is_empty() && self.rest.is_some() {
-            self.read(batch::Direction::Forwards);
+            self.read(Direction::Forwards);
         }
         // What was read from the other end comes last.
         self.ahead.pop_front().or_else(|| self.behind.pop_back())
@@ -77,7 +105,7 @@ impl<K: Key, V: Value> Iterator for Range<K, V> {
 impl<K: Key, V: Value> DoubleEndedIterator for Range<K, V> {
     fn next_back(&mut self) -> Option<Self::Item> {
         while self.behind.is_empty() && self.rest.is_some() {
-            self.read(batch::Direction::Backwards);
+            self.read(Direction::Backwards);
         }
         self.behind.pop_front().or_else(|| self.ahead.pop_back())
     }
