@@ -195,3 +195,28 @@ fn tables_of_a_lost_section_do_not_speak_for_what_fills_it() {
         drop(archive);
     }
 }
+
+/// The value file that an open made anew has no durable name until a sync; a rewind in between keeps entries
+/// whose values are lost, and its section still knows.
+#[test]
+fn what_is_put_after_a_rewind_of_a_section_with_a_new_file_is_durable() {
+    for partition in ["values", "index"] {
+        let machine = Simulated::new(1);
+        let mut archive = open(&machine, 100);
+        put_syncs(&mut archive, 0..4);
+        archive.close().unwrap();
+        machine.remove(partition, "0000000000000000").unwrap();
+        machine.sync_partition(partition).unwrap();
+        let mut archive = open(&machine, 100);
+        archive.rewind(2).unwrap();
+        put_syncs(&mut archive, 5..7);
+        let archive = open(&machine.after_crash(Survival::Nothing, 1), 100);
+        for index in 5..7 {
+            assert_eq!(
+                archive.status(index).unwrap(),
+                Status::Present,
+                "{partition}"
+            );
+        }
+    }
+}

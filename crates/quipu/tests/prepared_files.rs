@@ -2,9 +2,36 @@
 
 use std::sync::Arc;
 
-use quipu::storage::Storage;
-use quipu::storage::simulated::{CallKind, Simulated};
-use quipu::{Archive, Options};
+use quipu::storage::simulated::{CallKind, Fault, Simulated, Survival};
+use quipu::storage::{OpenMode, Storage};
+use quipu::{Archive, Error, Options, ReadOnly};
+
+type Store = Archive<[u8; 8]>;
+
+fn options() -> Options {
+    Options::new().items_per_section(8)
+}
+
+fn open(machine: &Simulated, options: Options) -> Store {
+    options.open_on(Arc::new(machine.clone())).unwrap()
+}
+
+fn put_sync(archive: &mut Store, index: u64) {
+    let _ = archive
+        .put_sync(index, &index.to_be_bytes(), &b"value"[..])
+        .unwrap();
+}
+
+/// Names of a partition that are of no section of these indices.
+fn prepared(machine: &Simulated, partition: &str, used: &[u64]) -> Vec<String> {
+    let used: Vec<_> = used
+        .iter()
+        .map(|index| format!("{:016x}", index - index % 8))
+        .collect();
+    let mut names = machine.list(partition).unwrap();
+    names.retain(|name| !used.contains(name));
+    names
+}
 
 /// Both files of the next section are made by the sync that finds the last one nearly full, so that the put
 /// that begins it makes no file and waits for no flush.
@@ -42,35 +69,120 @@ fn the_put_that_begins_a_section_waits_for_no_flush() {
 #[test]
 fn what_was_prepared_may_not_be_needed_or_be_gone() {
     let machine = Simulated::new(0);
-    let options = || Options::new().items_per_section(8);
-    let mut archive: Archive<[u8; 8]> = options().open_on(Arc::new(machine.clone())).unwrap();
-    let mut last = 0;
-    for index in [6, 30, 47, 46, 48, 62] {
-        let _ = archive
-            .put(index, &index.to_be_bytes(), &b"value"[..])
-            .unwrap();
-        archive.sync().unwrap();
+    let mut archive = open(&machine, options());
+    let used = [6, 30, 47, 46, 48, 62];
+    for index in used {
+        put_sync(&mut archive, index);
         for partition in ["index", "values"] {
-            let names = machine.list(partition).unwrap();
-            let mut prepared = names.iter().filter(|name| name.ends_with(".new"));
-            if let (true, Some(name)) = (index == 62, prepared.next()) {
+            let prepared = prepared(&machine, partition, &used);
+            assert!(prepared.len() <= 1, "{prepared:?}");
+            if let (62, Some(name)) = (index, prepared.first()) {
                 machine.remove(partition, name).unwrap();
             }
-            assert!(prepared.next().is_none());
         }
-        last = index;
     }
-    let _ = archive.put(last + 2, &[9; 8], &b"next"[..]).unwrap();
-    archive.sync().unwrap();
-    drop(archive);
+    put_sync(&mut archive, 64);
+    archive.close().unwrap();
+    let used = [6, 30, 47, 48, 62, 64];
     for partition in ["index", "values"] {
-        let names = machine.list(partition).unwrap();
-        assert!(
-            names.iter().all(|name| !name.ends_with(".new")),
-            "{names:?}"
-        );
+        assert_eq!(prepared(&machine, partition, &used), [""; 0]);
     }
-    let archive: Archive<[u8; 8]> = options().open_on(Arc::new(machine)).unwrap();
-    assert_eq!(archive.get(last + 2).unwrap().unwrap(), "next");
-    assert_eq!(archive.get(&[9; 8]).unwrap().unwrap(), "next");
+    let archive = open(&machine, options());
+    assert_eq!(archive.get(64).unwrap().unwrap(), "value");
+    assert_eq!(
+        archive.get(&64_u64.to_be_bytes()).unwrap().unwrap(),
+        "value"
+    );
+}
+
+/// What a killed process leaves of them is an empty section, as the reference program knows it, and the next
+/// open goes on with it; so does a reader that was there before and after they were removed and made again.
+#[test]
+fn a_killed_process_leaves_an_empty_section() {
+    let machine = Simulated::new(0);
+    let mut archive = open(&machine, options());
+    put_sync(&mut archive, 6);
+    let killed = machine.after_crash(Survival::All, 1);
+    for partition in ["index", "values"] {
+        let names = killed.list(partition).unwrap();
+        assert_eq!(names, ["0000000000000000", "0000000000000008"]);
+    }
+    let storage = Arc::new(killed.clone());
+    let mut beside: ReadOnly<[u8; 8]> = options().open_read_only_on(storage).unwrap();
+    let mut archive = open(&killed, options());
+    put_sync(&mut archive, 8);
+    beside.refresh().unwrap();
+    assert_eq!(beside.get(8).unwrap().unwrap(), "value");
+    put_sync(&mut archive, 14);
+    beside.refresh().unwrap();
+    archive.close().unwrap();
+    beside.refresh().unwrap();
+    put_sync(&mut open(&killed, options()), 16);
+    beside.refresh().unwrap();
+    assert_eq!(beside.get(16).unwrap().unwrap(), "value");
+}
+
+/// A file of the next section that is there already is left as it is.
+#[test]
+fn a_file_that_is_there_is_not_replaced() {
+    let machine = Simulated::new(0);
+    let mut archive = open(&machine, options());
+    for index in [0, 8] {
+        put_sync(&mut archive, index);
+    }
+    archive.close().unwrap();
+    // Nothing of the section can be read, nor may be lost.
+    for at in [0, 8 * 4] {
+        machine.flip_bit("index", "0000000000000008", at).unwrap();
+    }
+    let len = || {
+        let blob = machine.open("index", "0000000000000008", OpenMode::Read);
+        blob.unwrap().len().unwrap()
+    };
+    let before = len();
+    machine.remove("quipu", "marks").unwrap();
+    let mut archive = open(&machine, options());
+    put_sync(&mut archive, 7);
+    assert_eq!(len(), before);
+}
+
+/// A write or a flush that failed is told and ends the writing, also where all that was put is durable by then.
+#[test]
+fn a_preparation_that_failed_stops_the_writer() {
+    let is_sync = |kind| kind == CallKind::Sync || kind == CallKind::Write;
+    let mut failed = 0;
+    for nth in 0..40 {
+        let machine = Simulated::new(0);
+        let mut archive = open(&machine, options());
+        for index in 0..6 {
+            let key = u64::to_be_bytes(index);
+            let _ = archive.put(index, &key, &b"value"[..]).unwrap();
+        }
+        let from = machine.log().len();
+        machine.inject(machine.calls() + nth, Fault::ErrorBefore);
+        let synced = archive.sync();
+        let calls = machine.log().split_off(from);
+        let Some(call) = calls.get(nth as usize) else {
+            break;
+        };
+        if is_sync(call.kind) {
+            failed += 1;
+            assert!(synced.is_err(), "{nth} {call:?}");
+            let put = archive.put(6, &[6; 8], &b"value"[..]);
+            assert!(
+                matches!(put, Err(Error::Poisoned { .. })),
+                "{nth} {call:?}: {put:?} behind {synced:?}"
+            );
+        }
+    }
+    assert!(failed > 5, "{failed}");
+}
+
+/// The reserve is for syncs and prunes that are asked for.
+#[test]
+fn nothing_is_made_ahead_out_of_the_disk_reserve() {
+    let machine = Simulated::new(0);
+    let mut archive = open(&machine, options().disk_reserve(32 << 10));
+    put_sync(&mut archive, 6);
+    assert_eq!(machine.list("index").unwrap(), ["0000000000000000"]);
 }

@@ -5,7 +5,7 @@ mod common;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use common::{Bench, key, value};
-use quipu::{Archive, Error, Options, ReadOnly};
+use quipu::{Archive, Error, Options, ReadOnly, Status};
 
 #[test]
 fn readers_see_every_put_that_returned() {
@@ -215,4 +215,28 @@ fn a_refresh_sees_what_was_damaged_and_put_again() {
         assert_eq!(beside.range(..).filter(Result::is_ok).count(), 4);
         assert_eq!(beside.stats().damaged, 0);
     });
+}
+
+/// A mended header is a new file: a reader of another process that has the old one open goes on with the new.
+#[test]
+fn a_reader_beside_sees_what_is_put_behind_a_mended_header() {
+    for partition in ["index", "values"] {
+        let options = Options::new().items_per_section(8).page_size(60);
+        Bench::each(options, |bench| {
+            bench.fill(3);
+            bench.flip(partition, "0000000000000000", 2000);
+            let mut archive = bench.open::<8>();
+            let mut beside: ReadOnly<[u8; 8]> =
+                bench.options().open_read_only_on(bench.storage()).unwrap();
+            assert_eq!(beside.get(2).unwrap().unwrap(), value(2, 30));
+            let report = archive.repair().unwrap();
+            assert_eq!((report.sections.len(), report.entries_lost()), (1, 0));
+            let _ = archive.put_sync(3, &key(3), &value(3, 30)).unwrap();
+            beside.refresh().unwrap();
+            for index in 0..4 {
+                assert_eq!(beside.status(index).unwrap(), Status::Present, "{index}");
+                assert_eq!(beside.get(index).unwrap().unwrap(), value(index, 30));
+            }
+        });
+    }
 }

@@ -126,13 +126,23 @@ pub(super) fn load_section(
 
 fn follow_section(shared: &Shared, section: &Section) -> Result<()> {
     let known = section.followed.load(Ordering::Acquire);
+    if known == 0 {
+        // Files that were made ahead and not needed are removed, and may be made again.
+        section.pair.records.file().forget();
+        section.pair.values.file().forget();
+    }
     // Entries first: the values of every entry that is seen now were durable before it.
-    section.pair.records.refresh()?;
-    section.pair.values.refresh()?;
+    let refreshed = section.pair.records.refresh();
+    match refreshed.and_then(|()| section.pair.values.refresh()) {
+        Err(Error::NotFound { .. }) if known == 0 => return Ok(()),
+        refreshed => refreshed?,
+    }
     let now = section.pair.records.len();
     if now <= known {
         return Ok(());
     }
+    // Its positions are those that were read before, and no more.
+    shared.settle(section)?;
     flush(section)?;
     load::replay(shared, section, known)?;
     section.followed.store(now, Ordering::Release);

@@ -229,10 +229,15 @@ impl Shared {
         let mut damaged = Vec::new();
         let mut failed = Ok(());
         let value_bytes = section.pair.values.found_len();
+        // What a reader finds behind them it takes in as it follows the writer.
+        let end = section.followed.load(Ordering::Acquire);
         section
             .pair
             .records
             .replay(0, READ_AHEAD_BYTES, &mut |position, entry| {
+                if position >= end {
+                    return ControlFlow::Break(());
+                }
                 match entry {
                     Ok(entry) => {
                         let index = self.entry.index(entry);

@@ -164,9 +164,8 @@ impl Writer {
         let of_kept = keys.iter().map(|(from, _, key)| (*from, key));
         let of_dropped = kept.dropped.iter().map(|(position, key)| (*position, key));
         for (position, key) in of_kept.chain(of_dropped) {
-            if position < section.covered.load(Ordering::Relaxed) {
-                shared.know_key(section.number, position, key)?;
-            }
+            // Also of those that were in no table before: one of several may have been damaged since.
+            shared.know_key(section.number, position, key)?;
         }
         let (records, values) = shared.files_of(section.number, section.pair.layouts());
         let durable = Durable {
@@ -185,6 +184,7 @@ impl Writer {
             durable,
             Trust::Ordered,
         )?;
+        pair.inherit_names(&section.pair);
         let new = section.successor(pair, entropy::number()?);
         let mut moved = Vec::new();
         section.close();

@@ -184,11 +184,19 @@ impl Shared {
         Ok(section)
     }
 
-    /// Does ahead of the creation of a section what of that takes long.
+    /// Makes the files of a section ahead of its creation: empty ones, as a crash behind a creation leaves them.
     pub(super) fn prepare_section(&self, number: u64) -> Result<()> {
         let (records, values) = self.files_of(number, Layouts::default());
         values.prepare()?;
-        records.prepare()
+        records.prepare()?;
+        self.storage.sync_partition(values.partition())?;
+        self.storage.sync_partition(records.partition())
+    }
+
+    /// Removes the files that were made ahead and that no section has.
+    pub(super) fn discard_prepared(&self) -> Result<()> {
+        self.files.discard_prepared(&self.partitions.index)?;
+        self.files.discard_prepared(&self.partitions.values)
     }
 
     /// Notes that the item at a position cannot be read. The index then counts as missing, unless

@@ -304,12 +304,14 @@ impl Writer {
 
     /// Makes every put before it durable.
     pub(super) fn sync(&mut self) -> Result<()> {
-        let synced = self.sync_dirty();
-        if synced.is_ok() {
-            self.prepare_next();
+        self.sync_dirty().inspect_err(|_| self.refill())?;
+        match self.prepare_next() {
+            // The put that needs the files tells, if there is no room by then either.
+            Err(Error::StorageFull { .. }) => {}
+            prepared => self.poison_on_error(prepared)?,
         }
         self.refill();
-        synced
+        Ok(())
     }
 
     fn sync_dirty(&mut self) -> Result<()> {
@@ -337,23 +339,27 @@ impl Writer {
     }
 
     /// Prepares the files of the next section once the last one is nearly full, so that no put waits for
-    /// them. What cannot be done is left to that put, which tells.
-    fn prepare_next(&mut self) {
+    /// them. Not out of the disk reserve: what that is for was not asked for here.
+    fn prepare_next(&mut self) -> Result<()> {
         let Ok(end) = u64::try_from(self.unused_from) else {
-            return;
+            return Ok(());
         };
         let span = self.shared.items_per_section;
         let into = end % span;
         let next = (end - into).checked_add(span);
         let Some(next) = next.filter(|_| into >= span - span / 4) else {
-            return;
+            return Ok(());
         };
-        if self.prepared != Some(next) && !self.shared.sections.contains(next) {
-            self.prepared = Some(next);
-            // Of another one that was not needed after all.
-            let _ = self.shared.files.discard_prepared();
-            let _ = self.shared.prepare_section(next);
+        let is_known = self.shared.sections.contains(next)
+            || self.shared.unreadable.read().contains(&next)
+            || self.marks.marks().sections.contains_key(&next);
+        if self.prepared == Some(next) || is_known || self.reserve.is_some() {
+            return Ok(());
         }
+        self.prepared = Some(next);
+        // Of another one that was not needed after all.
+        self.shared.discard_prepared()?;
+        self.shared.prepare_section(next)
     }
 
     fn sync_section(&mut self, number: u64) -> Result<Option<Arc<Section>>> {
@@ -376,7 +382,8 @@ impl Writer {
         let marked = self.mark_synced().and_then(|()| self.marks.flush());
         self.poison_on_error(marked)?;
         self.close_tables();
-        let _ = self.shared.files.discard_prepared();
+        let discarded = self.shared.discard_prepared();
+        self.poison_on_error(discarded)?;
         let settled = self.marks.settle();
         self.poison_on_error(settled)
     }
@@ -420,7 +427,7 @@ impl Drop for Writer {
         // While the lock is held.
         self.shared.scrub.close();
         self.keeper.stop(&self.shared);
-        let _ = self.shared.files.discard_prepared();
+        let _ = self.shared.discard_prepared();
         if self.poisoned.is_none() {
             // The marks only protect: losing them costs nothing that a crash would not.
             let _ = self.mark_synced();

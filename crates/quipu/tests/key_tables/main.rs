@@ -4,6 +4,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod killed;
+#[cfg(feature = "simulated")]
+mod rewritten;
 
 use common::{Bench, key, value};
 use quipu::{Archive, KeyMemory, Options, ReadOnly, Status, VerifyEvent};

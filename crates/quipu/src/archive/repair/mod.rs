@@ -161,6 +161,8 @@ impl Writer {
     }
 
     fn apply(&mut self, section: &Arc<Section>, findings: &Findings) -> Result<()> {
+        // Also where only a header is mended: a reader of another process has the old file open.
+        self.announce_rewrite(section.number)?;
         let [bad_index, bad_values] = findings.bad_files;
         if bad_values {
             let values = &section.pair.values;
@@ -181,7 +183,6 @@ impl Writer {
         section: &Arc<Section>,
         findings: &Findings,
     ) -> Result<()> {
-        self.announce_rewrite(section.number)?;
         self.shared.lose(&findings.lost);
         self.replace_entries(section, &findings.kept)
     }

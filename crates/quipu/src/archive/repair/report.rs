@@ -26,7 +26,8 @@ pub struct SectionRepair {
     pub why: Vec<Error>,
     /// Entries that stay.
     pub entries_kept: u64,
-    /// Entries that go, because they or their values are damaged.
+    /// Entries that go, because they or their values are damaged. Of a page of entries that is gone as a whole
+    /// each place counts, whether it was used or not; `lost` tells what was.
     pub entries_lost: u64,
     /// Indices of the section that were durable and hold nothing that can be read any more, also
     /// those that were lost before. Each waits to be put again.

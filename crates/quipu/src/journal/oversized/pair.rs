@@ -230,6 +230,11 @@ impl Pair {
         Ok(())
     }
 
+    /// What is not durable of the names of the pair that this one takes the place of is not durable here.
+    pub(crate) fn inherit_names(&self, before: &Self) {
+        *self.unnamed.lock() |= *before.unnamed.lock();
+    }
+
     /// Keeps the first `records` records and the values they name; durable when it returns.
     /// Records go first: values without a record are cut by the next open, the reverse would be
     /// damage.

@@ -76,48 +76,32 @@ impl DataBlob {
         name: &str,
         layout: Layout,
     ) -> Result<Self> {
-        Self::prepare(storage, partition, name, layout)?;
-        Self::finish(storage, partition, name, layout)
-    }
-
-    /// Does what of a creation takes long: the file is there, whole and flushed, but not under its name.
-    pub(crate) fn prepare(
-        storage: &dyn Storage,
-        partition: &str,
-        name: &str,
-        layout: Layout,
-    ) -> Result<()> {
         let new = storage.open(partition, &new_name(name), OpenMode::Create)?;
         // A creation that a crash interrupted may have left bytes.
         new.resize(0)?;
         new.write_at(&[IoSlice::new(&layout.encode())], 0)?;
         // Before the rename: under its final name a file always has a whole header.
-        match Canary::HeaderNotFlushed.sings() {
-            true => Ok(()),
-            false => new.sync(),
+        if !Canary::HeaderNotFlushed.sings() {
+            new.sync()?;
         }
+        storage.rename(partition, &new_name(name), name)?;
+        // Opened again, because the first handle goes by the old name in errors.
+        Self::open_created(storage, partition, name, layout)
     }
 
-    /// Gives a file that was prepared with this layout its name.
-    pub(crate) fn finish(
+    /// Opens a file that was just created with this layout.
+    pub(crate) fn open_created(
         storage: &dyn Storage,
         partition: &str,
         name: &str,
         layout: Layout,
     ) -> Result<Self> {
-        storage.rename(partition, &new_name(name), name)?;
-        // Opened again, because the first handle goes by the old name in errors.
         let blob = storage.open(partition, name, OpenMode::Write)?;
         Ok(Self {
             blob,
             layout,
             hollow: false,
         })
-    }
-
-    /// Removes a file that was prepared and is not needed.
-    pub(crate) fn discard(storage: &dyn Storage, partition: &str, name: &str) -> Result<()> {
-        storage.remove(partition, &new_name(name))
     }
 
     /// Opens the file, which must be there; its header tells the layout.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::super::OpenMode;
 use super::super::data_blob::Found;
 use super::{Access, DataBlob, Hand, OpenFile, OpenFiles};
 use crate::error::{Error, Result};
@@ -79,14 +80,13 @@ impl BlobFile {
             let mut prepared = files.creating.lock();
             let storage = &*files.storage;
             let is_prepared = prepared.remove(&(self.partition.clone(), self.section));
-            let finished = is_prepared
-                .then(|| DataBlob::finish(storage, &self.partition, &name, files.layout));
-            match finished {
+            let open = || DataBlob::open_created(storage, &self.partition, &name, files.layout);
+            match is_prepared.then(open) {
                 // Somebody has removed it.
                 None | Some(Err(Error::NotFound { .. })) => {
                     DataBlob::create(storage, &self.partition, &name, files.layout)
                 }
-                Some(finished) => finished,
+                Some(opened) => opened,
             }
         };
         // A failed creation may have replaced the file all the same.
@@ -100,12 +100,18 @@ impl BlobFile {
         Ok(blob)
     }
 
-    /// Does ahead of [`create`](Self::create) what of that takes long.
+    /// Creates the file ahead of [`create`](Self::create), which makes no file then. Where one is there
+    /// already, leaves it as it is.
     pub(crate) fn prepare(&self) -> Result<()> {
         let name = section_name(self.section);
         let files = &*self.files;
+        let storage = &*files.storage;
         let mut prepared = files.creating.lock();
-        DataBlob::prepare(&*files.storage, &self.partition, &name, files.layout)?;
+        match storage.open(&self.partition, &name, OpenMode::Read) {
+            Err(Error::NotFound { .. }) => {}
+            other => return other.map(drop),
+        }
+        DataBlob::create(storage, &self.partition, &name, files.layout)?;
         prepared.insert((self.partition.clone(), self.section));
         Ok(())
     }

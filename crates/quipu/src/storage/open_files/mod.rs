@@ -38,7 +38,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{Access, DataBlob, Storage};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::format::{Layout, section_name};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Mutex, OnceLock, RwLock};
@@ -124,12 +124,27 @@ impl OpenFiles {
         self.hand.lock().open
     }
 
-    /// Removes the files that were prepared and not created.
-    pub(crate) fn discard_prepared(&self) -> Result<()> {
-        let prepared = std::mem::take(&mut *self.creating.lock());
-        prepared.iter().try_for_each(|(partition, section)| {
-            DataBlob::discard(&*self.storage, partition, &section_name(*section))
-        })
+    /// Removes the files of a partition that were prepared and not created; durable when it returns.
+    pub(crate) fn discard_prepared(&self, partition: &str) -> Result<()> {
+        let mut discarded = BTreeSet::new();
+        self.creating.lock().retain(|(of, section)| {
+            let discards = &**of == partition;
+            if discards {
+                discarded.insert(*section);
+            }
+            !discards
+        });
+        for section in &discarded {
+            match self.storage.remove(partition, &section_name(*section)) {
+                // Somebody has removed it.
+                Err(Error::NotFound { .. }) => {}
+                removed => removed?,
+            }
+        }
+        match discarded.is_empty() {
+            true => Ok(()),
+            false => self.storage.sync_partition(partition),
+        }
     }
 
     /// What the files are opened for.
