@@ -240,3 +240,30 @@ fn a_reader_beside_sees_what_is_put_behind_a_mended_header() {
         });
     }
 }
+
+/// Enough for several threads, out of order, twice, by index and by key, present and not.
+#[test]
+fn many_at_once_come_in_the_order_they_were_asked_for() {
+    const ITEMS: u64 = 700;
+    let options = Options::new().items_per_section(64).write_buffer(1000);
+    Bench::each(options, |bench| {
+        let mut archive = bench.open::<8>();
+        for index in 0..ITEMS {
+            let _ = archive.put(index, &key(index), &value(index, 30)).unwrap();
+        }
+        archive.sync().unwrap();
+        let asked: Vec<u64> = (0..1500)
+            .map(|nth| common::mix(nth) % (ITEMS + 50))
+            .collect();
+        let expected = |index: u64| (index < ITEMS).then(|| value(index, 30));
+        let by_index = archive.get_many(asked.iter().copied()).unwrap();
+        let keys: Vec<[u8; 8]> = asked.iter().map(|&index| key(index)).collect();
+        let by_key = archive.get_many(&keys).unwrap();
+        assert_eq!((by_index.len(), by_key.len()), (asked.len(), asked.len()));
+        for ((index, by_index), by_key) in asked.into_iter().zip(by_index).zip(by_key) {
+            assert_eq!(by_index.as_deref(), expected(index).as_deref(), "{index}");
+            assert_eq!(by_key.as_deref(), expected(index).as_deref(), "{index}");
+        }
+        assert_eq!(archive.get_many([0_u64; 0]).unwrap().len(), 0);
+    });
+}

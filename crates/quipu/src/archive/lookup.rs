@@ -11,6 +11,7 @@ use super::check::gone;
 use super::entry::EntryBuf;
 use super::section::Section;
 use super::shared::Shared;
+use super::stats::Durations;
 use super::tables::InTables;
 use crate::canary::Canary;
 use crate::error::{Error, Result};
@@ -58,6 +59,14 @@ pub(super) struct Found {
 }
 
 impl Shared {
+    /// The first item stored under the index or key, counted as a get.
+    pub(super) fn get(&self, by: By<'_>) -> Result<Option<Found>> {
+        let started = Durations::start();
+        let found = self.checked(self.find(by, Want::Value));
+        self.counters.gets.end(started);
+        found
+    }
+
     /// The first item stored under the index or key.
     pub(super) fn find(&self, by: By<'_>, want: Want) -> Result<Option<Found>> {
         match by {

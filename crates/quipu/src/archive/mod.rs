@@ -10,7 +10,7 @@
 //! - `handle`, `reader`, `read_only`, `options`: what users hold. `writer` (with `current`),
 //!   `shared`: the state behind it, without types.
 //! - `recovery`, `load`, `fingerprint`, `adopt`, `follow`: from files to state. `prune`, `rewrite`, `destroy`: taking away.
-//! - `lookup`, `presence`, `range`, `verify`: reading. `check`: what verification,
+//! - `lookup`, `many`, `presence`, `range`, `verify`: reading. `check`: what verification,
 //!   `repair` and `scrub` find alike.
 
 mod adopt;
@@ -26,6 +26,7 @@ mod key_memory;
 mod listing;
 mod load;
 mod lookup;
+mod many;
 mod options;
 mod presence;
 mod prune;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::lookup::{By, Found, Sought, Want};
+use super::lookup::{By, Found, Sought};
 use super::range::Range;
 use super::repair::RepairReport;
 use super::settings::Settings;
@@ -138,13 +138,13 @@ impl<K: Key, V: Value> Reader<K, V> {
     /// The value under an index or a key, or none. At an index with several items: the first that
     /// was stored. A key that is stored at several indices: the item at any live one.
     pub fn get(&self, id: impl Lookup<K>) -> Result<Option<V>> {
-        let found = self.find(id.by())?;
+        let found = self.shared.get(id.by())?;
         found.map(|found| V::decode(found.value)).transpose()
     }
 
     /// As [`get`](Self::get), with index and key.
     pub fn get_item(&self, id: impl Lookup<K>) -> Result<Option<Item<K, V>>> {
-        self.find(id.by())?.map(item).transpose()
+        self.shared.get(id.by())?.map(item).transpose()
     }
 
     /// The key of the first item at an index, without a look at the value: known also where that is
@@ -166,23 +166,19 @@ impl<K: Key, V: Value> Reader<K, V> {
     }
 
     /// The values of several ids, in their order. They are read in the order of their places on
-    /// disk.
+    /// disk; from 128 on by 2 to 8 threads, side by side.
     pub fn get_many<I>(&self, ids: I) -> Result<Vec<Option<V>>>
     where
         I: IntoIterator,
         I::Item: Lookup<K>,
     {
         let ids: Vec<_> = ids.into_iter().collect();
-        let mut order: Vec<_> = (0..ids.len()).collect();
-        order.sort_by_cached_key(|&at| ids.get(at).map(|id| self.shared.place(id.by())));
-        let mut values: Vec<Option<V>> = Vec::new();
-        values.resize_with(ids.len(), || None);
-        for at in order {
-            if let (Some(id), Some(value)) = (ids.get(at), values.get_mut(at)) {
-                *value = self.get(*id)?;
-            }
-        }
-        Ok(values)
+        let ids: Vec<_> = ids.iter().map(Lookup::by).collect();
+        let values = self.shared.find_many(&ids)?;
+        let decoded = values
+            .into_iter()
+            .map(|value| value.map(V::decode).transpose());
+        decoded.collect()
     }
 
     /// The items with an index in `range`, in index order, forwards or backwards; at an index with
@@ -192,13 +188,6 @@ impl<K: Key, V: Value> Reader<K, V> {
     /// An item that is damaged is yielded as an error, and the iterator goes on behind it.
     pub fn range(&self, range: impl RangeBounds<u64>) -> Range<K, V> {
         Range::new(self.clone(), range)
-    }
-
-    fn find(&self, by: By<'_>) -> Result<Option<Found>> {
-        let started = Durations::start();
-        let found = self.shared.checked(self.shared.find(by, Want::Value));
-        self.shared.counters.gets.end(started);
-        found
     }
 }
 
