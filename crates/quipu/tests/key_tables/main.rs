@@ -3,6 +3,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod gate;
+mod kept;
 mod killed;
 
 use common::{Bench, key, value};
