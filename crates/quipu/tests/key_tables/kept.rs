@@ -200,3 +200,33 @@ fn a_later_table_of_another_life_does_not_stand_for_an_earlier_one() {
         assert_eq!(tables(bench).len(), 2);
     });
 }
+
+/// Marks lag, so the end of a section was cut as a torn one; a table has more entries than are left, and the one
+/// before it is gone. What comes in their place is in none of them.
+#[test]
+fn a_table_of_entries_that_were_cut_does_not_speak_for_others() {
+    const NAME: &str = "0000000000000000";
+    let options = options().keys_per_table(5).items_per_section(100);
+    Bench::memory(options.page_size(28), |bench| {
+        let mut archive = bench.open();
+        put_into_table(&mut archive, 0..5, 0);
+        let first = tables(bench).remove(0);
+        put(&mut archive, 5..8, 0);
+        archive.sync().unwrap();
+        let marks = bench.read("quipu", "marks");
+        put_into_table(&mut archive, 8..10, 0);
+        drop(archive);
+        bench.storage().remove("quipu", &first).unwrap();
+        bench.write("quipu", "marks", &marks);
+        let index = bench.read("index", NAME);
+        bench.write("index", NAME, &index[..HEADER + 8 * (28 + 12)]);
+        let mut archive: Store = bench.open();
+        put_into_table(&mut archive, 100..101, 0);
+        put(&mut archive, 8..10, 1);
+        archive.sync().unwrap();
+        drop(archive);
+        let archive: Store = bench.open();
+        assert_holds(&archive, 0..8, 0);
+        assert_holds(&archive, 8..10, 1);
+    });
+}
