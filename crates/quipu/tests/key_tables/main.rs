@@ -6,6 +6,7 @@ mod common;
 mod gate;
 mod kept;
 mod killed;
+mod resting;
 
 use common::{Bench, key, value};
 use quipu::{Archive, KeyMemory, Options, ReadOnly, Status, VerifyEvent};
