@@ -109,13 +109,11 @@ pub(super) fn open(
 /// new one, in which they have none, and so does a section that has fewer entries than they: its
 /// positions are given out again.
 fn life(shared: &Shared, number: u64, mark: Option<&Mark>, entries: u64) -> Result<(u64, u64)> {
-    if let Some(epoch) = mark.map(|mark| mark.epoch).filter(|&epoch| epoch != 0) {
-        let covered = shared.tables.covered(number, epoch);
-        if covered <= entries {
-            return Ok((epoch, covered));
-        }
+    let marked = mark.map(|mark| mark.epoch).filter(|&epoch| epoch != 0);
+    match marked.filter(|&epoch| shared.tables.claimed(number, epoch) <= entries) {
+        Some(epoch) => Ok((epoch, shared.tables.covered(number, epoch))),
+        None => Ok((entropy::number()?, 0)),
     }
-    Ok((entropy::number()?, 0))
 }
 
 /// Compares the files with the mark. Where they were being written anew and differ, they are those

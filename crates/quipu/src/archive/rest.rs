@@ -272,11 +272,6 @@ impl Shared {
     fn note_unplaced(&self, section: &Section, runs: &Runs) {
         let placed = section.positions.read().indices();
         self.lose_of(section.number, &runs.without(&placed));
-        for index in section.damaged_indices() {
-            if !self.runs.read().contains(index) {
-                self.note_lost(index);
-            }
-        }
     }
 
     /// Loses indices of a section, and has its mark written again.

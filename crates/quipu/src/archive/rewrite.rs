@@ -161,11 +161,13 @@ impl Writer {
         section.pair.records.file().pin()?;
         let keys = write_index_file(&shared, section, kept)?;
         // Key tables do not speak for the new file.
+        let in_tables = shared.tables.claimed(section.number, section.epoch);
         let of_kept = keys.iter().map(|(from, _, key)| (*from, key));
         let of_dropped = kept.dropped.iter().map(|(position, key)| (*position, key));
         for (position, key) in of_kept.chain(of_dropped) {
-            // Also of those that were in no table before: one of several may have been damaged since.
-            shared.know_key(section.number, position, key)?;
+            if position < in_tables {
+                shared.know_key(section.number, position, key)?;
+            }
         }
         let (records, values) = shared.files_of(section.number, section.pair.layouts());
         let durable = Durable {

@@ -3,7 +3,10 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod gate;
+mod kept;
 mod killed;
+mod resting;
 #[cfg(feature = "simulated")]
 mod rewritten;
 

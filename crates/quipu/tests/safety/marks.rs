@@ -242,3 +242,29 @@ fn a_prune_takes_its_sections_out_of_the_marks() {
     let after = bytes_of(&machine, "quipu", "marks").len();
     assert!(after < before / 4, "{after} of {before}");
 }
+
+/// Of damage that was found, and marked, a crash takes the mark of its section that was to follow. The section
+/// does not rest then: what was found damaged is not read again, as whole as it may look.
+#[test]
+fn marked_damage_is_known_in_a_section_whose_mark_is_of_before() {
+    let machine = Simulated::new(0);
+    let open = |machine: &Simulated| -> super::Store {
+        let options = options().keys_per_table(16);
+        options.open_on(Arc::new(machine.clone())).unwrap()
+    };
+    let mut archive = open(&machine);
+    put(&mut archive, 0..6).unwrap();
+    archive.close().unwrap();
+    let of_third = (HEADER + 3 * 34 + 5) * 8;
+    machine.flip_bit("values", NAME, of_third).unwrap();
+    let mut archive = open(&machine);
+    assert!(archive.get(3).is_err());
+    archive.sync().unwrap();
+    let machine = super::next_process(&machine);
+    drop(archive);
+    machine.flip_bit("values", NAME, of_third).unwrap();
+    let archive = open(&machine);
+    assert_eq!(archive.recovery().damaged, 1);
+    assert_eq!(archive.status(3).unwrap(), Status::Damaged);
+    assert_eq!(archive.missing_items(0, 9), [3]);
+}

@@ -126,6 +126,34 @@ fn what_a_reader_beside_has_seen_after_a_refresh_stays() {
     assert!(seen_early > 0);
 }
 
+/// The same in a section that rested until then.
+#[test]
+fn what_a_reader_beside_finds_in_a_section_at_rest_stays() {
+    let sync = |fault: Option<u64>| {
+        let machine = Simulated::new(0);
+        let with_tables = || options().keys_per_table(16);
+        let open = || -> Store { with_tables().open_on(Arc::new(machine.clone())).unwrap() };
+        let mut archive = open();
+        put(&mut archive, 0..3).unwrap();
+        archive.close().unwrap();
+        let reader = with_tables().open_read_only_on::<[u8; 8], Bytes>(Arc::new(machine.clone()));
+        let mut archive = open();
+        put(&mut archive, 3..8).unwrap();
+        let before = machine.calls();
+        machine.inject(before + fault.unwrap_or(u64::MAX >> 1), Fault::ErrorBefore);
+        let _ = archive.sync();
+        (machine.calls() - before, machine, reader.unwrap())
+    };
+    let mut seen_early = 0;
+    for call in 0..sync(None).0 {
+        let (_, machine, reader) = sync(Some(call));
+        assert_eq!(reader.stats().open_files, 0);
+        assert!(reader.get(0).unwrap().is_some());
+        seen_early += u64::from(stays_without_power(&reader, &machine, &format!("{call}")) > 2);
+    }
+    assert!(seen_early > 0);
+}
+
 /// What a reader has seen is there once the power is back; the last index of it.
 fn stays_without_power(reader: &ReadOnly<[u8; 8]>, machine: &Simulated, what: &str) -> u64 {
     let last = reader.last_index().unwrap();

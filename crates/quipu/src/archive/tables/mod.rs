@@ -95,6 +95,15 @@ impl Tables {
             })
     }
 
+    /// Up to where the tables have entries of a section in this life, though one that was lost may have left
+    /// a gap before.
+    pub(super) fn claimed(&self, section: u64, epoch: u64) -> u64 {
+        let list = self.list();
+        let claims = list.iter().flat_map(|table| table.claims_of(section));
+        let of_life = claims.filter(|claim| claim.epoch == epoch);
+        of_life.map(|claim| claim.to).max().unwrap_or(0)
+    }
+
     /// The number of the next one.
     fn next_number(&self) -> u64 {
         self.last.fetch_add(1, Ordering::Relaxed) + 1

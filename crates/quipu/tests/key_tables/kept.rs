@@ -1,0 +1,232 @@
+//! Tables as they are made, merged and lost while the archive goes on: which keys they take out of memory,
+//! and which come back.
+
+use std::io::IoSlice;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quipu::Stats;
+use quipu::storage::{OpenMode, Storage};
+
+use super::gate::Gate;
+use super::*;
+
+/// Waits for what is done beside the writer.
+#[track_caller]
+fn wait(archive: &Store, is_so: impl Fn(&Stats) -> bool) {
+    let came = |_| {
+        std::thread::sleep(Duration::from_millis(1));
+        is_so(&archive.stats())
+    };
+    assert!((0..5_000).any(came), "{:?}", archive.stats());
+}
+
+/// Keys that no table has.
+fn in_memory(stats: &Stats) -> u64 {
+    stats.keys - stats.keys_in_tables
+}
+
+/// Puts, and waits until tables have all keys.
+#[track_caller]
+fn put_into_table(archive: &mut Store, indices: std::ops::Range<u64>, life: u64) {
+    put(archive, indices, life);
+    archive.sync().unwrap();
+    wait(archive, |stats| in_memory(stats) == 0);
+}
+
+/// A byte of a table's first page of slots.
+const SLOTS: usize = 4096 + 100;
+
+/// The table took the keys out of memory, and says nothing of the section once that is written anew.
+#[test]
+fn keys_that_left_the_memory_are_there_after_a_rewind() {
+    each(|bench| {
+        let mut archive: Store = bench.open();
+        put_into_table(&mut archive, 0..18, 0);
+        archive.rewind(14).unwrap();
+        assert_holds(&archive, 0..15, 0);
+        assert_eq!(archive.get(&key(15)).unwrap(), None);
+        put_into_table(&mut archive, 15..25, 1);
+        assert_holds(&archive, 15..25, 1);
+    });
+}
+
+/// One of two tables of a section is lost: its keys are back in memory, those of the other one are not.
+#[test]
+fn keys_of_the_table_beside_a_lost_one_are_there_after_a_rewind() {
+    for rewinds in [false, true] {
+        each(|bench| {
+            let options = bench.options().keys_per_table(5);
+            let mut archive: Store = options.open_on(bench.storage()).unwrap();
+            put_into_table(&mut archive, 0..5, 0);
+            let first = tables(bench).remove(0);
+            put_into_table(&mut archive, 5..10, 0);
+            bench.flip("quipu", &first, SLOTS);
+            assert_holds(&archive, 0..5, 0);
+            assert_eq!(archive.stats().tables_lost, 1);
+            if rewinds {
+                archive.rewind(8).unwrap();
+                assert_holds(&archive, 0..9, 0);
+                // Each once.
+                assert_eq!(in_memory(&archive.stats()), 9);
+            } else {
+                // The last page of entries, of which the repair keeps the others.
+                let name = "0000000000000000";
+                let len = bench.read("index", name).len();
+                bench.flip("index", name, len - PAGE + 20);
+                archive.repair().unwrap();
+            }
+            assert_holds(&archive, 0..7, 0);
+        });
+    }
+}
+
+/// Its section is read to its damaged page; what was read is of no table, and shifts none of the next one's.
+#[test]
+fn a_section_that_cannot_be_read_is_left_out_of_a_table() {
+    each(|bench| {
+        let options = bench.options().keys_per_table(16);
+        let mut archive: Store = options.open_on(bench.storage()).unwrap();
+        put(&mut archive, 0..15, 0);
+        archive.sync().unwrap();
+        bench.flip("index", "0000000000000000", HEADER + PAGE + 20);
+        put(&mut archive, 15..20, 0);
+        archive.sync().unwrap();
+        wait(&archive, |stats| in_memory(stats) == 10);
+        assert_eq!(archive.stats().keys_in_tables, 10);
+        assert_holds(&archive, 10..20, 0);
+        assert_holds(&archive, 0..3, 0);
+    });
+}
+
+/// Entries that come to a section while a table of it is made are not in it.
+#[test]
+fn what_is_put_while_a_table_is_made_waits_for_the_next() {
+    let gate = Gate::default();
+    let options = options().items_per_section(100);
+    let mut archive: Store = options.open_on(Arc::new(gate.clone())).unwrap();
+    gate.close();
+    put(&mut archive, 0..8, 0);
+    archive.sync().unwrap();
+    gate.wait_for_a_table();
+    put(&mut archive, 8..12, 0);
+    archive.sync().unwrap();
+    put(&mut archive, 12..16, 0);
+    gate.open_up();
+    wait(&archive, |stats| stats.keys_in_tables == 8);
+    put(&mut archive, 16..24, 0);
+    assert_holds(&archive, 0..24, 0);
+    archive.sync().unwrap();
+    wait(&archive, |stats| in_memory(stats) == 0);
+    // Each in one.
+    assert_eq!(archive.stats().keys_in_tables, 24);
+    assert_holds(&archive, 0..24, 0);
+}
+
+/// A table is lost while one of later entries of the same section is made, which takes its own keys out of
+/// memory and no others. These wait for a table again.
+#[test]
+fn what_a_lost_table_had_goes_into_another() {
+    let gate = Gate::default();
+    let options = options().items_per_section(100);
+    let mut archive: Store = options.open_on(Arc::new(gate.clone())).unwrap();
+    put_into_table(&mut archive, 0..8, 0);
+    let names = gate.list("quipu").unwrap();
+    let first = names.iter().find(|name| name.starts_with("keys-")).unwrap();
+    gate.close();
+    put(&mut archive, 8..16, 0);
+    archive.sync().unwrap();
+    gate.wait_for_a_table();
+    let blob = gate.memory.open("quipu", first, OpenMode::Write).unwrap();
+    blob.write_at(&[IoSlice::new(b"?")], SLOTS as u64).unwrap();
+    assert_holds(&archive, 0..16, 0);
+    assert_eq!(archive.stats().tables_lost, 1);
+    gate.open_up();
+    wait(&archive, |stats| stats.keys_in_tables == 8);
+    wait(&archive, |stats| in_memory(stats) == 8);
+    assert_holds(&archive, 0..16, 0);
+    put_into_table(&mut archive, 16..24, 0);
+    assert_holds(&archive, 0..24, 0);
+}
+
+/// Nor does a table that was merged into it, and comes back, stay.
+#[test]
+fn a_merged_table_has_nothing_of_what_a_rewind_dropped() {
+    each(|bench| {
+        let mut archive: Store = bench.open();
+        put_into_table(&mut archive, 0..15, 0);
+        archive.rewind(9).unwrap();
+        let mut sources = Vec::new();
+        for first in [10, 20, 30] {
+            for name in tables(bench) {
+                sources.push((bench.read("quipu", &name), name));
+            }
+            put_into_table(&mut archive, first..first + 10, 1);
+        }
+        wait(&archive, |stats| stats.keys_in_tables == 40);
+        archive.close().unwrap();
+        let merged = tables(bench);
+        assert_eq!(merged.len(), 1);
+        for (bytes, name) in &sources {
+            bench.write("quipu", name, bytes);
+        }
+        let archive: Store = bench.open();
+        assert_eq!(tables(bench), merged);
+        assert_eq!(archive.stats().keys_in_tables, 40);
+        assert_holds(&archive, 0..10, 0);
+        assert_holds(&archive, 10..40, 1);
+    });
+}
+
+/// An archive is put back to how it was, but for a table that was made since: of one section it says what
+/// holds, of another what came after.
+#[test]
+fn a_later_table_of_another_life_does_not_stand_for_an_earlier_one() {
+    each(|bench| {
+        let mut archive = bench.open();
+        put(&mut archive, 0..15, 0);
+        archive.close().unwrap();
+        let before = bench.blobs();
+        bench.flip("quipu", &tables(bench)[0], 20);
+        let mut archive: Store = bench.open();
+        archive.rewind(12).unwrap();
+        put(&mut archive, 13..20, 1);
+        archive.close().unwrap();
+        for ((partition, name), bytes) in &before {
+            bench.write(partition, name, bytes);
+        }
+        assert_eq!(tables(bench).len(), 2);
+        assert_holds(&bench.open::<8>(), 0..15, 0);
+        assert_eq!(tables(bench).len(), 2);
+    });
+}
+
+/// Marks lag, so the end of a section was cut as a torn one; a table has more entries than are left, and the one
+/// before it is gone. What comes in their place is in none of them.
+#[test]
+fn a_table_of_entries_that_were_cut_does_not_speak_for_others() {
+    const NAME: &str = "0000000000000000";
+    let options = options().keys_per_table(5).items_per_section(100);
+    Bench::memory(options.page_size(28), |bench| {
+        let mut archive = bench.open();
+        put_into_table(&mut archive, 0..5, 0);
+        let first = tables(bench).remove(0);
+        put(&mut archive, 5..8, 0);
+        archive.sync().unwrap();
+        let marks = bench.read("quipu", "marks");
+        put_into_table(&mut archive, 8..10, 0);
+        drop(archive);
+        bench.storage().remove("quipu", &first).unwrap();
+        bench.write("quipu", "marks", &marks);
+        let index = bench.read("index", NAME);
+        bench.write("index", NAME, &index[..HEADER + 8 * (28 + 12)]);
+        let mut archive: Store = bench.open();
+        put_into_table(&mut archive, 100..101, 0);
+        put(&mut archive, 8..10, 1);
+        archive.sync().unwrap();
+        drop(archive);
+        let archive: Store = bench.open();
+        assert_holds(&archive, 0..8, 0);
+        assert_holds(&archive, 8..10, 1);
+    });
+}
