@@ -134,6 +134,43 @@ fn a_crash_at_every_call_loses_nothing() {
     }
 }
 
+/// A repair of headers alone announces each section: marks are brought up before the next one, or an open after
+/// a crash would not believe them.
+#[test]
+fn a_crash_between_headers_leaves_marks_that_are_believed() {
+    let headers = || {
+        let memory = Memory::new();
+        let mut archive = open(Arc::new(memory.clone())).unwrap();
+        for index in 0..ITEMS {
+            let _ = archive.put(index, &key(index), &value(index, 30)).unwrap();
+        }
+        archive.close().unwrap();
+        for section in ["0000000000000000", "0000000000000010"] {
+            flip(&memory, "index", section, 2000);
+            flip(&memory, "values", section, 2000);
+        }
+        memory
+    };
+    let storage = Arc::new(Faulty::new(headers(), u64::MAX, Fault::CrashBefore));
+    let _whole = open(storage.clone()).unwrap();
+    let before = storage.log().len() as u64;
+    for at in 0.. {
+        let memory = headers();
+        let storage = Faulty::new(memory.clone(), before + at, Fault::CrashBefore);
+        let mut archive = open(Arc::new(storage)).unwrap();
+        let done = archive.repair().is_ok();
+        drop(archive);
+        let mut archive = open(Arc::new(memory)).unwrap();
+        assert!(!archive.recovery().marks_incomplete, "{at}");
+        archive.repair().unwrap();
+        assert!(archive.verify(&mut |_| {}).unwrap().is_clean(), "{at}");
+        if done {
+            assert!(at > 20, "{at}");
+            break;
+        }
+    }
+}
+
 #[test]
 fn a_call_that_fails_leaves_the_old_state_or_the_new_one() {
     at_every_call(Fault::FailOnce, |memory, _, _, context| {

@@ -175,7 +175,8 @@ impl Writer {
             let records = &section.pair.records;
             mend_header(records.file(), records.layout())?;
         }
-        Ok(())
+        // Marks are believed up to one announcement behind, and there may be another section.
+        self.marks.rewrite_for(&self.manifest, |_| {})
     }
 
     fn rewrite_without_damage(

@@ -59,7 +59,8 @@ impl Job {
         for claim in &self.claims {
             let before = slots.len();
             if before as u64 + claim.len() > MAX_SLOTS {
-                break;
+                // Those behind may fit; this one waits for the next table, and in vain where none is large enough.
+                continue;
             }
             match self.read_slots(claim, bits, &mut slots)? {
                 true => claims.push(*claim),
