@@ -50,6 +50,8 @@ pub mod storage;
 mod sync;
 mod value;
 
+#[cfg(not(shuttle))]
+pub use archive::GroupCommit;
 pub use archive::{
     Archive, Compression, DamagedEntry, Histogram, Id, Item, KeyMemory, Lookup, Options, Put,
     Quarantined, Range, ReadOnly, Reader, Recovery, RepairReport, Scrub, ScrubHandle, ScrubOptions,

@@ -220,6 +220,17 @@ impl<K: Key, V: Value> Archive<K, V> {
         destroy::destroy(self.writer)
     }
 
+    /// Stores an item of whose value these are the bytes.
+    pub(super) fn put_bytes(
+        &mut self,
+        index: u64,
+        key: &K,
+        value: &[u8],
+        multi: bool,
+    ) -> Result<Put> {
+        self.writer.put(index, key.as_bytes(), value, multi)
+    }
+
     /// Hands the bytes of a value to the writer.
     fn put_with(
         &mut self,

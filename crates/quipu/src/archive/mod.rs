@@ -7,7 +7,7 @@
 //! ReadOnly (other process) ────────┘
 //! ```
 //!
-//! - `handle`, `reader`, `read_only`, `options`: what users hold. `writer` (with `current`),
+//! - `handle`, `group_commit`, `reader`, `read_only`, `options`: what users hold. `writer` (with `current`),
 //!   `shared`: the state behind it, without types.
 //! - `recovery`, `load`, `fingerprint`, `adopt`, `follow`: from files to state. `prune`, `rewrite`, `destroy`: taking away.
 //! - `lookup`, `many`, `presence`, `range`, `verify`: reading. `check`: what verification,
@@ -21,6 +21,8 @@ mod destroy;
 mod entry;
 mod fingerprint;
 mod follow;
+#[cfg(not(shuttle))]
+mod group_commit;
 mod handle;
 mod key_memory;
 mod listing;
@@ -49,6 +51,8 @@ mod verify;
 mod writer;
 
 pub use compression::Compression;
+#[cfg(not(shuttle))]
+pub use group_commit::GroupCommit;
 pub use handle::Archive;
 pub use key_memory::KeyMemory;
 pub use options::Options;

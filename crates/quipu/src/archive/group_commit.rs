@@ -1,0 +1,218 @@
+//! Durable puts of many threads that share their flushes.
+//!
+//! ```text
+//! thread 1  put ──> queue ─┐ leads: takes the queue, puts all, one sync ──> results of the batch
+//! thread 2  put ──> queue ─┤ waits ────────────────────────────────────────> its own
+//! thread 3  put ─────────────────> queue of the next batch, which the next leader takes
+//! ```
+//!
+//! Group commit, as databases do it for their logs (DeWitt et al., Implementation techniques for main memory
+//! database systems, 1984): whoever finds nobody at work does it for all who have come by then.
+
+use std::sync::Arc;
+use std::thread;
+
+use bytes::Bytes;
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use super::handle::Archive;
+use super::reader::Reader;
+use super::writer::Put;
+use crate::error::{Error, Result};
+use crate::key::Key;
+use crate::value::{EncodeAs, Value};
+
+/// How often a leader looks whether more puts have come, before it takes those that are there.
+const MAX_LOOKS: usize = 8;
+
+/// An archive that many threads put to, each waiting until its item is durable; puts that come while a
+/// flush is under way share the next one.
+///
+/// In an asynchronous program a put belongs in a thread for blocking calls, as any durable write does.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// use quipu::{Archive, GroupCommit};
+///
+/// let archive: Archive<[u8; 8]> = Archive::open(folder.path())?;
+/// let shared = GroupCommit::new(archive);
+/// std::thread::scope(|scope| {
+///     for task in 0..8_u64 {
+///         let shared = &shared;
+///         scope.spawn(move || shared.put(task, &task.to_be_bytes(), &b"value"[..]));
+///     }
+/// });
+/// assert_eq!(shared.reader().ranges(), [0..=7]);
+/// shared.into_inner().close()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct GroupCommit<K, V = Bytes> {
+    archive: Mutex<Archive<K, V>>,
+    reader: Reader<K, V>,
+    queue: Mutex<Queue<K>>,
+}
+
+#[derive(Debug)]
+struct Queue<K> {
+    /// What the next leader takes,
+    requests: Vec<Request<K>>,
+    /// and what becomes of it.
+    batch: Arc<Batch>,
+    has_leader: bool,
+}
+
+#[derive(Debug)]
+struct Request<K> {
+    index: u64,
+    key: K,
+    value: Vec<u8>,
+    multi: bool,
+}
+
+#[derive(Debug, Default)]
+struct Batch {
+    results: Mutex<Vec<Option<Result<Put>>>>,
+    /// Told when the results are there, or that a leader is wanted.
+    changed: Condvar,
+}
+
+impl<K: Key, V: Value> GroupCommit<K, V> {
+    /// Shares an archive.
+    pub fn new(archive: Archive<K, V>) -> Self {
+        Self {
+            reader: archive.reader(),
+            archive: Mutex::new(archive),
+            queue: Mutex::new(Queue {
+                requests: Vec::new(),
+                batch: Arc::default(),
+                has_leader: false,
+            }),
+        }
+    }
+
+    /// Stores an item where the index is free; durable when it returns, as by [`Archive::put_sync`].
+    ///
+    /// # Errors
+    /// As [`Archive::put_sync`]. Where the flush of a batch fails, one of its puts has the error itself, and the others
+    /// [`Error::Poisoned`] with its text. Whether their items are durable is not known then.
+    pub fn put(&self, index: u64, key: &K, value: &(impl EncodeAs<V> + ?Sized)) -> Result<Put> {
+        self.commit(index, key, value, false)
+    }
+
+    /// Stores an item also where the index is taken; durable when it returns.
+    ///
+    /// # Errors
+    /// As [`Self::put`].
+    pub fn put_multi(
+        &self,
+        index: u64,
+        key: &K,
+        value: &(impl EncodeAs<V> + ?Sized),
+    ) -> Result<Put> {
+        self.commit(index, key, value, true)
+    }
+
+    /// A reader of the archive.
+    pub fn reader(&self) -> Reader<K, V> {
+        self.reader.clone()
+    }
+
+    /// Does something else with the archive, a prune say, while no batch is being put.
+    pub fn with<T>(&self, work: impl FnOnce(&mut Archive<K, V>) -> T) -> T {
+        work(&mut self.archive.lock())
+    }
+
+    /// The archive, for one alone again.
+    pub fn into_inner(self) -> Archive<K, V> {
+        self.archive.into_inner()
+    }
+
+    fn commit(
+        &self,
+        index: u64,
+        key: &K,
+        value: &(impl EncodeAs<V> + ?Sized),
+        multi: bool,
+    ) -> Result<Put> {
+        let mut bytes = Vec::new();
+        match value.as_bytes() {
+            Some(value) => bytes.extend_from_slice(value),
+            None => value.encode(&mut bytes)?,
+        }
+        let request = Request {
+            index,
+            key: key.clone(),
+            value: bytes,
+            multi,
+        };
+        let mut queue = self.queue.lock();
+        let nth = queue.requests.len();
+        queue.requests.push(request);
+        let batch = Arc::clone(&queue.batch);
+        loop {
+            if let Some(result) = batch.result(nth) {
+                return result;
+            }
+            if queue.has_leader {
+                batch.changed.wait(&mut queue);
+            } else {
+                queue = self.lead(queue);
+            }
+        }
+    }
+
+    /// Puts what waits, and syncs once.
+    fn lead<'a>(&'a self, mut queue: MutexGuard<'a, Queue<K>>) -> MutexGuard<'a, Queue<K>> {
+        queue.has_leader = true;
+        for _ in 0..MAX_LOOKS {
+            let before = queue.requests.len();
+            MutexGuard::unlocked(&mut queue, thread::yield_now);
+            if queue.requests.len() == before {
+                break;
+            }
+        }
+        let requests = std::mem::take(&mut queue.requests);
+        let batch = std::mem::take(&mut queue.batch);
+        let results = MutexGuard::unlocked(&mut queue, || self.put_all(&requests));
+        *batch.results.lock() = results;
+        batch.changed.notify_all();
+        queue.has_leader = false;
+        queue.batch.changed.notify_one();
+        queue
+    }
+
+    fn put_all(&self, requests: &[Request<K>]) -> Vec<Option<Result<Put>>> {
+        let mut archive = self.archive.lock();
+        let mut results: Vec<Result<Put>> = requests
+            .iter()
+            .map(|of| archive.put_bytes(of.index, &of.key, &of.value, of.multi))
+            .collect();
+        if let Err(error) = archive.sync() {
+            let others = || match &error {
+                Error::StorageFull { action, path } => Error::StorageFull {
+                    action,
+                    path: path.clone(),
+                },
+                error => Error::Poisoned {
+                    cause: error.to_string(),
+                },
+            };
+            // A put that was refused has its own.
+            let mut stored = results.iter_mut().filter(|result| result.is_ok()).rev();
+            let first = stored.next_back();
+            stored.for_each(|result| *result = Err(others()));
+            if let Some(first) = first {
+                *first = Err(error);
+            }
+        }
+        results.into_iter().map(Some).collect()
+    }
+}
+
+impl Batch {
+    /// What became of a request, once.
+    fn result(&self, nth: usize) -> Option<Result<Put>> {
+        self.results.lock().get_mut(nth)?.take()
+    }
+}

@@ -1,0 +1,102 @@
+//! Threads that put durably and share their flushes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use quipu::storage::simulated::{CallKind, Fault, Simulated, Survival};
+use quipu::{Archive, Error, GroupCommit, Options, Put};
+
+const THREADS: u64 = 16;
+const EACH: u64 = 40;
+
+fn open(machine: &Simulated) -> Archive<[u8; 8]> {
+    let options = Options::new().items_per_section(100);
+    options.open_on(Arc::new(machine.clone())).unwrap()
+}
+
+fn put(shared: &GroupCommit<[u8; 8]>, index: u64) -> quipu::Result<Put> {
+    shared.put(index, &index.to_be_bytes(), &index.to_le_bytes()[..])
+}
+
+/// Whatever has returned is there when the power goes, and flushes are fewer than puts.
+#[test]
+fn a_put_that_returned_is_durable() {
+    let machine = Simulated::new(1);
+    let shared = GroupCommit::new(open(&machine));
+    thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (shared, machine) = (&shared, &machine);
+            scope.spawn(move || {
+                for nth in 0..EACH {
+                    let index = nth * THREADS + thread;
+                    assert_eq!(put(shared, index).unwrap(), Put::Stored);
+                    if index % 37 == 0 {
+                        let left = open(&machine.after_crash(Survival::Nothing, index));
+                        let value = left.get(index).unwrap().unwrap();
+                        assert_eq!(*value, index.to_le_bytes());
+                    }
+                }
+            });
+        }
+    });
+    let is_flush = |kind| kind == CallKind::Sync;
+    let flushes = machine
+        .log()
+        .iter()
+        .filter(|call| is_flush(call.kind))
+        .count() as u64;
+    assert!(flushes < THREADS * EACH, "{flushes}");
+    let archive = shared.into_inner();
+    assert_eq!(archive.ranges(), [0..=THREADS * EACH - 1]);
+}
+
+#[test]
+fn each_put_has_an_answer_of_its_own() {
+    let shared = GroupCommit::new(open(&Simulated::new(1)));
+    assert_eq!(put(&shared, 250).unwrap(), Put::Stored);
+    shared.with(|archive| archive.prune(200)).unwrap();
+    let stored = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                for index in [199, 250, 251] {
+                    match (index, put(&shared, index)) {
+                        (199, Err(Error::BelowFloor { index: 199, .. })) => {}
+                        (251, Ok(Put::Stored)) => drop(stored.fetch_add(1, Ordering::Relaxed)),
+                        (250 | 251, Ok(Put::Exists)) => {}
+                        (index, put) => panic!("{index}: {put:?}"),
+                    }
+                }
+                let again = shared.put_multi(252, &[1; 8], &b"again"[..]);
+                assert_eq!(again.unwrap(), Put::Stored);
+            });
+        }
+    });
+    assert_eq!(stored.load(Ordering::Relaxed), 1);
+    let reader = shared.reader();
+    assert_eq!(reader.get_all(252).unwrap().len() as u64, THREADS);
+}
+
+/// The flush fails for all that shared it: nobody waits for ever, and nobody is told that it is durable.
+#[test]
+fn a_flush_that_fails_is_told_to_everybody() {
+    let machine = Simulated::new(1);
+    let shared = GroupCommit::new(open(&machine));
+    assert_eq!(put(&shared, 0).unwrap(), Put::Stored);
+    machine.inject(machine.calls() + 1, Fault::FlushFails);
+    let (causes, stored) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for thread in 1..=THREADS {
+            let (shared, causes, stored) = (&shared, &causes, &stored);
+            scope.spawn(move || match put(shared, thread) {
+                Err(Error::Poisoned { .. }) => {}
+                Err(_) => drop(causes.fetch_add(1, Ordering::Relaxed)),
+                Ok(_) => drop(stored.fetch_add(1, Ordering::Relaxed)),
+            });
+        }
+    });
+    assert_eq!(causes.load(Ordering::Relaxed), 1);
+    assert_eq!(stored.load(Ordering::Relaxed), 0);
+    assert!(matches!(put(&shared, 99), Err(Error::Poisoned { .. })));
+}
