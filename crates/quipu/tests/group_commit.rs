@@ -31,7 +31,7 @@ fn a_put_that_returned_is_durable() {
                 for nth in 0..EACH {
                     let index = nth * THREADS + thread;
                     assert_eq!(put(shared, index).unwrap(), Put::Stored);
-                    if index % 37 == 0 {
+                    if index.is_multiple_of(37) {
                         let left = open(&machine.after_crash(Survival::Nothing, index));
                         let value = left.get(index).unwrap().unwrap();
                         assert_eq!(*value, index.to_le_bytes());

@@ -128,7 +128,7 @@ fn headers_of(shared: &Shared, listing: &Listing, samples: &Samples) -> Result<M
                 layouts,
                 ..Mark::default()
             };
-            marks.sections.insert(number, mark);
+            marks.sections.insert(number, Arc::new(mark));
         }
     }
     Ok(marks)

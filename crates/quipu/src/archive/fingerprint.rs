@@ -250,7 +250,7 @@ impl Believed {
 impl Writer {
     /// The fingerprint that a section's mark gets.
     pub(super) fn fingerprint(&self, section: &Section) -> Fingerprint {
-        let known = self.marks.marks().sections.get(&section.number);
+        let known = self.marks.marks().of(section.number);
         let mut known = known.map_or_else(Fingerprint::default, |mark| mark.fingerprint.clone());
         if section.foreign.is_stale() {
             if section.foreign.is_any() {

@@ -105,7 +105,7 @@ pub(super) fn load_section(
     trust: Trust,
 ) -> Result<()> {
     let present = listing.present(number);
-    let mark = marks.sections.get(&number);
+    let mark = marks.of(number);
     if !present.records && mark.is_none_or(|mark| mark.records == 0) {
         // It is being created.
         return Ok(());

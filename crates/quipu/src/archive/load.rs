@@ -34,7 +34,7 @@ pub(super) fn load(
     marks: &Marks,
     trust: Trust,
 ) -> Result<Option<Loaded>> {
-    let mark = marks.sections.get(&number);
+    let mark = marks.of(number);
     let known_damage: Vec<_> = marks.damaged_in(number).collect();
     let Some(loaded) = open(shared, number, present, mark, &known_damage, trust)? else {
         note_unreadable(shared, number, mark);

@@ -154,7 +154,7 @@ impl Writer {
             }
             marks.sections.retain(|&section, _| section <= boundary);
             if let Some(mark) = marks.sections.get_mut(&boundary) {
-                mark.runs.remove_above(index);
+                Arc::make_mut(mark).runs.remove_above(index);
             }
             marks.damaged.retain(|&(_, _, of)| of <= index);
         })?;

@@ -341,7 +341,7 @@ impl<'a> Opening<'a> {
         let unfinished = std::mem::take(&mut listing.unfinished);
         let mut gone: Vec<(bool, String)> = unfinished;
         let orphan = |&&number: &&u64| {
-            let mark = marks.sections.get(&number);
+            let mark = marks.of(number);
             let unknown = mark.is_none_or(|mark| mark.records == 0);
             number < floor || (unknown && !listing.index.contains(&number))
         };

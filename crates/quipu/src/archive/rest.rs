@@ -79,7 +79,7 @@ fn resting(shared: &Shared, number: u64, marks: &Marks, at_rest: &AtRest) -> Opt
         index.get(&number) == Some(&index_bytes) && values.get(&number) == Some(&value_bytes);
     are_there.then(|| Resting {
         number,
-        mark: mark.clone(),
+        mark: Arc::clone(mark),
         index_bytes,
         value_bytes,
     })
@@ -323,7 +323,12 @@ mod tests {
                 mark.runs.insert_run(first, last);
             };
             marks
-                .rewrite(|marks| marks.sections.values_mut().for_each(lie))
+                .rewrite(|marks| {
+                    marks
+                        .sections
+                        .values_mut()
+                        .for_each(|mark| lie(Arc::make_mut(mark)))
+                })
                 .unwrap();
             let archive: Archive<[u8; 8]> = open();
             assert!((0..3).all(|index| archive.status(index).unwrap() == Status::Present));

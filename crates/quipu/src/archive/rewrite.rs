@@ -122,7 +122,7 @@ impl Writer {
         self.marks.rewrite_for(&self.manifest, |marks| {
             marks.forget(number);
             if mark != Mark::default() {
-                marks.sections.insert(number, mark);
+                marks.sections.insert(number, Arc::new(mark));
             }
         })
     }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::section::Section;
+use crate::index::memory;
 use crate::manifest::Mark;
 use crate::sync::RwLock;
 
@@ -15,7 +16,8 @@ use crate::sync::RwLock;
 #[derive(Debug)]
 pub(super) struct Resting {
     pub(super) number: u64,
-    pub(super) mark: Mark,
+    /// Shared with the marks in memory.
+    pub(super) mark: Arc<Mark>,
     /// Bytes of its two files.
     pub(super) index_bytes: u64,
     pub(super) value_bytes: u64,
@@ -27,6 +29,9 @@ pub(super) enum Known {
     Open(Arc<Section>),
     Resting(Arc<Resting>),
 }
+
+/// Bytes of the two counts before what an `Arc` points to.
+const COUNTS_BYTES: usize = 2 * size_of::<usize>();
 
 impl Known {
     /// Bytes of its index file and of its value file, those waiting to be written included.
@@ -48,10 +53,13 @@ impl Known {
         }
     }
 
-    pub(super) fn memory(&self) -> usize {
+    fn memory(&self) -> usize {
         match self {
-            Self::Open(section) => section.memory(),
-            Self::Resting(resting) => size_of::<Resting>() + resting.mark.memory(),
+            Self::Open(section) => COUNTS_BYTES + section.memory(),
+            Self::Resting(resting) => {
+                let mark = COUNTS_BYTES + size_of::<Mark>() + resting.mark.memory();
+                COUNTS_BYTES + size_of::<Resting>() + mark
+            }
         }
     }
 
@@ -74,6 +82,14 @@ impl SectionTable {
     #[inline]
     pub(super) fn get(&self, number: u64) -> Option<Known> {
         self.sections.read().get(&number).cloned()
+    }
+
+    /// Bytes of memory of all sections.
+    pub(super) fn memory(&self) -> u64 {
+        let sections = self.sections.read();
+        let table = memory::of_map::<u64, Known>(sections.len());
+        let each = sections.values().map(|known| known.memory() as u64);
+        each.sum::<u64>() + table as u64
     }
 
     pub(super) fn contains(&self, number: u64) -> bool {

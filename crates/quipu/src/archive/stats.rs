@@ -67,7 +67,8 @@ pub struct Stats {
     pub memory_keys: u64,
     /// Bytes of memory of the key tables: filters, and pages that are kept.
     pub memory_tables: u64,
-    /// Bytes of memory of the sections: buffers, positions.
+    /// Bytes of memory of the sections: buffers, positions, and the set of open files. Not what a writer's marks
+    /// have of the runs of sections that are loaded, about as much again as [`Self::memory_runs`].
     pub memory_sections: u64,
     /// Bytes of memory of the stored runs.
     pub memory_runs: u64,
@@ -220,9 +221,9 @@ impl Shared {
                 .saturating_add(repair::disk_len(&*self.storage)),
             memory_keys: (self.keys.memory() + self.locations.memory()) as u64,
             memory_tables: self.tables.memory() as u64,
-            memory_sections: sections.iter().map(|section| section.memory() as u64).sum(),
+            memory_sections: self.sections.memory() + self.files.memory() as u64,
             memory_runs,
-            memory_page_cache: self.cache.bytes() as u64,
+            memory_page_cache: self.cache.memory() as u64,
             open_files: self.files.open_count() as u64,
             tables_lost: load(&counters.tables_lost),
             damaged: u64::try_from(damaged).unwrap_or(u64::MAX),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::IoSlice;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use super::section::Section;
 use super::shared::Shared;
@@ -130,7 +131,7 @@ impl Writer {
     /// damage, which mean nothing in the new one. The indices that it held stay lost until they are put.
     pub(super) fn forget_lost_files(&mut self, number: u64) -> Result<()> {
         let marks = self.marks.marks();
-        let mark = marks.sections.get(&number);
+        let mark = marks.of(number);
         let speaks_of_them =
             |mark: &Mark| mark.epoch != 0 || mark.fingerprint != Fingerprint::default();
         if !mark.is_some_and(speaks_of_them) && marks.damaged_in(number).next().is_none() {
@@ -139,6 +140,7 @@ impl Writer {
         self.marks.rewrite(|marks| {
             marks.damaged.retain(|&(section, _, _)| section != number);
             if let Some(mark) = marks.sections.get_mut(&number) {
+                let mark = Arc::make_mut(mark);
                 mark.fingerprint = Fingerprint::default();
                 mark.epoch = 0;
             }
@@ -150,7 +152,7 @@ impl Writer {
     /// failed, the system takes those pages for clean, and only a write makes it try again.
     pub(super) fn mark_loaded(&mut self) -> Result<()> {
         let marked = |section: &Section| {
-            let mark = self.marks.marks().sections.get(&section.number);
+            let mark = self.marks.marks().of(section.number);
             mark.map_or((0, 0), |mark| (mark.records, mark.value_bytes))
         };
         let lens = |section: &Section| (section.pair.records.len(), section.pair.values.len());
@@ -191,7 +193,7 @@ impl Writer {
     /// Whether the marks are of another life of the section: what claims its entries of then must not be
     /// believed again after a crash.
     fn is_of_past_life(&self, section: &Section) -> bool {
-        let mark = self.marks.marks().sections.get(&section.number);
+        let mark = self.marks.marks().of(section.number);
         mark.is_some_and(|mark| mark.epoch != 0 && mark.epoch != section.epoch)
     }
 
@@ -215,7 +217,7 @@ impl Writer {
 impl Writer {
     /// Whether the marks let a section rest of which something is damaged.
     fn is_worse_than_marked(&self, section: &Section) -> bool {
-        let mark = self.marks.marks().sections.get(&section.number);
+        let mark = self.marks.marks().of(section.number);
         let marked = mark.map_or(0, |mark| mark.epoch);
         marked != 0 && marked != self.epoch_to_mark(section)
     }

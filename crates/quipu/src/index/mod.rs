@@ -10,6 +10,7 @@
 mod candidates;
 mod key_index;
 mod locations;
+pub(crate) mod memory;
 mod place;
 mod positions;
 mod prefetch;

@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 #[cfg(test)]
 use std::ops::RangeInclusive;
 
+use super::memory;
 use super::runs::Runs;
 
 /// The positions of one section's items, by index.
@@ -164,7 +165,9 @@ impl Positions {
 
     /// Bytes of memory, about.
     pub(crate) fn memory(&self) -> usize {
-        size_of::<Self>() + (self.segments.len() + self.more.len()) * 36
+        size_of::<Self>()
+            + memory::of_map::<u64, Segment>(self.segments.len())
+            + memory::of_map::<(u64, u64), u64>(self.more.len())
     }
 
     /// Every (index, position) in the order of indices, those of one index in the order stored.

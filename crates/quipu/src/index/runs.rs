@@ -10,6 +10,8 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
+use super::memory;
+
 /// A set of indices that is mostly made of runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Runs {
@@ -237,7 +239,7 @@ impl Runs {
 
     /// Bytes of memory, about.
     pub(crate) fn memory(&self) -> usize {
-        size_of::<Self>() + self.runs.len() * 30
+        size_of::<Self>() + memory::of_map::<u64, u64>(self.runs.len())
     }
 
     fn run_at(&self, index: u64) -> Option<(u64, u64)> {

@@ -42,7 +42,7 @@ impl PageMemory {
 
     /// Bytes that are in use.
     pub(crate) fn bytes(&self) -> usize {
-        self.kept.load(Ordering::Relaxed) as usize + self.cache.bytes()
+        self.kept.load(Ordering::Relaxed) as usize + self.cache.memory()
     }
 
     fn take(&self) -> bool {

@@ -76,6 +76,13 @@ impl Fingerprint {
         samples.find(|of| of.position == position).copied()
     }
 
+    /// Bytes of memory beside its own.
+    pub(super) fn memory(&self) -> usize {
+        size_of::<u64>() * self.moved.capacity()
+            + size_of::<Sample>() * self.samples.capacity()
+            + size_of::<Range<u64>>() * self.foreign.capacity()
+    }
+
     pub(super) fn encoded_len(&self) -> usize {
         let counts = 1 + 1 + 4;
         counts + 8 * self.moved.len() + SAMPLE_SIZE * (self.samples.len() + self.foreign.len())

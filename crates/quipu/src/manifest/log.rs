@@ -292,7 +292,7 @@ mod tests {
         log.damage(&[(0, 1, 7), (10, 0, 10)]).unwrap();
         let (marks, whole) = reopen(&storage);
         assert!(whole);
-        assert_eq!(marks.sections[&0], mark(5));
+        assert_eq!(*marks.sections[&0], mark(5));
         assert_eq!(marks.damaged_in(0).collect::<Vec<_>>(), [(1, 7)]);
         log.rewrite(|marks| marks.prune(10)).unwrap();
         assert_eq!(
@@ -336,7 +336,7 @@ mod tests {
             .len()
             .unwrap();
         assert!(len < 2 * SLACK as u64, "{len}");
-        assert_eq!(reopen(&storage).0.sections[&0], mark(19_999));
+        assert_eq!(*reopen(&storage).0.sections[&0], mark(19_999));
     }
 
     #[test]

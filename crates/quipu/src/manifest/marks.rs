@@ -21,6 +21,7 @@
 //! anew once it is mostly made of marks that others have replaced.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::Manifest;
 use super::codec::{Decoder, Encoder};
@@ -54,7 +55,7 @@ pub(crate) struct Mark {
 
 impl Mark {
     pub(crate) fn memory(&self) -> usize {
-        self.fingerprint.encoded_len() + self.runs.memory()
+        self.fingerprint.memory() + self.runs.memory()
     }
 }
 
@@ -72,12 +73,17 @@ pub(crate) enum Wholeness {
 /// All marks of an archive.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Marks {
-    pub(crate) sections: BTreeMap<u64, Mark>,
+    pub(crate) sections: BTreeMap<u64, Arc<Mark>>,
     /// (section, position, index) of entries that are known damaged.
     pub(crate) damaged: BTreeSet<(u64, u64, u64)>,
 }
 
 impl Marks {
+    /// The mark of a section.
+    pub(crate) fn of(&self, section: u64) -> Option<&Mark> {
+        self.sections.get(&section).map(|mark| &**mark)
+    }
+
     /// The positions of a section that are known damaged, with the indices they held.
     pub(crate) fn damaged_in(&self, section: u64) -> impl Iterator<Item = (u64, u64)> + '_ {
         let span = (section, 0, 0)..=(section, u64::MAX, u64::MAX);
@@ -88,7 +94,7 @@ impl Marks {
 
     /// A section's new mark, which adds its runs to those of the old one.
     pub(super) fn merge(&mut self, section: u64, new: &Mark) {
-        let mark = self.sections.entry(section).or_default();
+        let mark = Arc::make_mut(self.sections.entry(section).or_default());
         (mark.records, mark.value_bytes) = (new.records, new.value_bytes);
         mark.layouts = new.layouts;
         mark.epoch = new.epoch;

@@ -81,7 +81,7 @@ impl Shared {
 
 /// The mark of a section, or one of nothing.
 fn mark_of(marks: &Marks, section: u64) -> Mark {
-    marks.sections.get(&section).cloned().unwrap_or_default()
+    marks.of(section).cloned().unwrap_or_default()
 }
 
 impl Writer {

@@ -50,6 +50,11 @@ impl PageCache {
         self.pool.bytes() as usize
     }
 
+    /// Bytes of memory that it has now: the pages, and what is made ahead to find them.
+    pub fn memory(&self) -> usize {
+        self.pool.memory()
+    }
+
     /// A name for a stream that no other in this cache has. The first caches of two runs of a program give
     /// the same, so that the same pages get in each other's way in both.
     pub(crate) fn next_stream(&self) -> u64 {

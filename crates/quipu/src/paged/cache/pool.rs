@@ -139,6 +139,19 @@ impl Pool {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    /// Bytes of memory: of the pages, their frames and the buckets.
+    pub(super) fn memory(&self) -> usize {
+        let (made, pages) = {
+            let hand = self.hand.lock();
+            (hand.made, hand.made - hand.free.len())
+        };
+        let frames = made.next_multiple_of(CHUNK) * size_of::<Frame>();
+        let found_by = size_of_val(&*self.frames) + size_of_val(&*self.buckets);
+        let counts = pages * 2 * size_of::<usize>();
+        let own = self.bytes() as usize - pages * OVERHEAD_BYTES as usize;
+        size_of::<Self>() + found_by + frames + counts + own
+    }
+
     pub(super) fn hits(&self) -> u64 {
         let chunks = self.frames.iter().filter_map(OnceLock::get);
         let frames = chunks.flat_map(|frames| frames.iter());

@@ -124,6 +124,11 @@ impl OpenFiles {
         self.hand.lock().open
     }
 
+    /// Bytes of memory of the set itself.
+    pub(crate) fn memory(&self) -> usize {
+        size_of::<Self>() + size_of_val(&*self.slots)
+    }
+
     /// Removes the files of a partition that were prepared and not created; durable when it returns.
     pub(crate) fn discard_prepared(&self, partition: &str) -> Result<()> {
         let mut discarded = BTreeSet::new();
