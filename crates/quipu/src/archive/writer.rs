@@ -297,7 +297,7 @@ impl Writer {
         let (number, waiting) = (current.section.number, current.waiting);
         published?;
         if waiting > MAX_WAITING_ENTRIES {
-            self.sync_section(number)?;
+            self.sync_sections(&[number])?;
         }
         Ok(())
     }
@@ -327,9 +327,9 @@ impl Writer {
         }
         let started = Instant::now();
         let current = self.current.as_ref().map(|current| current.section.number);
-        while let Some(&number) = self.dirty.first() {
-            let section = self.sync_section(number)?;
-            if let Some(section) = section.filter(|_| Some(number) != current) {
+        let dirty: Vec<_> = self.dirty.iter().copied().collect();
+        for section in self.sync_sections(&dirty)? {
+            if Some(section.number) != current {
                 section.pair.values.release_buffer();
             }
         }
@@ -362,18 +362,27 @@ impl Writer {
         self.shared.prepare_section(next)
     }
 
-    fn sync_section(&mut self, number: u64) -> Result<Option<Arc<Section>>> {
-        let section = self.shared.open_section(number);
-        if let Some(section) = &section {
-            let synced = section.pair.sync();
+    /// Makes sections durable, side by side where the storage serves that: none needs another to be.
+    fn sync_sections(&mut self, numbers: &[u64]) -> Result<Vec<Arc<Section>>> {
+        let shared = Arc::clone(&self.shared);
+        let sections = numbers.iter().filter_map(|&of| shared.open_section(of));
+        let sections: Vec<_> = sections.collect();
+        let sync = |part: &[Arc<Section>]| -> Result<()> {
+            part.iter().try_for_each(|section| section.pair.sync())
+        };
+        for synced in shared.side_by_side(&sections, 1, sync) {
             self.poison_on_error(synced)?;
-            self.shared.counters.syncs.fetch_add(1, Ordering::Relaxed);
-            self.unmarked.add(number, &[]);
         }
-        self.dirty.remove(&number);
+        for section in &sections {
+            shared.counters.syncs.fetch_add(1, Ordering::Relaxed);
+            self.unmarked.add(section.number, &[]);
+        }
+        for number in numbers {
+            self.dirty.remove(number);
+        }
         // The next put finds its section anew, and counts it as dirty again.
         self.forget_current();
-        Ok(section)
+        Ok(sections)
     }
 
     /// Makes everything durable and marks it.

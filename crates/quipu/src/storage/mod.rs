@@ -132,6 +132,12 @@ pub trait Storage: Debug + Send + Sync + 'static {
     /// go.
     fn lock(&self, partition: &str, name: &str, holder: &str) -> Result<Box<dyn Lock>>;
 
+    /// Whether calls of several threads are served at the same time, so that it is worth making them: reads of
+    /// many items, and flushes of several sections, are then. By default they come one after the other.
+    fn serves_side_by_side(&self) -> bool {
+        false
+    }
+
     /// What errors call a blob, a partition (`name` empty) or the root (both empty).
     fn path(&self, partition: &str, name: &str) -> PathBuf;
 }

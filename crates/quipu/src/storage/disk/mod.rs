@@ -247,6 +247,10 @@ impl Storage for Disk {
         }
     }
 
+    fn serves_side_by_side(&self) -> bool {
+        true
+    }
+
     fn sync_partition(&self, partition: &str) -> Result<()> {
         check_partition_name(partition)?;
         self.existing_partition(partition, "")?.sync()

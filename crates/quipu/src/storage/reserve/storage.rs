@@ -65,6 +65,10 @@ impl Storage for Reserved {
         self.inner().lengths(partition)
     }
 
+    fn serves_side_by_side(&self) -> bool {
+        self.inner().serves_side_by_side()
+    }
+
     fn sync_partition(&self, partition: &str) -> Result<()> {
         self.inner().sync_partition(partition)
     }
