@@ -42,6 +42,8 @@ impl Batch {
         }
         self.read_group(shared, &mut group, on);
         self.places = places;
+        // Whoever iterates may take long: nothing is kept from going meanwhile.
+        self.sections.clear();
     }
 
     /// Reads values that stand side by side, with one call where there are several.
