@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use quipu::storage::simulated::{CallKind, Fault, Simulated, Survival};
-use quipu::{Archive, Error, GroupCommit, Options, Put};
+use quipu::{Archive, Error, GroupCommit, Key, Options, Put};
 
 const THREADS: u64 = 16;
 const EACH: u64 = 40;
@@ -99,4 +99,46 @@ fn a_flush_that_fails_is_told_to_everybody() {
     assert_eq!(causes.load(Ordering::Relaxed), 1);
     assert_eq!(stored.load(Ordering::Relaxed), 0);
     assert!(matches!(put(&shared, 99), Err(Error::Poisoned { .. })));
+}
+
+/// A key of which one cannot be read.
+#[derive(Clone, Debug)]
+struct Bomb([u8; 8]);
+
+impl Key for Bomb {
+    const SIZE: Option<usize> = Some(8);
+
+    fn as_bytes(&self) -> &[u8] {
+        assert!(self.0 != [9; 8], "the bomb");
+        &self.0
+    }
+
+    fn from_bytes(bytes: &[u8]) -> quipu::Result<Self> {
+        <[u8; 8]>::from_bytes(bytes).map(Self)
+    }
+}
+
+/// Whoever waits for a thread that panics, or comes later, is told.
+#[test]
+fn a_panic_of_one_thread_leaves_no_other_waiting() {
+    let archive = Options::new().open_on::<Bomb, quipu::Bytes>(Arc::new(Simulated::new(1)));
+    let shared = GroupCommit::new(archive.unwrap());
+    let put = |index: u64, key: u8| shared.put(index, &Bomb([key; 8]), &b"value"[..]);
+    assert_eq!(put(0, 0).unwrap(), Put::Stored);
+    let panics = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let threads: Vec<_> = (1..=8)
+            .map(|nth| scope.spawn(move || put(nth.into(), nth + 1)))
+            .collect();
+        for thread in threads {
+            match thread.join() {
+                Ok(Ok(_) | Err(Error::Poisoned { .. })) => {}
+                Ok(Err(error)) => panic!("{error}"),
+                Err(_) => drop(panics.fetch_add(1, Ordering::Relaxed)),
+            }
+        }
+    });
+    assert_eq!(panics.load(Ordering::Relaxed), 1);
+    assert!(matches!(put(20, 20), Err(Error::Poisoned { .. })));
+    assert_eq!(shared.reader().get(0).unwrap().unwrap(), "value");
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use quipu::storage::simulated::{CallKind, Fault, Simulated, Survival};
 use quipu::storage::{OpenMode, Storage};
-use quipu::{Archive, Error, Options, ReadOnly};
+use quipu::{Archive, Compression, Error, Options, ReadOnly};
 
 type Store = Archive<[u8; 8]>;
 
@@ -120,6 +120,35 @@ fn a_killed_process_leaves_an_empty_section() {
     put_sync(&mut open(&killed, options()), 16);
     beside.refresh().unwrap();
     assert_eq!(beside.get(16).unwrap().unwrap(), "value");
+}
+
+/// A reader beside takes no section in that holds nothing: its files may go, and come again with another compression.
+#[test]
+fn a_reader_beside_waits_until_a_section_holds_something() {
+    let machine = Simulated::new(0);
+    let with = |compression| options().compression(compression);
+    let mut archive = open(&machine, with(Compression::Off));
+    put_sync(&mut archive, 6);
+    let storage = Arc::new(machine.clone());
+    let mut beside: ReadOnly<[u8; 8]> = options().open_read_only_on(storage).unwrap();
+    assert_eq!(beside.stats().sections, 1);
+    archive.close().unwrap();
+    let is_clean = |beside: &ReadOnly<[u8; 8]>| {
+        let verified = beside.verify(&mut |_| {}).unwrap();
+        verified.is_clean() && beside.plan_repair().unwrap().is_empty()
+    };
+    assert!(is_clean(&beside));
+    beside.refresh().unwrap();
+    assert!(is_clean(&beside));
+    let mut archive = open(&machine, with(Compression::Zstd(3)));
+    for index in 7..12 {
+        put_sync(&mut archive, index);
+    }
+    beside.refresh().unwrap();
+    for index in 7..12 {
+        assert_eq!(beside.get(index).unwrap().unwrap(), "value", "{index}");
+    }
+    assert!(is_clean(&beside));
 }
 
 /// A file of the next section that is there already is left as it is.

@@ -114,8 +114,8 @@ pub(super) fn load_section(
         Ok(_) => Ok(()),
         Err(Error::NotFound { .. }) => {
             catch_up(shared)?;
-            // Pruned since the folder was listed, or lost.
-            if number >= shared.floor() {
+            // Pruned since the folder was listed, made ahead and not needed, or lost.
+            if number >= shared.floor() && mark.is_some_and(|mark| mark.records > 0) {
                 load::note_unreadable(shared, number, mark);
             }
             Ok(())
@@ -126,17 +126,9 @@ pub(super) fn load_section(
 
 fn follow_section(shared: &Shared, section: &Section) -> Result<()> {
     let known = section.followed.load(Ordering::Acquire);
-    if known == 0 {
-        // Files that were made ahead and not needed are removed, and may be made again.
-        section.pair.records.file().forget();
-        section.pair.values.file().forget();
-    }
     // Entries first: the values of every entry that is seen now were durable before it.
-    let refreshed = section.pair.records.refresh();
-    match refreshed.and_then(|()| section.pair.values.refresh()) {
-        Err(Error::NotFound { .. }) if known == 0 => return Ok(()),
-        refreshed => refreshed?,
-    }
+    section.pair.records.refresh()?;
+    section.pair.values.refresh()?;
     let now = section.pair.records.len();
     if now <= known {
         return Ok(());

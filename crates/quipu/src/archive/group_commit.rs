@@ -9,6 +9,7 @@
 //! Group commit, as databases do it for their logs (DeWitt et al., Implementation techniques for main memory
 //! database systems, 1984): whoever finds nobody at work does it for all who have come by then.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::thread;
 
@@ -60,6 +61,8 @@ struct Queue<K> {
     /// and what becomes of it.
     batch: Arc<Batch>,
     has_leader: bool,
+    /// A leader panicked: how far it came is not known.
+    is_broken: bool,
 }
 
 #[derive(Debug)]
@@ -87,6 +90,7 @@ impl<K: Key, V: Value> GroupCommit<K, V> {
                 requests: Vec::new(),
                 batch: Arc::default(),
                 has_leader: false,
+                is_broken: false,
             }),
         }
     }
@@ -154,6 +158,9 @@ impl<K: Key, V: Value> GroupCommit<K, V> {
             if let Some(result) = batch.result(nth) {
                 return result;
             }
+            if queue.is_broken {
+                return Err(broken());
+            }
             if queue.has_leader {
                 batch.changed.wait(&mut queue);
             } else {
@@ -174,12 +181,30 @@ impl<K: Key, V: Value> GroupCommit<K, V> {
         }
         let requests = std::mem::take(&mut queue.requests);
         let batch = std::mem::take(&mut queue.batch);
-        let results = MutexGuard::unlocked(&mut queue, || self.put_all(&requests));
+        let put_all = AssertUnwindSafe(|| self.put_all(&requests));
+        let done = MutexGuard::unlocked(&mut queue, || catch_unwind(put_all));
+        let (results, panic) = match done {
+            Ok(results) => (results, None),
+            Err(panic) => (
+                requests.iter().map(|_| Some(Err(broken()))).collect(),
+                Some(panic),
+            ),
+        };
         *batch.results.lock() = results;
         batch.changed.notify_all();
         queue.has_leader = false;
-        queue.batch.changed.notify_one();
-        queue
+        queue.is_broken |= panic.is_some();
+        match queue.is_broken {
+            true => queue.batch.changed.notify_all(),
+            false => usize::from(queue.batch.changed.notify_one()),
+        };
+        match panic {
+            None => queue,
+            Some(panic) => {
+                drop(queue);
+                resume_unwind(panic)
+            }
+        }
     }
 
     fn put_all(&self, requests: &[Request<K>]) -> Vec<Option<Result<Put>>> {
@@ -207,6 +232,12 @@ impl<K: Key, V: Value> GroupCommit<K, V> {
             }
         }
         results.into_iter().map(Some).collect()
+    }
+}
+
+fn broken() -> Error {
+    Error::Poisoned {
+        cause: "a thread that put for others panicked".to_owned(),
     }
 }
 

@@ -26,7 +26,8 @@ pub(super) struct Loaded {
 }
 
 /// Recovers a section and makes its items known. None when a file of it has a header that is not
-/// one: nothing of the section can be read then, nor written, and nothing of it is changed.
+/// one: nothing of the section can be read then, nor written, and nothing of it is changed; and for a
+/// reader beside also as long as the section holds nothing.
 pub(super) fn load(
     shared: &Shared,
     number: u64,
@@ -41,6 +42,11 @@ pub(super) fn load(
         return Ok(None);
     };
     let section = &loaded.section;
+    let is_new = mark.is_none() && section.pair.records.len() == 0;
+    if is_new && shared.files.access() == Access::Read {
+        // Its files may have been made ahead, be removed again, and made by another writer.
+        return Ok(None);
+    }
     // Before anything of it is shown.
     follow::flush_beyond(shared, section, mark)?;
     let in_order = mark.and_then(|mark| Some((mark, rest::first_in_order(shared, section, mark)?)));
@@ -185,7 +191,7 @@ fn add(
             shared.note_damage(section, position, index);
         }
     }
-    section.positions.write().insert(index, position);
+    section.positions.add(std::iter::once((index, position)));
     // A damaged item is found by its key as well, so that the damage is told.
     if !section.is_damaged(position) {
         shared.runs.write().insert(index);

@@ -176,7 +176,7 @@ impl Shared {
         let Some(section) = self.settled_section(self.number_of(index))? else {
             return self.check_readable(self.number_of(index)).map(|()| None);
         };
-        let Some(position) = section.positions.read().first(index) else {
+        let Some(position) = section.positions.first(index) else {
             return Ok(None);
         };
         let mut entry = EntryBuf::new(self.entry);

@@ -90,7 +90,7 @@ impl Shared {
                 let number = self.number_of(index);
                 let position = self
                     .open_section(number)
-                    .and_then(|section| section.positions.read().first(index));
+                    .and_then(|section| section.positions.first(index));
                 (number, position.unwrap_or(0))
             }
             By::Key(key) => {

@@ -270,7 +270,7 @@ impl Shared {
 
     /// Of a section's indices that were taken for stored, those that no whole entry of it has are lost.
     fn note_unplaced(&self, section: &Section, runs: &Runs) {
-        let placed = section.positions.read().indices();
+        let placed = section.positions.look(Positions::indices);
         self.lose_of(section.number, &runs.without(&placed));
     }
 

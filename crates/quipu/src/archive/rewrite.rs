@@ -193,7 +193,7 @@ impl Writer {
         // Before any new place is known: it may be the old one of another item with the same key.
         self.forget_keys(section, &kept.dropped);
         for (to, (from, index, key)) in (0..).zip(keys) {
-            new.positions.write().insert(index, to);
+            new.positions.add(std::iter::once((index, to)));
             if section.is_damaged(from) {
                 new.note_damage(to, index, |_| {});
             }

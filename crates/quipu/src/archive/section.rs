@@ -10,7 +10,7 @@ use super::entry::EntryBuf;
 use super::fingerprint::Foreign;
 use crate::error::{Error, Result};
 use crate::format::VALUE_CHECKSUM_SIZE;
-use crate::index::{Positions, Stretch};
+use crate::index::{Placed, Positions, Stretch};
 use crate::journal::Pair;
 use crate::sync::RwLock;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -29,7 +29,7 @@ pub(crate) struct Section {
     pub(super) followed: AtomicU64,
     /// What of its files was not its own when they were opened.
     pub(super) foreign: Foreign,
-    pub(super) positions: RwLock<Positions>,
+    pub(super) positions: Placed,
     /// Whether the positions are only what they are in a section that was filled in order.
     presumed: AtomicBool,
     damage: RwLock<Damage>,
@@ -97,7 +97,7 @@ impl Section {
             followed: AtomicU64::new(0),
             presumed: AtomicBool::new(false),
             foreign: Foreign::default(),
-            positions: RwLock::new(Positions::default()),
+            positions: Placed::default(),
             damage: RwLock::default(),
             has_damage: AtomicBool::new(false),
             claimed: AtomicU64::new(0),
@@ -121,7 +121,7 @@ impl Section {
     /// Takes positions for what they are where all items were put in order, from this index on.
     pub(super) fn presume_order(&self, first: u64) {
         let positions = Positions::in_order(first, self.pair.records.len());
-        *self.positions.write() = positions;
+        self.positions.replace(positions);
         self.presumed.store(true, Ordering::Release);
         self.followed
             .store(self.pair.records.len(), Ordering::Release);
@@ -135,7 +135,7 @@ impl Section {
 
     /// These are the positions, as read.
     pub(super) fn settle_positions(&self, positions: Positions) {
-        *self.positions.write() = positions;
+        self.positions.replace(positions);
         self.presumed.store(false, Ordering::Release);
     }
 
@@ -202,7 +202,7 @@ impl Section {
     /// The positions of an index that are not known damaged, in the order stored, into `out`.
     pub(super) fn positions_of(&self, index: u64, out: &mut Vec<u64>) {
         out.clear();
-        self.positions.read().all(index, out);
+        self.positions.look(|positions| positions.all(index, out));
         if self.has_damage.load(Ordering::Acquire) {
             let damage = self.damage.read();
             out.retain(|position| !damage.entries.contains_key(position));
@@ -216,7 +216,7 @@ impl Section {
         if self.has_damage.load(Ordering::Acquire) {
             return None;
         }
-        Some(self.positions.read().first(index))
+        Some(self.positions.first(index))
     }
 
     /// The items around that of an index whose entries stand side by side; none where an index has several, or
@@ -225,7 +225,8 @@ impl Section {
         if self.has_damage.load(Ordering::Acquire) {
             return None;
         }
-        self.positions.read().stretch_with(index)
+        self.positions
+            .look(|positions| positions.stretch_with(index))
     }
 
     pub(super) fn is_damaged(&self, position: u64) -> bool {
@@ -269,8 +270,10 @@ impl Section {
         damage.insert(position, index);
         damage.unmarked.push((position, index));
         self.has_damage.store(true, Ordering::Release);
-        let positions = self.positions.read();
-        tell(damage.is_all_of(index, &positions));
+        tell(
+            self.positions
+                .look(|positions| damage.is_all_of(index, positions)),
+        );
     }
 
     /// Damage that is not in the marks yet: (position, index).
@@ -306,7 +309,7 @@ impl Section {
     }
 
     pub(super) fn memory(&self) -> usize {
-        size_of::<Self>() + self.pair.memory() + self.positions.read().memory()
+        size_of::<Self>() + self.pair.memory() + self.positions.look(Positions::memory)
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::repair;
 use super::shared::Shared;
+use crate::sync::Unique;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Buckets of a histogram: the first counts up to 1 µs, each next one up to twice as much.
@@ -100,35 +101,69 @@ pub struct Stats {
 /// put.
 const CALLS_PER_TIMED: u32 = 16;
 
+/// Threads count on so many lines of a cache: on one, each call would wait for the core that counted before.
+const LINES: usize = 16;
+
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Line(AtomicU64);
+
+/// Calls of a thread so far, and the line that it counts on.
+#[derive(Clone, Copy)]
+struct OfThread {
+    calls: u32,
+    line: usize,
+}
+
+static THREADS: Unique = Unique::new();
+
 /// Calls, and how long they took, counted without a lock.
 #[derive(Debug, Default)]
 pub(super) struct Durations {
-    calls: AtomicU64,
+    calls: [Line; LINES],
     nanos: AtomicU64,
     buckets: [AtomicU64; BUCKETS],
 }
 
+/// A call that has begun.
+#[derive(Clone, Copy)]
+pub(super) struct Started {
+    at: Option<Instant>,
+    line: usize,
+}
+
 impl Durations {
-    /// The time, if this is one of the calls that are timed.
+    /// The begin of a call; of some the time is taken.
     #[inline]
-    pub(super) fn start() -> Option<Instant> {
-        crate::sync::thread_local!(static CALLS: Cell<u32> = const { Cell::new(0) });
-        let calls = CALLS.with(|calls| calls.replace(calls.get().wrapping_add(1)));
-        calls.is_multiple_of(CALLS_PER_TIMED).then(Instant::now)
+    pub(super) fn start() -> Started {
+        crate::sync::thread_local!(static OF_THREAD: Cell<OfThread> = Cell::new(OfThread {
+            calls: 0,
+            line: THREADS.next() as usize % LINES,
+        }));
+        let OfThread { calls, line } = OF_THREAD.with(|of| {
+            let OfThread { calls, line } = of.get();
+            let calls = calls.wrapping_add(1);
+            of.replace(OfThread { calls, line })
+        });
+        let at = calls.is_multiple_of(CALLS_PER_TIMED).then(Instant::now);
+        Started { at, line }
     }
 
-    /// Counts a call that began with [`Self::start`].
+    /// Counts a call that has begun.
     #[inline]
-    pub(super) fn end(&self, started: Option<Instant>) {
-        self.calls.fetch_add(1, Ordering::Relaxed);
-        if let Some(started) = started {
-            self.record(started);
+    pub(super) fn end(&self, started: Started) {
+        if let Some(line) = self.calls.get(started.line) {
+            line.0.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(at) = started.at {
+            self.record(at);
         }
     }
 
-    /// How many calls began with [`Self::start`].
+    /// How many calls have ended.
     fn calls(&self) -> u64 {
-        self.calls.load(Ordering::Relaxed)
+        let lines = self.calls.iter();
+        lines.map(|line| line.0.load(Ordering::Relaxed)).sum()
     }
 
     #[inline]

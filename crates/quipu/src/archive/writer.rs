@@ -450,12 +450,8 @@ impl Drop for Writer {
 
 /// Makes items of a section known: positions, runs, keys, in this order.
 fn publish(shared: &Shared, section: &Section, items: &[Appended]) -> Result<()> {
-    {
-        let mut positions = section.positions.write();
-        for item in items {
-            positions.insert(item.index, item.position);
-        }
-    }
+    let placed = items.iter().map(|item| (item.index, item.position));
+    section.positions.add(placed);
     {
         let mut runs = shared.runs.write();
         for item in items {

@@ -12,6 +12,7 @@ mod key_index;
 mod locations;
 pub(crate) mod memory;
 mod place;
+mod placed;
 mod positions;
 mod prefetch;
 mod resize;
@@ -24,6 +25,7 @@ pub use candidates::Candidates;
 pub use key_index::{KeyIndex, MAX_LOCATION};
 pub(crate) use locations::Locations;
 pub(crate) use place::mix;
+pub(crate) use placed::Placed;
 pub(crate) use positions::{Positions, Stretch};
 pub(crate) use runs::Runs;
 pub use translator::{

@@ -29,6 +29,8 @@ pub(crate) struct Positions {
     segments: BTreeMap<u64, Segment>,
     /// (index, first position) -> how many positions
     more: BTreeMap<(u64, u64), u64>,
+    /// The index at position 0.
+    first: Option<u64>,
     len: u64,
 }
 
@@ -68,6 +70,7 @@ impl Positions {
         if len > 0 {
             let segment = Segment { position: 0, len };
             positions.segments.insert(first, segment);
+            positions.first = Some(first);
             positions.len = len;
         }
         positions
@@ -76,6 +79,9 @@ impl Positions {
     /// Adds an item. `position` is above all those before.
     pub(crate) fn insert(&mut self, index: u64, position: u64) {
         self.len += 1;
+        if position == 0 {
+            self.first = Some(index);
+        }
         if let Some((first, segment)) = self.segments.range_mut(..=index).next_back() {
             let ahead = index - first;
             if ahead < segment.len {
@@ -105,6 +111,12 @@ impl Positions {
         let (first, segment) = self.segments.range(..=index).next_back()?;
         let ahead = index - first;
         (ahead < segment.len).then(|| segment.position + ahead)
+    }
+
+    /// The index at position 0, and how many from there on stand side by side. What comes later changes none of them.
+    pub(crate) fn in_order_from_first(&self) -> Option<(u64, u64)> {
+        let first = self.first?;
+        Some((first, self.segments.get(&first)?.len))
     }
 
     /// The stretch that `index` is in, where no index has more than one item.
@@ -250,7 +262,7 @@ mod tests {
         let mut positions = Positions::new();
         let first = u64::MAX - 99_999;
         (0..100_000).for_each(|n| positions.insert(first + n, n));
-        assert!(positions.memory() < 200);
+        assert_eq!(positions.memory(), filled(&[first]).memory());
         assert_eq!(positions.first(u64::MAX), Some(99_999));
         assert_eq!(positions.first(first - 1), None);
         assert_eq!(positions.iter().next_back(), Some((u64::MAX, 99_999)));

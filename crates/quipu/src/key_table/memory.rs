@@ -40,8 +40,14 @@ impl PageMemory {
         self.cache.next_stream()
     }
 
-    /// Bytes that are in use.
+    /// Bytes of pages that are in use, of those that may be.
+    #[cfg(test)]
     pub(crate) fn bytes(&self) -> usize {
+        self.kept.load(Ordering::Relaxed) as usize + self.cache.bytes()
+    }
+
+    /// Bytes of memory.
+    pub(crate) fn memory(&self) -> usize {
         self.kept.load(Ordering::Relaxed) as usize + self.cache.memory()
     }
 

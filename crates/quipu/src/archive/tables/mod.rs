@@ -134,7 +134,7 @@ impl Tables {
             .iter()
             .map(|table| table.memory())
             .sum::<usize>();
-        tables + self.memory.bytes()
+        tables + self.memory.memory()
     }
 
     /// Bytes on disk.
