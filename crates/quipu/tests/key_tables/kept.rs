@@ -270,3 +270,33 @@ fn a_table_of_entries_that_were_cut_does_not_speak_for_others() {
         assert_holds(&archive, 8..10, 1);
     });
 }
+
+/// As before, but the table is of another section too, and stays; and a loss of power takes the marks of what is put
+/// behind the cut. That the section has begun another life was durable before.
+#[test]
+fn a_table_of_a_past_life_is_not_believed_after_a_loss_of_power() {
+    const NAME: &str = "0000000000000000";
+    let options = options().keys_per_table(10).items_per_section(100);
+    Bench::memory(options.page_size(28), |bench| {
+        let mut archive = bench.open();
+        put(&mut archive, (0..8).chain([100]), 0);
+        archive.sync().unwrap();
+        let marks = bench.read("quipu", "marks");
+        put_into_table(&mut archive, 8..10, 0);
+        drop(archive);
+        bench.write("quipu", "marks", &marks);
+        let index = bench.read("index", NAME);
+        bench.write("index", NAME, &index[..HEADER + 8 * (28 + 12)]);
+        let values = bench.read("values", NAME);
+        bench.write("values", NAME, &values[..HEADER + 8 * (LEN + 4)]);
+        let mut archive: Store = bench.open();
+        let marks = bench.read("quipu", "marks");
+        put(&mut archive, 8..10, 1);
+        archive.sync().unwrap();
+        drop(archive);
+        bench.write("quipu", "marks", &marks);
+        let archive: Store = bench.open();
+        assert_holds(&archive, (0..8).chain([100]), 0);
+        assert_holds(&archive, 8..10, 1);
+    });
+}
