@@ -122,6 +122,17 @@ fn a_killed_process_leaves_an_empty_section() {
     assert_eq!(beside.get(16).unwrap().unwrap(), "value");
 }
 
+#[test]
+fn a_writer_that_is_dropped_leaves_no_file_that_is_not_needed() {
+    let machine = Simulated::new(0);
+    let mut archive = open(&machine, options());
+    put_sync(&mut archive, 6);
+    drop(archive);
+    for partition in ["index", "values"] {
+        assert_eq!(machine.list(partition).unwrap(), ["0000000000000000"]);
+    }
+}
+
 /// A file of the next section that is there already is left as it is.
 #[test]
 fn a_file_that_is_there_is_not_replaced() {

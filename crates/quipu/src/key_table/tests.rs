@@ -260,6 +260,24 @@ fn no_flipped_byte_is_believed() {
     }
 }
 
+/// Whatever was left where it is written first.
+#[cfg(feature = "simulated")]
+#[test]
+fn a_table_that_was_written_is_durable() {
+    use crate::storage::simulated::{Simulated, Survival};
+
+    let machine = Simulated::new(0);
+    let storage: Arc<dyn Storage> = Arc::new(machine.clone());
+    let unfinished = name(1) + crate::format::NEW_SUFFIX;
+    let left = storage.open(PARTITION, &unfinished, OpenMode::Create);
+    left.unwrap().resize(1 << 20).unwrap();
+    let claims = [claim(0, 0, 600), claim(7, 3, 9)];
+    write_table(&storage, 1, &claims);
+    let after = machine.after_crash(Survival::Nothing, 0);
+    let table = KeyTable::open(&after, 1, ARCHIVE, memory()).unwrap();
+    assert_holds(&table.unwrap(), &claims);
+}
+
 /// Whether a file with right checksums, of this header and of these claims, is taken for a table.
 fn is_table(header: Header, claims: &[Claim], extra: u64) -> bool {
     let storage = storage();
