@@ -170,6 +170,32 @@ fn rewinds_to_every_length() {
     }
 }
 
+/// A page that was cut, and filled again, is not the one that is in the cache.
+#[test]
+fn a_page_that_is_filled_again_after_a_rewind_is_read_anew() {
+    each(|storage| {
+        let mut config = Config::with_page_size(64);
+        config.page_cache = PageCache::new(100_000);
+        let mut journal: Fixed<Number> = Fixed::open(storage, "numbers", config.clone()).unwrap();
+        for life in 0..3 {
+            for n in (life * 7)..50 {
+                assert_eq!(journal.append(3, &Number(n + 100 * life)).unwrap(), n);
+            }
+            journal.sync(3).unwrap();
+            let hits = config.page_cache.hits();
+            let number = |n| {
+                (0..=life)
+                    .rev()
+                    .find(|life| n >= life * 7)
+                    .map(|life| n + 100 * life)
+            };
+            (0..50).for_each(|n| assert_eq!(journal.get(3, n).ok().map(|of| of.0), number(n)));
+            assert!(config.page_cache.hits() > hits);
+            journal.rewind(3, (life + 1) * 7 * 12).unwrap();
+        }
+    });
+}
+
 #[test]
 fn sections_come_and_go() {
     each(|storage| {

@@ -151,6 +151,17 @@ fn a_reader_beside_waits_until_a_section_holds_something() {
     assert!(is_clean(&beside));
 }
 
+#[test]
+fn a_writer_that_is_dropped_leaves_no_file_that_is_not_needed() {
+    let machine = Simulated::new(0);
+    let mut archive = open(&machine, options());
+    put_sync(&mut archive, 6);
+    drop(archive);
+    for partition in ["index", "values"] {
+        assert_eq!(machine.list(partition).unwrap(), ["0000000000000000"]);
+    }
+}
+
 /// A file of the next section that is there already is left as it is.
 #[test]
 fn a_file_that_is_there_is_not_replaced() {

@@ -75,6 +75,21 @@ fn a_destroyed_archive_has_no_readers() {
     });
 }
 
+/// What it has of a section's end stays, though it looks while the last page is not whole on the disk.
+#[test]
+fn what_it_has_of_a_last_page_stays() {
+    Bench::each(options().page_size(100), |bench| {
+        bench.fill(7);
+        let mut beside: ReadOnly<[u8; 8]> =
+            bench.options().open_read_only_on(bench.storage()).unwrap();
+        assert_eq!(beside.get(6).unwrap().unwrap(), value(6, 30));
+        // Of seven entries of 28 bytes, the last ones.
+        bench.flip("index", "0000000000000000", 4096 + 112 + 20);
+        beside.refresh().unwrap();
+        (0..7).for_each(|index| assert_eq!(beside.get(index).unwrap().unwrap(), value(index, 30)));
+    });
+}
+
 /// It opened the whole archive each time it looked whether the rewind had ended.
 #[cfg(feature = "simulated")]
 #[test]

@@ -3,7 +3,8 @@
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use super::page::PAGE_SIZE;
+use super::file::Header;
+use super::page::{self, PAGE_SIZE};
 use super::*;
 use crate::index::{Candidates, mix};
 use crate::storage::{Memory, OpenMode, Storage};
@@ -189,6 +190,9 @@ fn merged_tables_hold_what_their_sources_did() {
     let merged = merge_into(&storage, 10, &tables, &holds);
     assert_holds(&merged, &kept);
     // Its ordinals are few, but the words of its slots are of tables with more.
+    let few = [claim(1, 0, 3)];
+    let merged = merge_into(&storage, 13, &tables, &|claim| *claim == few[0]);
+    assert_holds(&merged, &few);
     let one = [claim(1, 4, 5)];
     let merged = merge_into(&storage, 11, &tables, &|claim| *claim == one[0]);
     assert_holds(&merged, &one);
@@ -253,6 +257,81 @@ fn no_flipped_byte_is_believed() {
                 .unwrap()
                 .is_none()
         );
+    }
+}
+
+/// Whatever was left where it is written first.
+#[cfg(feature = "simulated")]
+#[test]
+fn a_table_that_was_written_is_durable() {
+    use crate::storage::simulated::{Simulated, Survival};
+
+    let machine = Simulated::new(0);
+    let storage: Arc<dyn Storage> = Arc::new(machine.clone());
+    let unfinished = name(1) + crate::format::NEW_SUFFIX;
+    let left = storage.open(PARTITION, &unfinished, OpenMode::Create);
+    left.unwrap().resize(1 << 20).unwrap();
+    let claims = [claim(0, 0, 600), claim(7, 3, 9)];
+    write_table(&storage, 1, &claims);
+    let after = machine.after_crash(Survival::Nothing, 0);
+    let table = KeyTable::open(&after, 1, ARCHIVE, memory()).unwrap();
+    assert_holds(&table.unwrap(), &claims);
+}
+
+/// Whether a file with right checksums, of this header and of these claims, is taken for a table.
+fn is_table(header: Header, claims: &[Claim], extra: u64) -> bool {
+    let storage = storage();
+    let contents = Contents {
+        archive: ARCHIVE,
+        table: header.table,
+        claims: claims.to_vec(),
+        bits: 2,
+    };
+    let mut slots = 0..;
+    // The file is there, also where it is refused already.
+    let _ = write(&storage, 1, contents, &memory(), &mut || Ok(slots.next()));
+    let blob = storage.open(PARTITION, &name(1), OpenMode::Write).unwrap();
+    let mut first = page::Writer::new(&*blob, header.table);
+    let mut words = header.words().into_iter();
+    words.try_for_each(|word| first.word(word)).unwrap();
+    first.end().unwrap();
+    blob.resize(blob.len().unwrap() + extra).unwrap();
+    let opened = KeyTable::open(&*storage, 1, ARCHIVE, memory());
+    opened.unwrap().is_some()
+}
+
+#[test]
+fn what_a_stranger_made_up_is_no_table() {
+    let header = |slots, bits, claims| Header {
+        archive: ARCHIVE,
+        table: 7,
+        slots,
+        bits,
+        claims,
+    };
+    let sound = [claim(1, 0, 2), claim(1, 2, 3), claim(2, 0, 1)];
+    for bits in [2, MAX_ORDINAL_BITS] {
+        assert!(is_table(header(4, bits, 3), &sound, 0));
+    }
+    // Ordinals of fewer bits than there are slots, and of more than a word is good for.
+    for bits in [0, 1, MAX_ORDINAL_BITS + 1, 64] {
+        assert!(!is_table(header(4, bits, 3), &sound, 0), "{bits}");
+    }
+    // Claims of other entries than there are slots, or not of all of them.
+    for (slots, claims) in [(3, 3), (5, 3), (4, 2), (4, 0)] {
+        assert!(!is_table(header(slots, 3, claims), &sound, 0));
+    }
+    // A file of another length.
+    assert!(!is_table(header(4, 2, u64::MAX), &sound, 0));
+    assert!(!is_table(header(4, 2, 3), &sound, PAGE_SIZE as u64));
+    // Out of order, and of nothing.
+    for claims in [
+        [claim(2, 0, 2), claim(1, 0, 2)],
+        [claim(1, 2, 4), claim(1, 0, 2)],
+        [claim(1, 0, 4), claim(2, 3, 3)],
+        [claim(1, 0, 4), claim(2, 3, 2)],
+    ] {
+        assert!(!is_table(header(4, 2, 2), &claims, 0), "{claims:?}");
     }
 }
 

@@ -178,6 +178,46 @@ fn a_merged_table_has_nothing_of_what_a_rewind_dropped() {
     });
 }
 
+/// Slots of tables that were large keep the bits of their keys where others stand, of whatever little is left of
+/// them in the table that they are merged into.
+#[test]
+fn tables_of_which_most_is_dropped_lose_no_key_in_a_merge() {
+    each(|bench| {
+        let options = bench.options().keys_per_table(16).max_open_files(512);
+        let mut archive: Store = options.open_on(bench.storage()).unwrap();
+        for (low, high) in [(0, 1_000), (60, 1_010), (120, 1_020)] {
+            put(&mut archive, low..low + 56, 0);
+            put_into_table(&mut archive, high..high + 4, 0);
+        }
+        assert_eq!(archive.stats().keys_in_tables, 180);
+        archive.prune(1_000).unwrap();
+        put_into_table(&mut archive, 1_030..1_050, 0);
+        wait(&archive, |stats| stats.keys_in_tables == 32);
+        for high in [1_000, 1_010, 1_020] {
+            assert_holds(&archive, high..high + 4, 0);
+        }
+        assert_holds(&archive, 1_030..1_050, 0);
+    });
+}
+
+/// Positions of another life of a section do not wait for a table.
+#[test]
+fn what_waits_for_a_table_is_forgotten_with_its_section() {
+    // Of the second section, which a table has in part: written anew, and dropped.
+    for at in [14, 9] {
+        each(|bench| {
+            let mut archive: Store = bench.open();
+            put_into_table(&mut archive, 0..18, 0);
+            put(&mut archive, 18..23, 0);
+            archive.sync().unwrap();
+            archive.rewind(at).unwrap();
+            put_into_table(&mut archive, at + 1..30, 1);
+            assert_holds(&archive, 0..at + 1, 0);
+            assert_holds(&archive, at + 1..30, 1);
+        });
+    }
+}
+
 /// An archive is put back to how it was, but for a table that was made since: of one section it says what
 /// holds, of another what came after.
 #[test]
@@ -227,6 +267,36 @@ fn a_table_of_entries_that_were_cut_does_not_speak_for_others() {
         drop(archive);
         let archive: Store = bench.open();
         assert_holds(&archive, 0..8, 0);
+        assert_holds(&archive, 8..10, 1);
+    });
+}
+
+/// As before, but the table is of another section too, and stays; and a loss of power takes the marks of what is put
+/// behind the cut. That the section has begun another life was durable before.
+#[test]
+fn a_table_of_a_past_life_is_not_believed_after_a_loss_of_power() {
+    const NAME: &str = "0000000000000000";
+    let options = options().keys_per_table(10).items_per_section(100);
+    Bench::memory(options.page_size(28), |bench| {
+        let mut archive = bench.open();
+        put(&mut archive, (0..8).chain([100]), 0);
+        archive.sync().unwrap();
+        let marks = bench.read("quipu", "marks");
+        put_into_table(&mut archive, 8..10, 0);
+        drop(archive);
+        bench.write("quipu", "marks", &marks);
+        let index = bench.read("index", NAME);
+        bench.write("index", NAME, &index[..HEADER + 8 * (28 + 12)]);
+        let values = bench.read("values", NAME);
+        bench.write("values", NAME, &values[..HEADER + 8 * (LEN + 4)]);
+        let mut archive: Store = bench.open();
+        let marks = bench.read("quipu", "marks");
+        put(&mut archive, 8..10, 1);
+        archive.sync().unwrap();
+        drop(archive);
+        bench.write("quipu", "marks", &marks);
+        let archive: Store = bench.open();
+        assert_holds(&archive, (0..8).chain([100]), 0);
         assert_holds(&archive, 8..10, 1);
     });
 }

@@ -136,3 +136,32 @@ fn a_lost_table_makes_nothing_of_a_foreign_section_known() {
         }
     });
 }
+
+/// Damage that is known, though the end of the marks that tell of it was torn; and marks of which nobody knows
+/// what else they told. Neither lets a section be taken for what its own mark says.
+#[test]
+fn a_section_behind_incomplete_marks_is_read_whole() {
+    for loses_marks in [false, true] {
+        Bench::memory(options(), |bench| {
+            bench.fill(40);
+            if loses_marks {
+                bench.flip("index", SECOND, HEADER + PAGE + 20);
+                let marks = bench.read("quipu", "marks").len();
+                bench.flip("quipu", "marks", marks - 1);
+            } else {
+                // Its sixth value.
+                bench.flip("values", SECOND, HEADER + 5 * (30 + 4) + 3);
+                let archive: Store = bench.open();
+                assert!(archive.get(15).is_err());
+                drop(archive);
+                let marks = bench.read("quipu", "marks");
+                bench.write("quipu", "marks", &marks[..marks.len() - 1]);
+            }
+            let archive: Store = bench.open();
+            assert!(archive.recovery().marks_incomplete);
+            let lost = archive.recovery().damaged;
+            assert!((1..10).contains(&lost), "{lost}");
+            assert_eq!(archive.missing_items(0, 100).len() as u128, lost);
+        });
+    }
+}

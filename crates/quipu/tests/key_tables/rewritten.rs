@@ -1,8 +1,10 @@
 //! Sections whose keys tables have, read beside another process, and written anew.
 
+use std::io::IoSlice;
 use std::sync::Arc;
 
-use quipu::storage::simulated::Simulated;
+use quipu::storage::simulated::{Call, Simulated, Survival, When};
+use quipu::storage::{OpenMode, Storage};
 use quipu::{Archive, Options, ReadOnly, Status};
 
 type Store = Archive<[u8; 8]>;
@@ -23,8 +25,13 @@ fn open(machine: &Simulated, keys_per_table: u64) -> Store {
 }
 
 fn put(archive: &mut Store, index: u64) {
+    put_value(archive, index, b"value");
+}
+
+fn put_value(archive: &mut Store, index: u64, value: &[u8]) {
+    let value = quipu::Bytes::copy_from_slice(value);
     let _ = archive
-        .put_sync(index, &index.to_be_bytes(), &b"value"[..])
+        .put_sync(index, &index.to_be_bytes(), &value)
         .unwrap();
 }
 
@@ -103,5 +110,52 @@ fn a_repair_behind_a_damaged_table_loses_no_key() {
     for index in 0..2_u64 {
         assert!(archive.get(index).unwrap().is_some(), "{index}");
         assert!(archive.get(&index.to_be_bytes()).unwrap().is_some());
+    }
+}
+
+/// Ten items in tables, the third of index 50. The mark has no sample of the last one: when it was taken, the value
+/// was not at hand, and is too large to be read for it.
+fn without_a_last_sample() -> Simulated {
+    let machine = Simulated::new(SEED);
+    quipu::seed_random_numbers(Some(SEED));
+    let mut archive = open(&machine, 1_000);
+    (0..2)
+        .chain([50])
+        .for_each(|index| put(&mut archive, index));
+    (2..8).for_each(|index| put(&mut archive, index));
+    let marks = || machine.open("quipu", "marks", OpenMode::Write).unwrap();
+    let mut before = vec![0; marks().len().unwrap() as usize];
+    marks().read_at(&mut before, 0).unwrap();
+    put_value(&mut archive, 8, &vec![8; (1 << 20) + 1]);
+    drop(archive);
+    marks().resize(0).unwrap();
+    marks().write_at(&[IoSlice::new(&before)], 0).unwrap();
+    open(&machine, 1).close().unwrap();
+    machine
+}
+
+/// A rewind was cut off when the new index file stood in its place: nothing but the manifest says that entries are
+/// not where the tables have them.
+#[test]
+fn a_reader_behind_a_rewind_that_was_cut_off_finds_every_key() {
+    let rewind = |stop: Option<usize>| {
+        let machine = without_a_last_sample();
+        let mut archive = open(&machine, 1);
+        assert_eq!(archive.stats().keys_in_tables, 10);
+        if let Some(call) = stop {
+            machine.stop_at(call as u64, When::After);
+        }
+        let before = machine.calls();
+        assert_eq!(archive.rewind(8).is_err(), stop.is_some());
+        let renames = |call: &Call| call.target.is_some() && &*call.partition == "index";
+        let at = machine.log().iter().skip(before as usize).position(renames);
+        (machine, at.map(|at| before as usize + at))
+    };
+    let renamed = rewind(None).1.unwrap();
+    let machine = rewind(Some(renamed)).0.after_crash(Survival::All, SEED);
+    let storage = Arc::new(machine);
+    let beside: ReadOnly<[u8; 8]> = options(1).open_read_only_on(storage).unwrap();
+    for index in 0..9_u64 {
+        assert!(beside.has(&index.to_be_bytes()).unwrap(), "{index}");
     }
 }

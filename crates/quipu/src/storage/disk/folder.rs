@@ -13,6 +13,14 @@ use super::super::check_blob_name;
 use super::mode::FileMode;
 use crate::error::{Error, Result};
 
+/// Makes creations, removals and renames in a folder durable.
+pub(super) fn flush(dir: &File, path: &Path) -> Result<()> {
+    // No test can ask a file system what it was told to flush.
+    #[cfg(test)]
+    super::tests::note_flush(path);
+    dir.sync_all().map_err(|e| Error::io("flush", path, e))
+}
+
 #[derive(Debug)]
 pub(super) struct Folder {
     dir: File,
@@ -147,9 +155,7 @@ impl Folder {
 
     /// Makes creations, removals and renames in this folder durable.
     pub(super) fn sync(&self) -> Result<()> {
-        self.dir
-            .sync_all()
-            .map_err(|e| Error::io("flush", &self.path, e))
+        flush(&self.dir, &self.path)
     }
 
     /// Whether `name` still leads to `file`.

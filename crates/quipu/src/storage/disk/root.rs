@@ -1,14 +1,14 @@
 //! The root folder: opened, and made with the folders above it.
 
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use rustix::fs::{Access, CWD, Mode, OFlags};
 use rustix::io::{Errno, retry_on_intr};
 
-use super::folder::Folder;
+use super::folder::{Folder, flush};
 use super::mode::FileMode;
 use crate::error::{Error, Result};
 
@@ -70,6 +70,6 @@ fn sync_parent(folder: &Path) -> Result<()> {
         true => Path::new("."),
         false => parent,
     };
-    let flushed = || -> io::Result<()> { File::open(parent)?.sync_all() };
-    flushed().map_err(|e| Error::io("flush", parent, e))
+    let dir = File::open(parent).map_err(|e| Error::io("flush", parent, e))?;
+    flush(&dir, parent)
 }

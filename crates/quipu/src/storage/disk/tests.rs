@@ -1,10 +1,12 @@
 //! What only a disk can get wrong.
 
+use std::cell::RefCell;
+use std::ffi::OsString;
 use std::fs;
 use std::io::IoSlice;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -18,6 +20,28 @@ fn disk() -> (TempDir, Disk) {
     let folder = TempDir::new().unwrap();
     let disk = Disk::open(folder.path()).unwrap();
     (folder, disk)
+}
+
+thread_local! {
+    static FLUSHED: RefCell<Vec<(PathBuf, Vec<OsString>)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Notes that a folder is about to be flushed, and what stands in it then.
+pub(super) fn note_flush(path: &Path) {
+    let entries = fs::read_dir(path).into_iter().flatten();
+    let names = entries.map(|entry| entry.unwrap().file_name()).collect();
+    FLUSHED.with_borrow_mut(|flushed| flushed.push((path.to_path_buf(), names)));
+}
+
+/// That this thread flushed these folders since it was asked last, each with one name in it.
+#[track_caller]
+fn assert_flushed(folders: &[(&Path, &str)]) {
+    let flushed = FLUSHED.take();
+    let expected = folders.iter().map(|&(path, name)| {
+        let names = vec![OsString::from(name)];
+        (path.to_path_buf(), names)
+    });
+    assert_eq!(flushed, expected.collect::<Vec<_>>());
 }
 
 fn mode_of(path: &Path) -> u32 {
@@ -286,4 +310,46 @@ fn no_room_left_says_so() {
             ..
         }
     );
+}
+
+/// The name of a folder is in the one above it. Each is durable before what is made in it, and whoever finds a
+/// folder may have come after one who was killed before it could flush.
+#[test]
+fn names_of_folders_are_flushed_where_they_stand() {
+    let folder = TempDir::new().unwrap();
+    let top = folder.path();
+    let (a, b, root) = (top.join("a"), top.join("a/b"), top.join("a/b/root"));
+    let disk = Disk::create(&root).unwrap();
+    assert_flushed(&[(top, "a"), (&a, "b"), (&b, "root")]);
+    let other = Disk::create(&root).unwrap();
+    assert_flushed(&[(&b, "root")]);
+
+    disk.open("p", "one", OpenMode::Create).unwrap();
+    assert_flushed(&[(&root, "p")]);
+    let _lock = other.lock("p", "lock", "me").unwrap();
+    assert_flushed(&[(&root, "p")]);
+    // Once is enough.
+    for disk in [&disk, &other] {
+        disk.open("p", "two", OpenMode::Create).unwrap();
+        disk.open("p", "two", OpenMode::Write).unwrap();
+    }
+    assert_flushed(&[]);
+}
+
+/// The system flushes it, and nothing is saved.
+#[test]
+fn a_flush_of_a_removed_file_is_an_error() {
+    let (_folder, disk) = disk();
+    for removes in [true, false] {
+        let blob = disk.open("p", "x", OpenMode::Create).unwrap();
+        blob.write_at(&[IoSlice::new(b"x")], 0).unwrap();
+        blob.sync().unwrap();
+        if removes {
+            disk.remove("p", "x").unwrap();
+        } else {
+            disk.open("p", "y", OpenMode::Create).unwrap();
+            disk.rename("p", "y", "x").unwrap();
+        }
+        expect_error!(blob.sync(), Error::NotFound { .. });
+    }
 }

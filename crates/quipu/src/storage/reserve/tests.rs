@@ -146,25 +146,33 @@ mod on_a_full_disk {
         blob.resize(0).unwrap();
         machine.set_capacity(None);
         assert!(reserve.fill().unwrap());
-        assert_eq!(len(&machine, NAME), Some(200_000));
+        assert_holds(&machine, 200_000);
     }
 
     #[test]
     fn a_flush_that_failed_is_not_believed() {
         let (machine, storage) = machine();
         let reserve = open(&storage, 100_000);
-        machine.inject(machine.calls(), Fault::FlushFails);
-        // The first flush is that of the partition, the second that of the bytes.
-        assert!(reserve.fill().is_err());
-        machine.inject(machine.calls() + 1, Fault::FlushFails);
-        assert!(reserve.fill().is_err() && !reserve.is_held());
+        // Of the flushes of the partition and of the bytes, each once.
+        for (behind, kind) in [(0, CallKind::SyncPartition), (3, CallKind::Sync)] {
+            machine.inject(machine.calls() + behind, Fault::FlushFails);
+            assert!(reserve.fill().is_err() && !reserve.is_held());
+            let flushes = |kind| machine.log().iter().any(|call| call.kind == kind);
+            assert!(flushes(kind));
+        }
         assert!(reserve.fill().unwrap());
-        let after = machine.after_crash(Survival::Nothing, 0);
-        let blob = after.open(PARTITION, NAME, OpenMode::Read).unwrap();
+        assert_holds(&machine.after_crash(Survival::Nothing, 0), 100_000);
+    }
+
+    /// That the reserve has so many bytes, and no hole.
+    #[track_caller]
+    fn assert_holds(machine: &Simulated, bytes: usize) {
         let (mut there, mut wanted) = (Vec::new(), Vec::new());
-        blob.read_into(&mut there, 0, 100_000).unwrap();
-        noise(0, 100_000, &mut wanted);
+        let blob = machine.open(PARTITION, NAME, OpenMode::Read).unwrap();
+        blob.read_into(&mut there, 0, bytes).unwrap();
+        noise(0, bytes, &mut wanted);
         assert!(there == wanted);
+        assert_eq!(len(machine, NAME), Some(bytes as u64));
     }
 
     /// Else a crash would bring back what takes room.
