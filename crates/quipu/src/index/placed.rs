@@ -51,8 +51,19 @@ impl Placed {
     /// Adds items, (index, position), at positions above all those before.
     pub(crate) fn add(&self, items: impl Iterator<Item = (u64, u64)>) {
         let mut all = self.all.write();
-        items.for_each(|(index, position)| all.insert(index, position));
-        self.tell(&all);
+        let first = self.first.load(Ordering::Relaxed);
+        let told = self.ordered.load(Ordering::Relaxed);
+        let mut ordered = told;
+        for (index, position) in items {
+            all.insert(index, position);
+            // It goes on with what is in order, or ends it.
+            let is_next = position == ordered && index.wrapping_sub(first) == ordered;
+            ordered += u64::from(told > 0 && is_next);
+        }
+        match told > 0 {
+            true => self.ordered.store(ordered, Ordering::Release),
+            false => self.tell(&all),
+        }
     }
 
     /// Takes these positions in place of those before.
