@@ -226,3 +226,32 @@ fn nothing_is_made_ahead_out_of_the_disk_reserve() {
     put_sync(&mut archive, 6);
     assert_eq!(machine.list("index").unwrap(), ["0000000000000000"]);
 }
+
+/// Where there is no room for files that are made ahead, the sync is as good as ever and nothing of them stays.
+#[test]
+fn a_full_disk_leaves_nothing_that_was_made_ahead() {
+    let mut full = 0;
+    for more in 0..100 {
+        let machine = Simulated::new(0);
+        let mut archive = open(&machine, options());
+        for index in 0..6 {
+            let key = u64::to_be_bytes(index);
+            let _ = archive.put(index, &key, &b"value"[..]).unwrap();
+        }
+        machine.set_capacity(Some(20_000 + 200 * more));
+        let synced = archive.sync();
+        let names: Vec<_> = ["index", "values"]
+            .iter()
+            .flat_map(|partition| machine.list(partition).unwrap())
+            .collect();
+        assert!(
+            names.iter().all(|name| !name.ends_with(".new")),
+            "{more} {names:?}"
+        );
+        if synced.is_ok() && names.len() == 2 {
+            full += 1;
+            let _ = archive.put(6, &[6; 8], &b"value"[..]).unwrap();
+        }
+    }
+    assert!(full > 0);
+}

@@ -307,7 +307,7 @@ impl Writer {
         self.sync_dirty().inspect_err(|_| self.refill())?;
         match self.prepare_next() {
             // The put that needs the files tells, if there is no room by then either.
-            Err(Error::StorageFull { .. }) => {}
+            Err(Error::StorageFull { .. }) => drop(self.shared.discard_prepared()),
             prepared => self.poison_on_error(prepared)?,
         }
         self.refill();

@@ -76,6 +76,21 @@ impl DataBlob {
         name: &str,
         layout: Layout,
     ) -> Result<Self> {
+        let created = Self::try_create(storage, partition, name, layout);
+        created.inspect_err(|error| {
+            if matches!(error, Error::StorageFull { .. }) {
+                // Whoever goes on is not to find what nobody finishes.
+                let _ = storage.remove(partition, &new_name(name));
+            }
+        })
+    }
+
+    fn try_create(
+        storage: &dyn Storage,
+        partition: &str,
+        name: &str,
+        layout: Layout,
+    ) -> Result<Self> {
         let new = storage.open(partition, &new_name(name), OpenMode::Create)?;
         // A creation that a crash interrupted may have left bytes.
         new.resize(0)?;
