@@ -323,7 +323,9 @@ impl Writer {
                 // The writer has synced sections on its own since.
                 false => self.mark_sync(),
             };
-            return self.poison_on_error(marked);
+            // A table may be done by now, and another one due.
+            let kept = marked.and_then(|()| self.keep_tables());
+            return self.poison_on_error(kept);
         }
         let started = Instant::now();
         let current = self.current.as_ref().map(|current| current.section.number);

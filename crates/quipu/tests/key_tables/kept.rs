@@ -123,6 +123,31 @@ fn what_is_put_while_a_table_is_made_waits_for_the_next() {
     assert_holds(&archive, 0..24, 0);
 }
 
+/// What came while a table was made goes into the next with a sync that has nothing else to do.
+#[test]
+fn a_sync_without_puts_has_a_table_made_that_is_due() {
+    let gate = Gate::default();
+    let options = options().items_per_section(100);
+    let mut archive: Store = options.open_on(Arc::new(gate.clone())).unwrap();
+    gate.close();
+    put(&mut archive, 0..8, 0);
+    archive.sync().unwrap();
+    gate.wait_for_a_table();
+    put(&mut archive, 8..24, 0);
+    archive.sync().unwrap();
+    gate.open_up();
+    wait(&archive, |stats| stats.keys_in_tables == 8);
+    for _ in 0..1000 {
+        archive.sync().unwrap();
+        if in_memory(&archive.stats()) == 0 {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert_eq!(archive.stats().keys_in_tables, 24);
+    assert_holds(&archive, 0..24, 0);
+}
+
 /// A table is lost while one of later entries of the same section is made, which takes its own keys out of
 /// memory and no others. These wait for a table again.
 #[test]
@@ -235,9 +260,9 @@ fn a_later_table_of_another_life_does_not_stand_for_an_earlier_one() {
         for ((partition, name), bytes) in &before {
             bench.write(partition, name, bytes);
         }
-        assert_eq!(tables(bench).len(), 2);
+        // The one from before, and of the other life as many as its threads came to make.
+        assert!(tables(bench).len() >= 2);
         assert_holds(&bench.open::<8>(), 0..15, 0);
-        assert_eq!(tables(bench).len(), 2);
     });
 }
 
