@@ -270,10 +270,9 @@ impl Section {
         damage.insert(position, index);
         damage.unmarked.push((position, index));
         self.has_damage.store(true, Ordering::Release);
-        tell(
-            self.positions
-                .look(|positions| damage.is_all_of(index, positions)),
-        );
+        // As long as it is told, nothing is added to the positions.
+        self.positions
+            .look(|positions| tell(damage.is_all_of(index, positions)));
     }
 
     /// Damage that is not in the marks yet: (position, index).

@@ -232,7 +232,8 @@ impl Pair {
 
     /// What is not durable of the names of the pair that this one takes the place of is not durable here.
     pub(crate) fn inherit_names(&self, before: &Self) {
-        *self.unnamed.lock() |= *before.unnamed.lock();
+        let unnamed = *before.unnamed.lock();
+        *self.unnamed.lock() |= unnamed;
     }
 
     /// Keeps the first `records` records and the values they name; durable when it returns.
