@@ -1,6 +1,7 @@
 //! The disk as a mounted file system.
 
 use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -41,7 +42,11 @@ impl Served {
     /// Unmounts, and gives the disk back.
     pub fn unmount(mut self) -> Result<Disk> {
         if let Some(session) = self.session.take() {
-            session.umount_and_join()?;
+            match session.umount_and_join() {
+                // So the system ends a read of requests that an unmount overtakes.
+                Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+                ended => ended?,
+            }
         }
         Ok(lock(&self.disk).clone())
     }
