@@ -22,6 +22,14 @@ fn put_sync(archive: &mut Store, index: u64) {
         .unwrap();
 }
 
+/// So many that the next sync makes the next section's files.
+fn put_first_six(archive: &mut Store) {
+    for index in 0..6 {
+        let key = u64::to_be_bytes(index);
+        let _ = archive.put(index, &key, &b"value"[..]).unwrap();
+    }
+}
+
 /// Names of a partition that are of no section of these indices.
 fn prepared(machine: &Simulated, partition: &str, used: &[u64]) -> Vec<String> {
     let used: Vec<_> = used
@@ -194,10 +202,7 @@ fn a_preparation_that_failed_stops_the_writer() {
     for nth in 0..40 {
         let machine = Simulated::new(0);
         let mut archive = open(&machine, options());
-        for index in 0..6 {
-            let key = u64::to_be_bytes(index);
-            let _ = archive.put(index, &key, &b"value"[..]).unwrap();
-        }
+        put_first_six(&mut archive);
         let from = machine.log().len();
         machine.inject(machine.calls() + nth, Fault::ErrorBefore);
         let synced = archive.sync();
@@ -234,10 +239,7 @@ fn a_full_disk_leaves_nothing_that_was_made_ahead() {
     for more in 0..100 {
         let machine = Simulated::new(0);
         let mut archive = open(&machine, options());
-        for index in 0..6 {
-            let key = u64::to_be_bytes(index);
-            let _ = archive.put(index, &key, &b"value"[..]).unwrap();
-        }
+        put_first_six(&mut archive);
         machine.set_capacity(Some(20_000 + 200 * more));
         let synced = archive.sync();
         let names: Vec<_> = ["index", "values"]

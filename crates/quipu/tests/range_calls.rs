@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use quipu::storage::simulated::{CallKind, Simulated};
-use quipu::{Archive, Options};
+use quipu::{Archive, Options, PageCache};
 
 const ITEMS: u64 = 2000;
 
 fn options() -> Options {
-    Options::new().items_per_section(500)
+    // Without a cache, so that every page that is asked for is read.
+    Options::new()
+        .items_per_section(500)
+        .page_cache(PageCache::new(0))
 }
 
 fn key(index: u64) -> [u8; 8] {

@@ -99,9 +99,8 @@ fn a_section_that_cannot_be_read_is_left_out_of_a_table() {
     });
 }
 
-/// Entries that come to a section while a table of it is made are not in it.
-#[test]
-fn what_is_put_while_a_table_is_made_waits_for_the_next() {
+/// An archive that is held up in making a table of its first eight items.
+fn making_a_table() -> (Gate, Store) {
     let gate = Gate::default();
     let options = options().items_per_section(100);
     let mut archive: Store = options.open_on(Arc::new(gate.clone())).unwrap();
@@ -109,6 +108,13 @@ fn what_is_put_while_a_table_is_made_waits_for_the_next() {
     put(&mut archive, 0..8, 0);
     archive.sync().unwrap();
     gate.wait_for_a_table();
+    (gate, archive)
+}
+
+/// Entries that come to a section while a table of it is made are not in it.
+#[test]
+fn what_is_put_while_a_table_is_made_waits_for_the_next() {
+    let (gate, mut archive) = making_a_table();
     put(&mut archive, 8..12, 0);
     archive.sync().unwrap();
     put(&mut archive, 12..16, 0);
@@ -126,13 +132,7 @@ fn what_is_put_while_a_table_is_made_waits_for_the_next() {
 /// What came while a table was made goes into the next with a sync that has nothing else to do.
 #[test]
 fn a_sync_without_puts_has_a_table_made_that_is_due() {
-    let gate = Gate::default();
-    let options = options().items_per_section(100);
-    let mut archive: Store = options.open_on(Arc::new(gate.clone())).unwrap();
-    gate.close();
-    put(&mut archive, 0..8, 0);
-    archive.sync().unwrap();
-    gate.wait_for_a_table();
+    let (gate, mut archive) = making_a_table();
     put(&mut archive, 8..24, 0);
     archive.sync().unwrap();
     gate.open_up();

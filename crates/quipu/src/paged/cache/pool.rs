@@ -141,14 +141,13 @@ impl Pool {
 
     /// Bytes of memory: of the pages, their frames and the buckets.
     pub(super) fn memory(&self) -> usize {
-        let (made, pages) = {
-            let hand = self.hand.lock();
-            (hand.made, hand.made - hand.free.len())
-        };
+        // Held, so that the pages and their bytes are of one moment.
+        let hand = self.hand.lock();
+        let (made, pages) = (hand.made, hand.made.saturating_sub(hand.free.len()));
         let frames = made.next_multiple_of(CHUNK) * size_of::<Frame>();
         let found_by = size_of_val(&*self.frames) + size_of_val(&*self.buckets);
         let counts = pages * 2 * size_of::<usize>();
-        let own = self.bytes() as usize - pages * OVERHEAD_BYTES as usize;
+        let own = (self.bytes() as usize).saturating_sub(pages * OVERHEAD_BYTES as usize);
         size_of::<Self>() + found_by + frames + counts + own
     }
 
