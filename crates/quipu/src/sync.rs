@@ -7,6 +7,8 @@
 mod checked;
 
 #[cfg(not(shuttle))]
+pub(crate) use arc_swap::{ArcSwap, ArcSwapOption, Guard};
+#[cfg(not(shuttle))]
 pub(crate) use parking_lot::{Mutex, MutexGuard, RwLock, RwLockUpgradableReadGuard};
 #[cfg(not(shuttle))]
 pub(crate) use std::{
@@ -16,7 +18,8 @@ pub(crate) use std::{
 
 #[cfg(shuttle)]
 pub(crate) use self::checked::{
-    Mutex, MutexGuard, OnceLock, RwLock, RwLockUpgradableReadGuard, thread,
+    ArcSwap, ArcSwapOption, Guard, Mutex, MutexGuard, OnceLock, RwLock, RwLockUpgradableReadGuard,
+    thread,
 };
 #[cfg(shuttle)]
 pub(crate) use shuttle::{sync::atomic, thread_local};

@@ -92,15 +92,18 @@ impl Shared {
         if index < self.floor() {
             return Ok(None);
         }
-        let Some(section) = self.section(self.number_of(index))? else {
-            self.check_readable(self.number_of(index))?;
-            return self.none_or_lost(index);
-        };
-        let found = self.find_index_in(&section, index, want);
-        match self.is_dropped(&section, &found) {
-            true => Ok(None),
-            false => found,
-        }
+        let number = self.number_of(index);
+        let found = self.with_section(number, |section| {
+            let found = self.find_index_in(section, index, want);
+            match self.is_dropped(section, &found) {
+                true => Ok(None),
+                false => found,
+            }
+        })?;
+        found.unwrap_or_else(|| {
+            self.check_readable(number)?;
+            self.none_or_lost(index)
+        })
     }
 
     fn find_index_in(
@@ -292,10 +295,10 @@ impl Shared {
         let Some((number, position)) = self.locations.resolve(location) else {
             return Ok(None);
         };
-        let Some(section) = self.section(number)? else {
-            return Ok(None);
-        };
-        self.candidate_at(&section, position, sought)
+        let found = self.with_section(number, |section| {
+            self.candidate_at(section, position, sought)
+        })?;
+        found.unwrap_or(Ok(None))
     }
 
     /// The item at a position, if it is live and has the key (and the index).

@@ -116,8 +116,24 @@ pub(super) fn first_in_order(shared: &Shared, section: &Section, mark: &Mark) ->
 }
 
 impl Shared {
-    /// The section of a number; it wakes where it rests.
+    /// What `look` makes of the section of a number, if there is one; it wakes where it rests. Costs no
+    /// memory that other threads read where the section was asked for lately.
     #[inline]
+    pub(super) fn with_section<T>(
+        &self,
+        number: u64,
+        look: impl FnOnce(&Arc<Section>) -> T,
+    ) -> Result<Option<T>> {
+        if let Some(recent) = self.sections.recent(number)
+            && let Some(section) = recent.as_ref()
+            && section.number == number
+        {
+            return Ok(Some(look(section)));
+        }
+        Ok(self.section(number)?.as_ref().map(look))
+    }
+
+    /// The section of a number; it wakes where it rests.
     pub(super) fn section(&self, number: u64) -> Result<Option<Arc<Section>>> {
         match self.sections.get(number) {
             None => Ok(None),

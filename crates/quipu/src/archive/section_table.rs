@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::section::Section;
 use crate::index::memory;
 use crate::manifest::Mark;
-use crate::sync::RwLock;
+use crate::sync::{ArcSwapOption, Guard, RwLock};
 
 /// A section that nobody has asked for yet.
 #[derive(Debug)]
@@ -72,22 +72,67 @@ impl Known {
     }
 }
 
+/// Sections that are found without the table's lock, at most.
+const RECENT: usize = 512;
+
 /// All sections, by number.
-#[derive(Default)]
 pub(super) struct SectionTable {
+    items_per_section: u64,
     sections: RwLock<BTreeMap<u64, Known>>,
+    /// Open sections that were asked for last, each in the place that its number gives. Changed under the
+    /// lock of `sections` alone, so that none stays here that is not there.
+    recent: Box<[ArcSwapOption<Section>]>,
 }
 
 impl SectionTable {
+    pub(super) fn new(items_per_section: u64) -> Self {
+        Self {
+            items_per_section: items_per_section.max(1),
+            sections: RwLock::default(),
+            recent: (0..RECENT).map(|_| ArcSwapOption::default()).collect(),
+        }
+    }
+
+    fn recent_at(&self, number: u64) -> Option<&ArcSwapOption<Section>> {
+        let nth = number / self.items_per_section % RECENT as u64;
+        self.recent.get(nth as usize)
+    }
+
+    /// The section that was asked for last of those that have the number's place: another one, or none, says
+    /// nothing. No memory is changed that other threads read.
     #[inline]
+    pub(super) fn recent(&self, number: u64) -> Option<Guard<Option<Arc<Section>>>> {
+        self.recent_at(number).map(ArcSwapOption::load)
+    }
+
     pub(super) fn get(&self, number: u64) -> Option<Known> {
-        self.sections.read().get(&number).cloned()
+        let sections = self.sections.read();
+        let known = sections.get(&number)?;
+        if let Known::Open(section) = known
+            && let Some(recent) = self.recent_at(number)
+        {
+            recent.store(Some(Arc::clone(section)));
+        }
+        Some(known.clone())
+    }
+
+    /// To be called with the lock of `sections` held for a change; what is returned may be the last of a
+    /// section, to be dropped without it.
+    fn forget_recent(&self, number: u64) -> Option<Arc<Section>> {
+        self.recent_at(number).and_then(|recent| recent.swap(None))
+    }
+
+    fn put(&self, number: u64, known: Known) {
+        let mut sections = self.sections.write();
+        let before = (sections.insert(number, known), self.forget_recent(number));
+        drop(sections);
+        drop(before);
     }
 
     /// Bytes of memory of all sections.
     pub(super) fn memory(&self) -> u64 {
         let sections = self.sections.read();
-        let table = memory::of_map::<u64, Known>(sections.len());
+        let table = memory::of_map::<u64, Known>(sections.len()) + size_of_val(&*self.recent);
         let each = sections.values().map(|known| known.memory() as u64);
         each.sum::<u64>() + table as u64
     }
@@ -102,14 +147,11 @@ impl SectionTable {
     }
 
     pub(super) fn insert(&self, section: Arc<Section>) {
-        let number = section.number;
-        self.sections.write().insert(number, Known::Open(section));
+        self.put(section.number, Known::Open(section));
     }
 
     pub(super) fn rest(&self, resting: Resting) {
-        let number = resting.number;
-        let resting = Known::Resting(Arc::new(resting));
-        self.sections.write().insert(number, resting);
+        self.put(resting.number, Known::Resting(Arc::new(resting)));
     }
 
     /// Puts a section in the place of itself at rest; false where it was dropped meanwhile.
@@ -125,14 +167,21 @@ impl SectionTable {
     }
 
     pub(super) fn remove(&self, number: u64) -> Option<Known> {
-        self.sections.write().remove(&number)
+        let mut sections = self.sections.write();
+        let removed = sections.remove(&number);
+        self.forget_recent(number);
+        removed
     }
 
     /// Removes those below a number.
     pub(super) fn remove_below(&self, number: u64) -> BTreeMap<u64, Known> {
         let mut sections = self.sections.write();
         let kept = sections.split_off(&number);
-        std::mem::replace(&mut *sections, kept)
+        let removed = std::mem::replace(&mut *sections, kept);
+        for &number in removed.keys() {
+            self.forget_recent(number);
+        }
+        removed
     }
 
     /// The numbers of all of them, ascending.

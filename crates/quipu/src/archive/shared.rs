@@ -123,7 +123,7 @@ impl Shared {
             storage,
             compression: RwLock::new(manifest.compression.clone()),
             settings: RwLock::new(settings),
-            sections: SectionTable::default(),
+            sections: SectionTable::new(manifest.items_per_section),
             waking: Mutex::default(),
             keys: KeyIndex::new(),
             tables: Tables::new(tables.map(|_| manifest.id), options.key_memory),

@@ -228,7 +228,9 @@ impl PagedFile {
         mut out: &mut [u8],
     ) -> Result<()> {
         let pages = (within + out.len()).div_ceil(self.page_size);
-        let raw = self.read_raw(&*self.file.get()?, first, pages as u64)?;
+        let raw = self
+            .file
+            .with(|blob| self.read_raw(blob, first, pages as u64))?;
         for (page, raw) in (first..).zip(raw.chunks_exact(self.physical())) {
             let wanted = out.len().min(self.page_size - within);
             let valid = self.check(page, raw, within + wanted)?;

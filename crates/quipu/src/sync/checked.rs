@@ -17,7 +17,10 @@ use shuttle::sync::atomic::{AtomicBool, Ordering};
 use self::order::{Class, Held};
 
 mod order;
+mod pointer;
 pub(crate) mod thread;
+
+pub(crate) use self::pointer::{ArcSwap, ArcSwapOption, Guard};
 
 /// As `parking_lot::Mutex`.
 pub(crate) struct Mutex<T> {

@@ -77,15 +77,18 @@ impl Shared {
         let is_of_life = |section: &Arc<Section>| {
             section.epoch == place.epoch || Canary::TableEpochIgnored.sings()
         };
-        let Some(section) = self.section(place.section)?.filter(is_of_life) else {
-            return Ok(None);
-        };
-        match self.candidate_at(&section, place.position, sought) {
-            Err(error) if error.is_corruption() => {
-                self.none_if_unreadable(&section, place.position, error)
+        let found = self.with_section(place.section, |section| {
+            if !is_of_life(section) {
+                return Ok(None);
             }
-            found => found,
-        }
+            match self.candidate_at(section, place.position, sought) {
+                Err(error) if error.is_corruption() => {
+                    self.none_if_unreadable(section, place.position, error)
+                }
+                found => found,
+            }
+        })?;
+        found.unwrap_or(Ok(None))
     }
 
     /// Nobody knows which key an entry had that cannot be read: its index is lost, as where a section is read

@@ -23,16 +23,16 @@ use crate::key_table::{self, Claim, KeyTable, PageMemory};
 use crate::manifest::PARTITION;
 use crate::storage::Storage;
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::sync::{Mutex, RwLock};
+use crate::sync::{ArcSwap, Guard, Mutex};
 
-type List = Arc<Vec<Arc<KeyTable>>>;
+type List = Vec<Arc<KeyTable>>;
 
 /// All tables that are open.
 pub(super) struct Tables {
     /// Whose they are; none where no tables are used.
     archive: Option<u64>,
     /// Ascending by number.
-    list: RwLock<List>,
+    list: ArcSwap<List>,
     /// The greatest number that any had.
     last: AtomicU64,
     memory: Arc<PageMemory>,
@@ -45,7 +45,7 @@ impl Tables {
     pub(super) fn new(archive: Option<u64>, memory: KeyMemory) -> Self {
         Self {
             archive,
-            list: RwLock::default(),
+            list: ArcSwap::default(),
             last: AtomicU64::new(0),
             memory: Arc::new(PageMemory::new(match memory {
                 KeyMemory::All => None,
@@ -72,12 +72,14 @@ impl Tables {
                 opened => tables.extend(opened?.map(Arc::new)),
             }
         }
-        *self.list.write() = Arc::new(tables);
+        self.list.store(Arc::new(tables));
         Ok(())
     }
 
-    pub(super) fn list(&self) -> List {
-        Arc::clone(&self.list.read())
+    /// The list of this moment.
+    #[inline]
+    pub(super) fn list(&self) -> Guard<Arc<List>> {
+        self.list.load()
     }
 
     /// How many entries of a section in this life the tables have, from the first on.
@@ -111,15 +113,15 @@ impl Tables {
 
     /// Puts a table in the place of others.
     fn replace(&self, gone: &[Arc<KeyTable>], new: Option<Arc<KeyTable>>) {
-        let mut list = self.list.write();
         let stays = |table: &&Arc<KeyTable>| !gone.iter().any(|gone| Arc::ptr_eq(gone, table));
-        let mut tables: Vec<_> = list.iter().filter(stays).cloned().collect();
-        tables.extend(new);
-        *list = Arc::new(tables);
+        self.list.rcu(|list| {
+            let stay = list.iter().filter(stays).cloned();
+            stay.chain(new.clone()).collect::<List>()
+        });
     }
 
     fn contains(&self, table: &Arc<KeyTable>) -> bool {
-        self.list.read().iter().any(|of| Arc::ptr_eq(of, table))
+        self.list().iter().any(|of| Arc::ptr_eq(of, table))
     }
 
     /// How many keys they have.

@@ -256,9 +256,8 @@ impl ValueFile {
         let end = end.ok_or_else(|| self.out_of_bounds(offset, len))?;
         let mut bytes = Vec::new();
         if end <= self.settled.load(Ordering::Acquire) {
-            self.file
-                .get()?
-                .read_into(&mut bytes, offset, len as usize)?;
+            let mut read = |blob: &DataBlob| blob.read_into(&mut bytes, offset, len as usize);
+            self.file.with(&mut read)?;
         } else {
             self.read_end(offset, end, &mut bytes)?;
         }
@@ -281,9 +280,9 @@ impl ValueFile {
             *out = waiting;
             return Ok(());
         }
+        let on_disk = (from - offset) as usize;
         self.file
-            .get()?
-            .read_into(out, offset, (from - offset) as usize)?;
+            .with(|blob| blob.read_into(out, offset, on_disk))?;
         out.extend_from_slice(&waiting);
         Ok(())
     }

@@ -67,6 +67,16 @@ impl BlobFile {
         }
     }
 
+    /// What `read` makes of the open file; opened if it is not. It counts as held for that time only as far
+    /// as it stays open: others may take its place in the set.
+    #[inline]
+    pub(crate) fn with<T>(&self, mut read: impl FnMut(&DataBlob) -> Result<T>) -> Result<T> {
+        match self.look_in_set(|blob| read(blob)) {
+            Some(done) => done,
+            None => read(&*self.open()?),
+        }
+    }
+
     /// Creates the file with no data, in place of one that may be there.
     ///
     /// Errors as [`DataBlob::create`], and [`Error::ReadOnly`] in a set for reading.
@@ -162,14 +172,20 @@ impl BlobFile {
     }
 
     fn in_set(&self) -> Option<Arc<DataBlob>> {
+        self.look_in_set(Arc::clone)
+    }
+
+    /// What `look` makes of the open file, if it is in the set.
+    #[inline]
+    fn look_in_set<T>(&self, look: impl FnOnce(&Arc<DataBlob>) -> T) -> Option<T> {
         let slot = self.files.slots.get(self.place())?;
-        let file = slot.file.read();
+        let file = slot.file.load();
         let file = file.as_ref().filter(|file| file.id == self.id)?;
         // Read first: readers that find the mark set then share the line.
         if !slot.used.load(Ordering::Relaxed) {
             slot.used.store(true, Ordering::Relaxed);
         }
-        Some(file.blob.clone())
+        Some(look(&file.blob))
     }
 
     #[cold]
@@ -226,7 +242,7 @@ impl BlobFile {
     }
 
     /// Puts the file into the set, in place of an older handle of it if there is one.
-    fn keep(&self, hand: &mut Hand, blob: &Arc<DataBlob>) -> Option<OpenFile> {
+    fn keep(&self, hand: &mut Hand, blob: &Arc<DataBlob>) -> Option<Arc<OpenFile>> {
         let at = match self.in_set() {
             Some(_) => self.place(),
             None => self.files.free_slot(hand),

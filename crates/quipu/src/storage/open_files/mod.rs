@@ -8,7 +8,7 @@
 //! BlobFile ──place──┐          OpenFiles
 //!   id 7            ▼
 //!         ┌──────┬──────┬──────┬──────┐
-//!         │ id 3 │ id 7 │ id 9 │ free │   slots; each: lock, open file, "used" mark
+//!         │ id 3 │ id 7 │ id 9 │ free │   slots; each: open file, "used" mark
 //!         └──────┴──────┴──────┴──────┘
 //!                          ▲ hand        looks for an unmarked slot, unmarking as it goes
 //! ```
@@ -17,8 +17,8 @@
 //!
 //! - The set never holds more files than its capacity. A file that left the set is closed when the
 //!   last user drops it.
-//! - A slot's lock is held for a few instructions only, never during I/O: a reader does not wait
-//!   for the writer's files, nor for another reader's.
+//! - A slot is read without a lock: a reader does not wait for the writer's files, nor for another
+//!   reader's, and changes no memory that others read.
 //! - After [`BlobFile::create`] or [`BlobFile::forget`] no call returns a file that was opened
 //!   before, but for one that was [pinned](BlobFile::pin).
 //! - A file that leaves the set is not flushed: whoever has unflushed writes keeps the `Arc` until
@@ -26,8 +26,8 @@
 //!
 //! # Cost
 //!
-//! [`BlobFile::get`] of an open file is one uncontended lock, one comparison and one reference
-//! count. A file that is not open costs what the storage's open does, and the look at its header.
+//! [`BlobFile::with`] of an open file is one load that announces itself in the thread's own memory (the
+//! method of the crate `arc-swap`) and one comparison; [`BlobFile::get`] is one reference count more. A file that is not open costs what the storage's open does, and the look at its header.
 
 mod blob_file;
 #[cfg(test)]
@@ -41,7 +41,7 @@ use super::{Access, DataBlob, Storage};
 use crate::error::{Error, Result};
 use crate::format::{Layout, section_name};
 use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::sync::{Mutex, OnceLock, RwLock};
+use crate::sync::{ArcSwapOption, Mutex, OnceLock};
 
 pub(crate) use self::blob_file::BlobFile;
 
@@ -66,14 +66,13 @@ pub(crate) struct OpenFiles {
 /// Whether what has a file's name by now is still what the set's user means.
 type Guard = Box<dyn Fn() -> Result<()> + Send + Sync>;
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Slot {
-    file: RwLock<Option<OpenFile>>,
+    file: ArcSwapOption<OpenFile>,
     /// Used since the hand came by.
     used: AtomicBool,
 }
 
-#[derive(Debug)]
 struct OpenFile {
     id: u64,
     blob: Arc<DataBlob>,
@@ -161,7 +160,7 @@ impl OpenFiles {
     /// else any. The files in use are passed over because taking them out closes nothing.
     fn free_slot(&self, hand: &mut Hand) -> usize {
         if hand.open < self.slots.len() {
-            let is_free = |slot: &Slot| slot.file.read().is_none();
+            let is_free = |slot: &Slot| slot.file.load().is_none();
             return self.turn(hand, is_free).unwrap_or(0);
         }
         // The first turn takes the marks away, so that the second finds what nobody holds.
@@ -185,9 +184,9 @@ impl OpenFiles {
 
     /// Puts a file into a slot. What was there is returned, to be dropped without the lock: that
     /// may close it.
-    fn fill(&self, hand: &mut Hand, at: usize, file: OpenFile) -> Option<OpenFile> {
+    fn fill(&self, hand: &mut Hand, at: usize, file: OpenFile) -> Option<Arc<OpenFile>> {
         let slot = self.slots.get(at)?;
-        let before = slot.file.write().replace(file);
+        let before = slot.file.swap(Some(Arc::new(file)));
         // Unmarked until it is asked for again: files that are read once, one after the other, do
         // not push out those in daily use. The hand has just left the slot, so its turn is last.
         slot.used.store(false, Ordering::Relaxed);
@@ -195,8 +194,8 @@ impl OpenFiles {
         before
     }
 
-    fn empty(&self, hand: &mut Hand, at: usize) -> Option<OpenFile> {
-        let before = self.slots.get(at)?.file.write().take();
+    fn empty(&self, hand: &mut Hand, at: usize) -> Option<Arc<OpenFile>> {
+        let before = self.slots.get(at)?.file.swap(None);
         hand.open -= usize::from(before.is_some());
         before
     }
@@ -215,7 +214,7 @@ impl Slot {
     /// Whether nobody used the file since the hand came by, nor holds it now. Takes the mark away.
     fn is_idle(&self) -> bool {
         let marked = self.used.swap(false, Ordering::Relaxed);
-        let unheld = |file: &OpenFile| Arc::strong_count(&file.blob) == 1;
-        !marked && self.file.read().as_ref().is_none_or(unheld)
+        let unheld = |file: &Arc<OpenFile>| Arc::strong_count(&file.blob) == 1;
+        !marked && self.file.load().as_ref().is_none_or(unheld)
     }
 }
