@@ -258,6 +258,19 @@ pub enum Error {
         cause: String,
     },
 
+    /// A rewind was begun and could not be ended, because a file of its section cannot be read. Until that is
+    /// [repaired](crate::Archive::repair), or is back when the archive is opened, nothing is put: the rewind would
+    /// drop it as well.
+    #[error(
+        "a rewind to {index} waits for a section that cannot be read ({cause}); repair the archive before putting"
+    )]
+    RewindPending {
+        /// The last index that is to stay.
+        index: u64,
+        /// What cannot be read, in words.
+        cause: String,
+    },
+
     /// The archive was closed, and what belonged to it has ended: a scrub, or a reader once another
     /// writer has opened the archive.
     #[error("{} was closed; open it again", path.display())]

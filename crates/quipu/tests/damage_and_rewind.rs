@@ -3,7 +3,15 @@
 
 mod common;
 
-use common::{Bench, key};
+#[allow(dead_code, unreachable_pub)]
+#[path = "common/faulty.rs"]
+mod faulty;
+
+use std::sync::Arc;
+
+use common::{Bench, copy_of, key};
+use faulty::{Fault, Faulty};
+use quipu::storage::Memory;
 use quipu::{Archive, Error, Options, Status};
 
 /// Items in this order, of which one's value is then damaged and, if wanted, noticed.
@@ -236,4 +244,58 @@ fn damage_of_a_lost_section_does_not_stick_to_what_fills_it() {
         }
         assert_stays(bench, archive, &all, &[]);
     });
+}
+
+/// What was put behind a rewind that could not be ended would go with it.
+#[test]
+fn nothing_is_put_before_a_rewind_that_waits_has_ended() {
+    let memory = Memory::new();
+    let options = || Options::new().items_per_section(4);
+    let mut archive: Archive<[u8; 8]> = options().open_on(Arc::new(memory.clone())).unwrap();
+    let _ = archive.put_sync(1, &key(1), b"one").unwrap();
+    drop(archive);
+    let removes_index = |log: &[String]| {
+        let last = log.last().map_or("", |last| last);
+        last.starts_with("remove") && last.contains("index")
+    };
+    // The machine stops as the rewind is about to remove the file.
+    let stopped = (0..200).find_map(|at| {
+        let copy = copy_of(&memory);
+        let faulty = Arc::new(Faulty::new(copy.clone(), at, Fault::CrashBefore));
+        let mut archive: Archive<[u8; 8]> = options().open_on(faulty.clone()).ok()?;
+        let rewound = archive.rewind(0);
+        (rewound.is_err() && removes_index(&faulty.log())).then_some(copy)
+    });
+    let stopped = stopped.expect("a stop at the removal");
+    for repairs in [false, true] {
+        let memory = copy_of(&stopped);
+        let bench = Bench::on(Arc::new(memory), options());
+        bench.flip("index", "0000000000000000", 1);
+        let mut archive = bench.open::<8>();
+        assert_eq!(archive.recovery().unreadable, [0]);
+        for index in 5..8 {
+            let put = archive.put_sync(index, &key(index), b"not yet");
+            assert!(
+                matches!(put, Err(Error::RewindPending { index: 0, .. })),
+                "{put:?}"
+            );
+        }
+        match repairs {
+            true => drop(archive.repair().unwrap()),
+            false => {
+                archive.close().unwrap();
+                bench.flip("index", "0000000000000000", 1);
+                archive = bench.open();
+            }
+        }
+        for index in 5..8 {
+            let _ = archive.put_sync(index, &key(index), b"stays").unwrap();
+        }
+        archive.rewind(6).unwrap();
+        let _ = archive.repair().unwrap();
+        archive.close().unwrap();
+        let archive = bench.open::<8>();
+        assert_eq!(archive.ranges(), [5..=6]);
+        assert!(archive.recovery().is_clean());
+    }
 }

@@ -257,3 +257,32 @@ fn a_full_disk_leaves_nothing_that_was_made_ahead() {
     }
     assert!(full > 0);
 }
+
+/// What was made ahead and passed over goes with the sections around it.
+#[test]
+fn a_prune_removes_what_was_made_ahead_below_the_floor() {
+    let machine = Simulated::new(0);
+    let mut archive = open(&machine, options());
+    put_first_six(&mut archive);
+    archive.sync().unwrap();
+    assert_eq!(prepared(&machine, "index", &[0]).len(), 1);
+    put_sync(&mut archive, 81);
+    assert_eq!(archive.prune(80).unwrap(), 1);
+    for partition in ["index", "values"] {
+        assert_eq!(machine.list(partition).unwrap().len(), 1, "{partition}");
+    }
+    let after = machine.after_crash(Survival::Nothing, 0);
+    assert!(open(&after, options()).recovery().is_clean());
+}
+
+/// What a crash in the first creation of all left stands for nothing.
+#[test]
+fn an_archive_is_created_beside_an_unfinished_file() {
+    let machine = Simulated::new(0);
+    let name = "0000000000000000.new";
+    drop(machine.open("index", name, OpenMode::Create).unwrap());
+    let mut archive = open(&machine, options());
+    assert_eq!(archive.recovery().removed, [machine.path("index", name)]);
+    put_sync(&mut archive, 0);
+    assert_eq!(machine.list("index").unwrap(), ["0000000000000000"]);
+}

@@ -5,6 +5,7 @@ mod common;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use common::{Bench, key, value};
+use quipu::storage::OpenMode;
 use quipu::{Archive, Error, Options, ReadOnly, Status};
 
 #[test]
@@ -266,4 +267,45 @@ fn many_at_once_come_in_the_order_they_were_asked_for() {
         }
         assert_eq!(archive.get_many([0_u64; 0]).unwrap().len(), 0);
     });
+}
+
+/// The writer creates a file anew that was cut below its header; a reader that had it open goes on with the new one.
+#[test]
+fn a_reader_goes_on_with_a_file_that_was_cut_to_nothing_and_made_anew() {
+    for partition in ["index", "values"] {
+        Bench::each(Options::new().items_per_section(8), |bench| {
+            let mut archive = bench.open::<8>();
+            for index in 0..4 {
+                let _ = archive.put(index, &key(index), &value(index, 20)).unwrap();
+            }
+            archive.close().unwrap();
+            let name = "0000000000000000";
+            let blob = bench
+                .storage()
+                .open(partition, name, OpenMode::Write)
+                .unwrap();
+            blob.resize(3).unwrap();
+            let mut beside: ReadOnly<[u8; 8]> =
+                bench.options().open_read_only_on(bench.storage()).unwrap();
+            assert!(beside.get(2).is_err());
+            let mut archive = bench.open::<8>();
+            for index in 0..6 {
+                let _ = archive.put(index, &key(index), &value(index, 21)).unwrap();
+            }
+            archive.sync().unwrap();
+            beside.refresh().unwrap();
+            for index in 0..6 {
+                assert_eq!(
+                    archive.get(index).unwrap().unwrap(),
+                    value(index, 21),
+                    "{partition} {index}"
+                );
+                assert_eq!(
+                    beside.get(index).unwrap().unwrap(),
+                    value(index, 21),
+                    "{partition} {index}"
+                );
+            }
+        });
+    }
 }

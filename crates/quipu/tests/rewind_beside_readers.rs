@@ -1,12 +1,18 @@
 //! Readers beside a writer that takes items back: no bytes ever come under another's index or key.
 
 mod common;
+#[allow(dead_code, unreachable_pub)]
+#[path = "common/hooked.rs"]
+mod hooked;
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use common::{Bench, key, mix, value};
+use hooked::Hooked;
 use quipu::index::FourCap;
-use quipu::{Archive, Error, Item, Options, ReadOnly, Reader};
+use quipu::storage::Memory;
+use quipu::{Archive, Error, Item, Options, ReadOnly, Reader, Status};
 
 type Key = [u8; 16];
 
@@ -173,4 +179,47 @@ fn what_was_pruned_since_the_last_refresh_is_none() {
         assert_eq!(beside.floor(), 80);
         assert!(beside.verify(&mut |_| {}).unwrap().is_clean());
     });
+}
+
+/// What goes while a reader beside is opened is not damage to it.
+#[test]
+fn a_rewind_in_the_middle_of_an_open_for_reading() {
+    let files = [
+        "open quipu/marks",
+        "open index/0000000000000000",
+        "open index/0000000000000004",
+        "open values/0000000000000000",
+        "open values/0000000000000004",
+    ];
+    let options = || Options::new().items_per_section(4);
+    for at in files {
+        for nth in 0..3 {
+            let storage = Hooked::new(Memory::new());
+            let mut writer: Archive<Key> =
+                options().open_on(Arc::new(storage.inner.clone())).unwrap();
+            for index in 0..7 {
+                let key = named(index, 0);
+                let _ = writer.put_sync(index, &key, &key.repeat(2)[..]).unwrap();
+            }
+            let writer = Arc::new(Mutex::new(writer));
+            let rewound = Arc::clone(&writer);
+            storage.nth(nth, at, move || rewound.lock().unwrap().rewind(1).unwrap());
+            let reader: ReadOnly<Key> = options()
+                .open_read_only_on(Arc::new(storage.clone()))
+                .unwrap();
+            let last = writer.lock().unwrap().last_index().unwrap();
+            assert_eq!(reader.ranges(), [0..=last], "{at} {nth}");
+            for index in 0..7 {
+                let expected = match index <= last {
+                    true => Status::Present,
+                    false => Status::Missing,
+                };
+                assert_eq!(
+                    reader.status(index).unwrap(),
+                    expected,
+                    "{at} {nth} {index}"
+                );
+            }
+        }
+    }
 }

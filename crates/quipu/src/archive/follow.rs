@@ -34,6 +34,18 @@ pub(super) fn catch_up(shared: &Shared) -> Result<()> {
     Ok(())
 }
 
+/// Whether a section is compressed whose files are open and hold entries. A reader beside looks into the manifest
+/// again for it: the one that it has may be from before the section was made, by a writer of another setting.
+pub(super) fn is_compressed(shared: &Shared, number: u64) -> Result<bool> {
+    let Some(opened) = shared.shown_as.get() else {
+        return Ok(shared.compression.read().is_compressed(number));
+    };
+    let now = opened.continued(&*shared.storage)?;
+    // First: the compression of sections below the floor is forgotten.
+    floor(shared, now.floor);
+    Ok(now.compression.is_compressed(number))
+}
+
 /// Raises the floor and forgets what lies below it.
 pub(super) fn floor(shared: &Shared, floor: u64) {
     let _one_at_a_time = shared.following.lock();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::shared::Shared;
 use crate::error::{Error, Result};
-use crate::format::{NEW_SUFFIX, section_number};
+use crate::format::{is_unfinished, section_number};
 use crate::journal::Present;
 
 /// The section files of an archive.
@@ -43,12 +43,10 @@ impl Listing {
     }
 
     fn classify(shared: &Shared, name: &str) -> Result<Option<u64>, &'static str> {
-        let finished = name.strip_suffix(NEW_SUFFIX);
-        let unfinished = finished.is_some_and(|name| section_number(name).is_some());
         match section_number(name) {
             Some(number) if shared.number_of(number) == number => Ok(Some(number)),
             Some(_) => Err("its number is no multiple of the archive's items per section"),
-            None if unfinished => Ok(None),
+            None if is_unfinished(name) => Ok(None),
             None => Err("its name is not that of a section, 16 hex digits"),
         }
     }

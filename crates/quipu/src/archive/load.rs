@@ -99,7 +99,7 @@ pub(super) fn open(
         || !known_damage.is_empty();
     let mark = mark.filter(|_| !is_doubtful);
     let (epoch, covered) = life(shared, number, mark, pair.records.len())?;
-    let compressed = shared.compression.read().is_compressed(number);
+    let compressed = follow::is_compressed(shared, number)?;
     let section = Section::new(number, pair, compressed, epoch).with_foreign(foreign);
     section.covered.store(covered, Ordering::Relaxed);
     // Where the end was lost, its positions are given out again.

@@ -6,7 +6,6 @@
 //! mark is damage; for the one that is written anew, see [`rewrite`](super::rewrite).
 
 use std::collections::BTreeSet;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::rewrite::Kept;
@@ -15,7 +14,7 @@ use super::section_table::Known;
 use super::shared::Shared;
 use super::writer::Writer;
 use crate::canary::Canary;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::format::section_name;
 use crate::manifest::State;
 use crate::sync::atomic::Ordering;
@@ -39,13 +38,16 @@ impl Writer {
             remove_files(&self.shared, all.filter(|&number| number < floor))?;
         }
         self.manifest.floor = floor;
-        self.keep_compression(floor..=u64::MAX);
+        self.manifest.compression.keep(floor..=u64::MAX);
         let stored = self.manifest.store(&self.shared.storage);
         self.poison_on_error(stored)?;
         self.forget_below(floor);
+        self.show_compression();
         let mut below = self.shared.sections.numbers();
         below.retain(|&number| number < floor || (Canary::PruneTooFar.sings() && number == floor));
-        let dropped = self.drop_sections(&below, |number| number < floor);
+        let dropped = self
+            .drop_sections(&below, |number| number < floor)
+            .and_then(|()| self.shared.discard_prepared_of(|number| number < floor));
         // What readers have noted of the sections until they were closed.
         self.forget_damage_below(floor);
         self.poison_on_error(dropped)?;
@@ -54,9 +56,9 @@ impl Writer {
         Ok(below.len() as u64)
     }
 
-    /// Of sections that go, the compression is forgotten.
-    fn keep_compression(&mut self, sections: RangeInclusive<u64>) {
-        self.manifest.compression.keep(sections);
+    /// Which sections are compressed, for readers, of which the compression of those that go is forgotten: to be
+    /// called once no reader can come to these, or one that wakes would be taken for what it is not.
+    fn show_compression(&self) {
         *self.shared.compression.write() = self.manifest.compression.clone();
     }
 
@@ -117,14 +119,39 @@ impl Writer {
         Ok(())
     }
 
+    /// Ends a rewind that waits for a file of its section, before anything is put: it would drop that as well.
+    pub(super) fn end_pending_rewind(&mut self) -> Result<()> {
+        let State::Rewinding(index) = self.manifest.state else {
+            return Ok(());
+        };
+        match self.check_boundary(index) {
+            Err(error) if error.is_corruption() => Err(Error::RewindPending {
+                index,
+                cause: error.to_string(),
+            }),
+            checked => checked.and_then(|()| self.rewind(index)),
+        }
+    }
+
+    /// Checks that the section of an index can be read: its index file is to be written anew.
+    fn check_boundary(&self, index: u64) -> Result<()> {
+        let boundary = self.shared.number_of(index);
+        self.shared.settled_section(boundary)?;
+        self.shared.check_readable(boundary)?;
+        match self.shared.unreadable.read().contains(&boundary) {
+            // It can be read again; the next open loads it.
+            true => Err(Error::Poisoned {
+                cause: format!("section {boundary} could not be read"),
+            }),
+            false => Ok(()),
+        }
+    }
+
     /// Drops every item above `index`.
     pub(super) fn rewind(&mut self, index: u64) -> Result<()> {
         self.sync()?;
         self.keeper.stop(&self.shared);
-        // Its index file will be written anew, so it must be one that can be read.
-        let boundary = self.shared.number_of(index);
-        self.shared.settled_section(boundary)?;
-        self.shared.check_readable(boundary)?;
+        self.check_boundary(index)?;
         let index = match self.manifest.state {
             // One that could not be finished goes on with this one.
             State::Rewinding(pending) => pending.min(index),
@@ -165,7 +192,8 @@ impl Writer {
         // What readers have noted of the old sections until they were closed.
         self.forget_above(index);
         self.mark_synced()?;
-        self.keep_compression(0..=boundary);
+        self.manifest.compression.keep(0..=boundary);
+        self.show_compression();
         self.manifest.state = State::Open;
         self.manifest.store(&self.shared.storage)
     }

@@ -65,7 +65,6 @@ impl<K: Key, V: Value> ReadOnly<K, V> {
         if !self.manifest.is_continued_by(&manifest) {
             return self.reopen();
         }
-        *shared.compression.write() = manifest.compression.clone();
         shared.settings.write().compression = manifest.compression.current;
         follow::floor(shared, manifest.floor);
         self.manifest = manifest;

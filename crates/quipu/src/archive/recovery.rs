@@ -19,7 +19,7 @@ use super::upkeep;
 use super::writer::Writer;
 use crate::entropy;
 use crate::error::{Error, Result};
-use crate::format::{section_name, section_number};
+use crate::format::{is_unfinished, section_name, section_number};
 use crate::journal::{SectionReport, Trust};
 use crate::manifest::{self, Copies, Manifest, Marks, MarksLog, State, Wholeness};
 use crate::storage::{Access, Lock, Reserve, Reserved, Storage};
@@ -201,11 +201,17 @@ fn open_reader_once(
         }
     }
     note_lost_sections(&shared, &listing, marks.marks());
-    manifest.check_continued(&*shared.storage)?;
+    let now = manifest.continued(&*shared.storage)?;
+    if now.compression != manifest.compression {
+        // Sections may have been taken for what they are not: another writer has come, or the floor was raised.
+        let path = shared.path();
+        return Err(Error::Stale { path });
+    }
     let (opened, storage) = (manifest.clone(), Arc::clone(&shared.storage));
     shared
         .files
-        .guard_with(move || opened.check_continued(&*storage));
+        .guard_with(move || opened.continued(&*storage).map(drop));
+    shared.shown_as.get_or_init(|| manifest.clone());
     Ok((shared, manifest))
 }
 
@@ -244,9 +250,10 @@ fn refuse_to_create(storage: &dyn Storage, options: &Options) -> Result<()> {
 
 fn has_sections(storage: &dyn Storage, options: &Options) -> Result<bool> {
     let (index, values) = &options.partitions;
-    let index = storage.list(index.as_deref().unwrap_or("index"))?;
-    let values = storage.list(values.as_deref().unwrap_or("values"))?;
-    Ok(!index.is_empty() || !values.is_empty())
+    let mut names = storage.list(index.as_deref().unwrap_or("index"))?;
+    names.extend(storage.list(values.as_deref().unwrap_or("values"))?);
+    // What a creation left that a crash cut off holds nothing; the open removes it.
+    Ok(!names.iter().all(|name| is_unfinished(name)))
 }
 
 /// An open for writing that is under way.
@@ -304,9 +311,9 @@ impl<'a> Opening<'a> {
         writer.mark_loaded()?;
         writer.note_loaded();
         match writer.manifest.state {
-            State::Rewinding(index) => match writer.rewind(index) {
+            State::Rewinding(_) => match writer.end_pending_rewind() {
                 // What can be read stays readable; the rewind ends when the file is back.
-                Err(Error::Header { .. }) => {}
+                Err(Error::RewindPending { .. }) => {}
                 other => other?,
             },
             // A section is as it was before the repair or as it is after it.

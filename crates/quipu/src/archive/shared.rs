@@ -24,7 +24,7 @@ use crate::manifest::{CompressionMap, Manifest, State};
 use crate::paged::PageCache;
 use crate::storage::{Access, BlobFile, OpenFiles, Storage};
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use crate::sync::{Mutex, RwLock};
+use crate::sync::{Mutex, OnceLock, RwLock};
 
 /// The state of one open archive. Of the locks below, no two are ever held at once, but for
 /// `following`, `waking` and that of tables whose keys move; others are taken while a section's locks of its damage and its positions are held,
@@ -59,6 +59,8 @@ pub(crate) struct Shared {
     pub(super) unreadable: RwLock<BTreeSet<u64>>,
     /// Whether a reader found the marks cut short or damaged.
     pub(super) marks_incomplete: AtomicBool,
+    /// The manifest with which a reader beside was opened, once it is shown.
+    pub(super) shown_as: OnceLock<Manifest>,
     /// The section whose index file the writer was about to replace when a reader was opened.
     pub(super) being_rewritten: Option<u64>,
     /// The archive's, as its manifest has it.
@@ -135,6 +137,7 @@ impl Shared {
             floor: AtomicU64::new(manifest.floor),
             unreadable: RwLock::default(),
             marks_incomplete: AtomicBool::new(false),
+            shown_as: OnceLock::new(),
             being_rewritten: match manifest.state {
                 State::Rewinding(index) => Some(index - index % manifest.items_per_section),
                 State::Repairing(section) => Some(section),
@@ -195,8 +198,13 @@ impl Shared {
 
     /// Removes the files that were made ahead and that no section has.
     pub(super) fn discard_prepared(&self) -> Result<()> {
-        self.files.discard_prepared(&self.partitions.index)?;
-        self.files.discard_prepared(&self.partitions.values)
+        self.discard_prepared_of(|_| true)
+    }
+
+    /// As [`discard_prepared`](Self::discard_prepared), of sections that `goes` says.
+    pub(super) fn discard_prepared_of(&self, goes: impl Fn(u64) -> bool) -> Result<()> {
+        self.files.discard_prepared(&self.partitions.index, &goes)?;
+        self.files.discard_prepared(&self.partitions.values, goes)
     }
 
     /// Notes that the item at a position cannot be read. The index then counts as missing, unless

@@ -226,6 +226,7 @@ impl Writer {
         }
         self.publish()?;
         self.forget_current();
+        self.end_pending_rewind()?;
         self.announce()?;
         if self.dirty.len() >= self.max_dirty && !self.dirty.contains(&number) {
             self.sync()?;

@@ -13,7 +13,7 @@ pub use checksum::crc32c;
 pub(crate) use entry::EntryLayout;
 pub use header::Layout;
 pub(crate) use header::{HeaderState, Layouts, MAX_HEADER_SIZE};
-pub(crate) use name::{NEW_SUFFIX, section_name, section_number};
+pub(crate) use name::{NEW_SUFFIX, is_unfinished, section_name, section_number};
 pub(crate) use page::{PageState, SLOTS_SIZE, Slot, page_size_of, was_written_again};
 
 /// Bytes of the checksum behind every value.

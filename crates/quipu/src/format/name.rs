@@ -16,6 +16,12 @@ pub(crate) fn section_number(name: &str) -> Option<u64> {
         .flatten()
 }
 
+/// Whether a name is that of a section's blob that is being created.
+pub(crate) fn is_unfinished(name: &str) -> bool {
+    let finished = name.strip_suffix(NEW_SUFFIX);
+    finished.and_then(section_number).is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

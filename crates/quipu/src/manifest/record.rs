@@ -75,15 +75,14 @@ impl Manifest {
         copies::store(storage, &self.encode())
     }
 
-    /// An error when the storage holds another archive by now, or this one after a rewind.
-    pub(crate) fn check_continued(&self, storage: &dyn Storage) -> Result<()> {
+    /// The manifest as it is now; an error when the storage holds another archive by now, or this one after a
+    /// rewind.
+    pub(crate) fn continued(&self, storage: &dyn Storage) -> Result<Self> {
         let now = Self::load(storage)?;
-        match now.is_some_and(|now| self.is_continued_by(&now)) {
-            true => Ok(()),
-            false => Err(Error::Stale {
+        now.filter(|now| self.is_continued_by(now))
+            .ok_or_else(|| Error::Stale {
                 path: storage.path("", ""),
-            }),
-        }
+            })
     }
 
     /// Whether `later` is this archive further on, with nothing taken back in between.

@@ -45,7 +45,7 @@ struct LastPage {
 impl PagedFile {
     /// Looks at the blob's end again: another process writes it.
     pub(crate) fn refresh(&self) -> Result<()> {
-        let blob = self.file.get()?;
+        let blob = self.file.get_again()?;
         let known = self.len();
         // As an open does, from the first page that was not full on: what lies behind a page that does not
         // check is what a crash tore, and goes with the next open for writing.

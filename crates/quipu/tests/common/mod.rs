@@ -56,6 +56,15 @@ impl Bench {
         });
     }
 
+    /// On a storage that is there.
+    pub fn on(storage: Arc<dyn Storage>, options: Options) -> Self {
+        Self {
+            options,
+            storage,
+            folder: None,
+        }
+    }
+
     pub fn storage(&self) -> Arc<dyn Storage> {
         Arc::clone(&self.storage)
     }

@@ -98,7 +98,7 @@ impl Writer {
         for number in shared.gone(self.marks.marks())? {
             sections.push(self.repair_gone(number)?);
         }
-        self.finish_rewind()?;
+        self.end_pending_rewind()?;
         // Their keys are in memory then, until tables are made of them again.
         shared.verify_tables(&mut drop)?;
         for number in shared.sections.numbers() {
@@ -130,21 +130,6 @@ impl Writer {
         self.marks.rewrite_for(&self.manifest, |_| {})?;
         self.manifest.state = State::Open;
         self.manifest.store(&self.shared.storage)
-    }
-
-    /// A rewind that waited for a file of its section.
-    fn finish_rewind(&mut self) -> Result<()> {
-        let State::Rewinding(index) = self.manifest.state else {
-            return Ok(());
-        };
-        let boundary = self.shared.number_of(index);
-        if self.shared.unreadable.read().contains(&boundary) {
-            // It can be read again; the next open loads it and ends the rewind.
-            return Err(Error::Poisoned {
-                cause: format!("a rewind to {index} has not ended"),
-            });
-        }
-        self.rewind(index)
     }
 
     fn repair_section(&mut self, section: &Arc<Section>) -> Result<Option<SectionRepair>> {

@@ -224,7 +224,7 @@ impl ValueFile {
 
     /// Looks at the length of the file again, which another process writes.
     pub(crate) fn refresh(&self) -> Result<()> {
-        let len = self.file.get()?.len()?;
+        let len = self.file.get_again()?.len()?;
         self.found.store(len, Ordering::Release);
         self.settle(len.max(self.len()));
         Ok(())

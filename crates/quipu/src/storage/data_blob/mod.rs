@@ -194,6 +194,11 @@ impl DataBlob {
         }
     }
 
+    /// Whether the file had no whole header, and so no data.
+    pub(crate) fn is_hollow(&self) -> bool {
+        self.hollow
+    }
+
     /// Fills the whole buffer; as [`Blob::read_at`].
     pub(crate) fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
         let at = self.readable(offset, buf.len())?;

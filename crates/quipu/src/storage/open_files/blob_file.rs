@@ -67,6 +67,15 @@ impl BlobFile {
         }
     }
 
+    /// As [`get`](Self::get), for who looks again what is there: a file without a header may have been created
+    /// anew since.
+    pub(crate) fn get_again(&self) -> Result<Arc<DataBlob>> {
+        if self.look_in_set(|blob| blob.is_hollow()) == Some(true) {
+            self.forget();
+        }
+        self.get()
+    }
+
     /// What `read` makes of the open file; opened if it is not. It counts as held for that time only as far
     /// as it stays open: others may take its place in the set.
     #[inline]

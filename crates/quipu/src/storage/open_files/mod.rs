@@ -128,11 +128,16 @@ impl OpenFiles {
         size_of::<Self>() + size_of_val(&*self.slots)
     }
 
-    /// Removes the files of a partition that were prepared and not created; durable when it returns.
-    pub(crate) fn discard_prepared(&self, partition: &str) -> Result<()> {
+    /// Removes the files of a partition that were prepared and not created, of sections that `goes` says; durable
+    /// when it returns.
+    pub(crate) fn discard_prepared(
+        &self,
+        partition: &str,
+        goes: impl Fn(u64) -> bool,
+    ) -> Result<()> {
         let mut discarded = BTreeSet::new();
         self.creating.lock().retain(|(of, section)| {
-            let discards = &**of == partition;
+            let discards = &**of == partition && goes(*section);
             if discards {
                 discarded.insert(*section);
             }
