@@ -52,49 +52,45 @@ impl<'a> Sought<'a> {
     }
 }
 
-/// An entry that was found, with its value where that was wanted.
-pub(super) struct Found {
-    pub(super) entry: EntryBuf,
-    pub(super) value: Bytes,
-}
-
 impl Shared {
-    /// The first item stored under the index or key, counted as a get.
-    pub(super) fn get(&self, by: By<'_>) -> Result<Option<Found>> {
+    /// The value of the first item stored under the index or key, counted as a get; its entry into
+    /// `entry`.
+    pub(super) fn get(&self, by: By<'_>, entry: &mut EntryBuf) -> Result<Option<Bytes>> {
         let started = Durations::start();
-        let found = self.checked(self.find(by, Want::Value));
+        let found = self.checked(self.find(by, entry));
         self.counters.gets.end(started);
         found
     }
 
-    /// The first item stored under the index or key.
-    pub(super) fn find(&self, by: By<'_>, want: Want) -> Result<Option<Found>> {
+    /// As [`get`](Self::get), not counted.
+    pub(super) fn find(&self, by: By<'_>, entry: &mut EntryBuf) -> Result<Option<Bytes>> {
         match by {
-            By::Index(index) => self.find_index(index, want),
-            By::Key(key) => self.find_key(Sought {
-                key,
-                at: None,
-                want,
-            }),
+            By::Index(index) => self.find_index(index, entry),
+            By::Key(key) => {
+                let (at, want) = (None, Want::Value);
+                self.find_key(Sought { key, at, want }, entry)
+            }
         }
     }
 
-    fn find_index(&self, index: u64, want: Want) -> Result<Option<Found>> {
-        match self.look_for_index(index, want) {
+    fn find_index(&self, index: u64, entry: &mut EntryBuf) -> Result<Option<Bytes>> {
+        match self.look_for_index(index, entry) {
             // A put makes the place of an index known before it takes back that it was lost: who
             // looks for the one before, and for the other after, sees neither.
-            Ok(None) if self.has_damage.load(Ordering::Acquire) => self.look_for_index(index, want),
+            Ok(None) if self.has_damage.load(Ordering::Acquire) => {
+                self.look_for_index(index, entry)
+            }
             found => found,
         }
     }
 
-    fn look_for_index(&self, index: u64, want: Want) -> Result<Option<Found>> {
+    fn look_for_index(&self, index: u64, entry: &mut EntryBuf) -> Result<Option<Bytes>> {
         if index < self.floor() {
             return Ok(None);
         }
         let number = self.number_of(index);
         let found = self.with_section(number, |section| {
-            let found = self.find_index_in(section, index, want);
+            let found = self.find_index_in(section, index, entry);
             match self.is_dropped(section, &found) {
                 true => Ok(None),
                 false => found,
@@ -110,52 +106,52 @@ impl Shared {
         &self,
         section: &Arc<Section>,
         index: u64,
-        want: Want,
-    ) -> Result<Option<Found>> {
+        entry: &mut EntryBuf,
+    ) -> Result<Option<Bytes>> {
         if section.is_presumed() {
-            if let Some(found) = self.find_presumed(section, index, want) {
-                return Ok(Some(found));
+            if let Some(value) = self.find_presumed(section, index, entry) {
+                return Ok(Some(value));
             }
             self.settle(section)?;
         }
         let position = match section.only_position(index) {
             Some(None) => return self.none_or_lost(index),
             Some(Some(position)) => position,
-            None => return self.find_index_among_damage(section, index, want),
+            None => return self.find_index_among_damage(section, index, entry),
         };
-        match self.read(section, position, Some(index), want) {
+        match self.read(section, position, Some(index), entry) {
             Err(error) if error.is_corruption() => {
                 self.note_damage(section, position, index);
-                self.find_index_among_damage(section, index, want)
+                self.find_index_among_damage(section, index, entry)
             }
-            other => other,
+            read => read.map(Some),
         }
     }
 
     /// The item at an index where it stands in a section that was filled in order. None where it is not
     /// there, or not whole: which, a look for it in its section tells.
-    fn find_presumed(&self, section: &Section, index: u64, want: Want) -> Option<Found> {
+    fn find_presumed(&self, section: &Section, index: u64, entry: &mut EntryBuf) -> Option<Bytes> {
         let position = section.only_position(index)??;
-        let found = self.read(section, position, None, want).ok()??;
-        (found.entry.index() == index).then_some(found)
+        let value = self.read(section, position, None, entry).ok()?;
+        (entry.index() == index).then_some(value)
     }
 
     fn find_index_among_damage(
         &self,
         section: &Arc<Section>,
         index: u64,
-        want: Want,
-    ) -> Result<Option<Found>> {
+        entry: &mut EntryBuf,
+    ) -> Result<Option<Bytes>> {
         let mut positions = Vec::new();
         section.positions_of(index, &mut positions);
         let mut first_error = None;
         for position in positions {
-            match self.read(section, position, Some(index), want) {
+            match self.read(section, position, Some(index), entry) {
                 Err(error) if error.is_corruption() => {
                     self.note_damage(section, position, index);
                     first_error.get_or_insert(error);
                 }
-                other => return other,
+                read => return read.map(Some),
             }
         }
         if let Some(error) = first_error {
@@ -164,10 +160,10 @@ impl Shared {
         }
         match section.damaged_position_of(index) {
             // For the error that tells most.
-            Some(position) if want == Want::Value => self
-                .read(section, position, Some(index), want)
+            Some(position) => self
+                .read(section, position, Some(index), entry)
                 .and_then(|_| self.check_believed(section, position).map(|()| None)),
-            _ => self.none_or_lost(index),
+            None => self.none_or_lost(index),
         }
     }
 
@@ -190,14 +186,15 @@ impl Shared {
         }
     }
 
-    /// Every item at an index, in the order stored.
-    pub(super) fn find_all(&self, index: u64) -> Result<Vec<Found>> {
+    /// The values of every item at an index, in the order stored.
+    pub(super) fn find_all(&self, index: u64) -> Result<Vec<Bytes>> {
         let found = self.look_for_all(index)?;
         if !found.is_empty() {
             return Ok(found);
         }
         // Where there is none, a look for the first one tells why.
-        let Some(first) = self.find_index(index, Want::Value)? else {
+        let mut entry = EntryBuf::new(self.entry);
+        let Some(first) = self.find_index(index, &mut entry)? else {
             return Ok(found);
         };
         // Put again since, or damage that can be read again.
@@ -205,7 +202,7 @@ impl Shared {
         Ok(if found.is_empty() { vec![first] } else { found })
     }
 
-    fn look_for_all(&self, index: u64) -> Result<Vec<Found>> {
+    fn look_for_all(&self, index: u64) -> Result<Vec<Bytes>> {
         let mut found = Vec::new();
         if index < self.floor() {
             return Ok(found);
@@ -224,25 +221,31 @@ impl Shared {
         &self,
         section: &Arc<Section>,
         index: u64,
-        found: &mut Vec<Found>,
+        found: &mut Vec<Bytes>,
     ) -> Result<()> {
+        let mut entry = EntryBuf::new(self.entry);
         let mut positions = Vec::new();
         section.positions_of(index, &mut positions);
         let mut first_error = None;
         for position in positions {
-            match self.read(section, position, Some(index), Want::Value) {
+            match self.read(section, position, Some(index), &mut entry) {
                 Err(error) if error.is_corruption() => {
                     self.note_damage(section, position, index);
                     first_error.get_or_insert(error);
                 }
-                other => found.extend(other?),
+                read => found.push(read?),
             }
         }
         first_error.map_or(Ok(()), Err)
     }
 
-    /// The first item under the key, at the given index where there is one.
-    pub(super) fn find_key(&self, sought: Sought<'_>) -> Result<Option<Found>> {
+    /// The first item under the key, at the given index where there is one: its value, empty where that is
+    /// not wanted, and its entry into `entry`.
+    pub(super) fn find_key(
+        &self,
+        sought: Sought<'_>,
+        entry: &mut EntryBuf,
+    ) -> Result<Option<Bytes>> {
         let key = sought.key;
         if key.len() != self.entry.key_size {
             return Err(Error::KeySize {
@@ -255,11 +258,11 @@ impl Shared {
         loop {
             let rewrites = self.rewrites.load(Ordering::SeqCst);
             self.keys.lookup(translated, &mut candidates);
-            let found = match self.first_of(&candidates, sought) {
+            let found = match self.first_of(&candidates, sought, entry) {
                 Ok(Some(found)) => return Ok(Some(found)),
                 Err(error) if !error.is_corruption() => return Err(error),
                 // Its error counts if there is no item in the tables either.
-                none => match self.find_in_tables(translated, sought) {
+                none => match self.find_in_tables(translated, sought, entry) {
                     Ok(InTables::Healed) => continue,
                     Ok(InTables::Found(None)) => none,
                     Ok(InTables::Found(found)) => return Ok(found),
@@ -275,10 +278,15 @@ impl Shared {
         }
     }
 
-    fn first_of(&self, candidates: &Candidates, sought: Sought<'_>) -> Result<Option<Found>> {
+    fn first_of(
+        &self,
+        candidates: &Candidates,
+        sought: Sought<'_>,
+        entry: &mut EntryBuf,
+    ) -> Result<Option<Bytes>> {
         let mut first_error = None;
         for &location in candidates {
-            match self.candidate(location, sought) {
+            match self.candidate(location, sought, entry) {
                 Ok(None) => {}
                 Ok(found) => return Ok(found),
                 Err(error) if error.is_corruption() => {
@@ -291,12 +299,17 @@ impl Shared {
     }
 
     /// The item at a location, if it is live and has the key (and the index).
-    fn candidate(&self, location: u64, sought: Sought<'_>) -> Result<Option<Found>> {
+    fn candidate(
+        &self,
+        location: u64,
+        sought: Sought<'_>,
+        entry: &mut EntryBuf,
+    ) -> Result<Option<Bytes>> {
         let Some((number, position)) = self.locations.resolve(location) else {
             return Ok(None);
         };
         let found = self.with_section(number, |section| {
-            self.candidate_at(section, position, sought)
+            self.candidate_at(section, position, sought, entry)
         })?;
         found.unwrap_or(Ok(None))
     }
@@ -307,8 +320,9 @@ impl Shared {
         section: &Arc<Section>,
         position: u64,
         sought: Sought<'_>,
-    ) -> Result<Option<Found>> {
-        let found = self.candidate_in(section, position, sought);
+        entry: &mut EntryBuf,
+    ) -> Result<Option<Bytes>> {
+        let found = self.candidate_in(section, position, sought, entry);
         match self.is_dropped(section, &found) {
             true => Ok(None),
             false => found,
@@ -320,10 +334,10 @@ impl Shared {
         section: &Arc<Section>,
         position: u64,
         sought: Sought<'_>,
-    ) -> Result<Option<Found>> {
+        entry: &mut EntryBuf,
+    ) -> Result<Option<Bytes>> {
         let Sought { key, at, want } = sought;
-        let mut entry = EntryBuf::new(self.entry);
-        match section.entry(position, None, &mut entry) {
+        match section.entry(position, None, entry) {
             Ok(()) => {}
             // The section was written anew since the index was asked.
             Err(Error::ItemOutOfRange { .. }) => return Ok(None),
@@ -341,13 +355,12 @@ impl Shared {
             return Ok(None);
         }
         if want == Want::Entry {
-            let value = Bytes::new();
-            return Ok((!section.is_damaged(position)).then_some(Found { entry, value }));
+            return Ok((!section.is_damaged(position)).then(Bytes::new));
         }
-        match section.value(&entry, self.max_value_size) {
+        match section.value(entry, self.max_value_size) {
             Ok(value) => {
                 self.check_believed(section, position)?;
-                Ok(Some(Found { entry, value }))
+                Ok(Some(value))
             }
             Err(error) => {
                 if error.is_corruption() {
@@ -358,21 +371,17 @@ impl Shared {
         }
     }
 
-    /// Reads one item whose place is known.
+    /// Reads one item whose place is known: its value, and its entry into `entry`.
+    #[inline]
     pub(super) fn read(
         &self,
         section: &Section,
         position: u64,
         index: Option<u64>,
-        want: Want,
-    ) -> Result<Option<Found>> {
-        let mut entry = EntryBuf::new(self.entry);
-        section.entry(position, index, &mut entry)?;
-        let value = match want {
-            Want::Entry => Bytes::new(),
-            Want::Value => section.value(&entry, self.max_value_size)?,
-        };
-        Ok(Some(Found { entry, value }))
+        entry: &mut EntryBuf,
+    ) -> Result<Bytes> {
+        section.entry(position, index, entry)?;
+        section.value(entry, self.max_value_size)
     }
 
     /// The error of a section of which nothing can be read: what opening its files says.

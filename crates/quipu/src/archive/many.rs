@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::entry::EntryBuf;
 use super::lookup::By;
 use super::shared::Shared;
 use crate::error::Result;
@@ -18,9 +19,10 @@ impl Shared {
         let mut order: Vec<(usize, By<'_>)> = ids.iter().copied().enumerate().collect();
         order.sort_by_cached_key(|&(_, id)| self.place(id));
         let read = |part: &[(usize, By<'_>)]| -> Result<Vec<Value>> {
+            let mut entry = EntryBuf::new(self.entry);
             let values = part
                 .iter()
-                .map(|&(at, id)| Ok((at, self.get(id)?.map(|found| found.value))));
+                .map(|&(at, id)| Ok((at, self.get(id, &mut entry)?)));
             values.collect()
         };
         let mut values = vec![None; ids.len()];

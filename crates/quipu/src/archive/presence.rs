@@ -2,7 +2,8 @@
 
 use std::ops::RangeInclusive;
 
-use super::lookup::{By, Want};
+use super::entry::EntryBuf;
+use super::lookup::By;
 use super::reader::Status;
 use super::section_table::Known;
 use super::shared::Shared;
@@ -22,7 +23,7 @@ impl Shared {
         if self.unreadable.read().contains(&self.number_of(index)) {
             return Ok(Status::Missing);
         }
-        match self.find(By::Index(index), Want::Value) {
+        match self.find(By::Index(index), &mut EntryBuf::new(self.entry)) {
             Ok(Some(_)) => Ok(Status::Present),
             Ok(None) if index < self.floor() => Ok(Status::Pruned),
             Ok(None) => Ok(Status::Missing),

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::lookup::{By, Found, Sought};
+use super::entry::EntryBuf;
+use super::lookup::{By, Sought};
 use super::range::Range;
 use super::repair::RepairReport;
 use super::settings::Settings;
@@ -138,13 +139,22 @@ impl<K: Key, V: Value> Reader<K, V> {
     /// The value under an index or a key, or none. At an index with several items: the first that
     /// was stored. A key that is stored at several indices: the item at any live one.
     pub fn get(&self, id: impl Lookup<K>) -> Result<Option<V>> {
-        let found = self.shared.get(id.by())?;
-        found.map(|found| V::decode(found.value)).transpose()
+        let mut entry = EntryBuf::new(self.shared.entry);
+        let value = self.shared.get(id.by(), &mut entry)?;
+        value.map(V::decode).transpose()
     }
 
     /// As [`get`](Self::get), with index and key.
     pub fn get_item(&self, id: impl Lookup<K>) -> Result<Option<Item<K, V>>> {
-        self.shared.get(id.by())?.map(item).transpose()
+        let mut entry = EntryBuf::new(self.shared.entry);
+        let Some(value) = self.shared.get(id.by(), &mut entry)? else {
+            return Ok(None);
+        };
+        Ok(Some(Item {
+            index: entry.index(),
+            key: K::from_bytes(entry.key())?,
+            value: V::decode(value)?,
+        }))
     }
 
     /// The key of the first item at an index, without a look at the value: known also where that is
@@ -157,12 +167,9 @@ impl<K: Key, V: Value> Reader<K, V> {
     /// All values at an index, in the order stored; none where it holds nothing or is pruned.
     pub fn get_all(&self, index: u64) -> Result<Vec<V>> {
         let started = Durations::start();
-        let found = self.shared.checked(self.shared.find_all(index));
+        let values = self.shared.checked(self.shared.find_all(index));
         self.shared.counters.gets.end(started);
-        found?
-            .into_iter()
-            .map(|found| V::decode(found.value))
-            .collect()
+        values?.into_iter().map(V::decode).collect()
     }
 
     /// The values of several ids, in their order. They are read in the order of their places on
@@ -191,14 +198,6 @@ impl<K: Key, V: Value> Reader<K, V> {
     }
 }
 
-pub(super) fn item<K: Key, V: Value>(found: Found) -> Result<Item<K, V>> {
-    Ok(Item {
-        index: found.entry.index(),
-        key: K::from_bytes(found.entry.key())?,
-        value: V::decode(found.value)?,
-    })
-}
-
 /// Presence and gaps; none of these reads a value, but for [`status`](Reader::status).
 impl<K: Key, V: Value> Reader<K, V> {
     /// Whether an index or a key is stored. For an index it reads nothing from disk.
@@ -209,7 +208,8 @@ impl<K: Key, V: Value> Reader<K, V> {
                 .shared
                 .checked(Ok(self.shared.runs.read().contains(index))),
             By::Key(key) => {
-                let found = self.shared.find_key(Sought::entry(key, None));
+                let mut entry = EntryBuf::new(self.shared.entry);
+                let found = self.shared.find_key(Sought::entry(key, None), &mut entry);
                 Ok(self.shared.checked(found)?.is_some())
             }
         }
@@ -218,9 +218,9 @@ impl<K: Key, V: Value> Reader<K, V> {
     /// Whether the key is stored at that index.
     pub fn has_at(&self, index: u64, key: &K) -> Result<bool> {
         self.shared.counters.has.fetch_add(1, Ordering::Relaxed);
-        let found = self
-            .shared
-            .find_key(Sought::entry(key.as_bytes(), Some(index)));
+        let mut entry = EntryBuf::new(self.shared.entry);
+        let sought = Sought::entry(key.as_bytes(), Some(index));
+        let found = self.shared.find_key(sought, &mut entry);
         Ok(self.shared.checked(found)?.is_some())
     }
 

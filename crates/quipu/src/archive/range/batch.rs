@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::Direction;
 use crate::archive::entry::EntryBuf;
-use crate::archive::lookup::{By, Want};
+use crate::archive::lookup::By;
 use crate::archive::section::Section;
 use crate::archive::shared::Shared;
 use crate::canary::Canary;
@@ -260,7 +260,8 @@ impl Batch {
             return Ok(Some(section));
         }
         // Known damaged, or dropped meanwhile: which, a look for it tells.
-        if shared.find(By::Index(index), Want::Value)?.is_none() {
+        let mut entry = EntryBuf::new(shared.entry);
+        if shared.find(By::Index(index), &mut entry)?.is_none() {
             return Ok(None);
         }
         // Put again since, or damage that can be read again.

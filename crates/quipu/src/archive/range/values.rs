@@ -7,7 +7,7 @@
 use bytes::Bytes;
 
 use super::batch::{BATCH_BYTES, Batch, Place};
-use crate::archive::lookup::{Found, Want};
+use crate::archive::entry::EntryBuf;
 use crate::archive::section::Section;
 use crate::archive::shared::Shared;
 use crate::error::Result;
@@ -64,14 +64,10 @@ impl Batch {
                 on(Ok((place.index, shared.entry.key(entry), value)));
                 continue;
             }
-            let item = read_alone(shared, section, &place);
-            if shared.is_dropped(section, &item) {
-                continue;
-            }
-            match item {
-                Ok(Some(found)) => on(Ok((place.index, found.entry.key(), found.value))),
-                Ok(None) => {}
-                Err(error) => on(Err(error)),
+            let mut entry = EntryBuf::new(shared.entry);
+            let read = read_alone(shared, section, &place, &mut entry);
+            if !shared.is_dropped(section, &read) {
+                on(read.map(|value| (place.index, entry.key(), value)));
             }
         }
     }
@@ -112,10 +108,15 @@ impl Piece {
     }
 }
 
-fn read_alone(shared: &Shared, section: &Section, place: &Place) -> Result<Option<Found>> {
-    let found = shared.read(section, place.position, Some(place.index), Want::Value);
-    if found.as_ref().is_err_and(|error| error.is_corruption()) {
+fn read_alone(
+    shared: &Shared,
+    section: &Section,
+    place: &Place,
+    entry: &mut EntryBuf,
+) -> Result<Bytes> {
+    let read = shared.read(section, place.position, Some(place.index), entry);
+    if read.as_ref().is_err_and(|error| error.is_corruption()) {
         shared.note_damage(section, place.position, place.index);
     }
-    found
+    read
 }

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::archive::entry::EntryBuf;
-use crate::archive::lookup::{Found, Sought};
+use crate::archive::lookup::Sought;
 use crate::archive::section::Section;
 use crate::archive::shared::Shared;
 use crate::canary::Canary;
@@ -13,8 +15,8 @@ use crate::key_table::{KeyTable, Place};
 
 /// What a look into the tables found.
 pub(in crate::archive) enum InTables {
-    /// The item, or none.
-    Found(Option<Found>),
+    /// The value of the item, or none.
+    Found(Option<Bytes>),
     /// A table was damaged, and its keys are in the key index now.
     Healed,
 }
@@ -25,6 +27,7 @@ impl Shared {
         &self,
         translated: u64,
         sought: Sought<'_>,
+        entry: &mut EntryBuf,
     ) -> Result<InTables> {
         let list = self.tables.list();
         if list.is_empty() {
@@ -39,7 +42,7 @@ impl Shared {
                 return Ok(InTables::Healed);
             }
             for place in ordinals.iter().filter_map(|&ordinal| table.place(ordinal)) {
-                match self.find_at(&place, sought) {
+                match self.find_at(&place, sought, entry) {
                     Ok(None) => {}
                     Ok(found) => return Ok(InTables::Found(found)),
                     Err(error) if error.is_corruption() => {
@@ -73,7 +76,12 @@ impl Shared {
         }
     }
 
-    fn find_at(&self, place: &Place, sought: Sought<'_>) -> Result<Option<Found>> {
+    fn find_at(
+        &self,
+        place: &Place,
+        sought: Sought<'_>,
+        entry: &mut EntryBuf,
+    ) -> Result<Option<Bytes>> {
         let is_of_life = |section: &Arc<Section>| {
             section.epoch == place.epoch || Canary::TableEpochIgnored.sings()
         };
@@ -81,7 +89,7 @@ impl Shared {
             if !is_of_life(section) {
                 return Ok(None);
             }
-            match self.candidate_at(section, place.position, sought) {
+            match self.candidate_at(section, place.position, sought, entry) {
                 Err(error) if error.is_corruption() => {
                     self.none_if_unreadable(section, place.position, error)
                 }

@@ -239,8 +239,11 @@ impl ValueFile {
         if size < VALUE_CHECKSUM_SIZE {
             return Err(self.too_small(offset, size));
         }
-        let stored = self.read_span(offset, size.into())?;
-        self.checked(stored, offset)
+        let mut stored = self.read_bytes(offset, size.into())?;
+        let len = self.check(&stored, offset)?;
+        stored.truncate(len);
+        // With room for no more than it holds, it needs no second allocation to be shared.
+        Ok(Bytes::from(stored.into_boxed_slice()))
     }
 
     /// The checksum of the value at an offset, where that was appended last.
@@ -252,6 +255,10 @@ impl ValueFile {
 
     /// Bytes as they are stored, unchecked.
     pub(crate) fn read_span(&self, offset: u64, len: u64) -> Result<Bytes> {
+        self.read_bytes(offset, len).map(Bytes::from)
+    }
+
+    fn read_bytes(&self, offset: u64, len: u64) -> Result<Vec<u8>> {
         let end = offset.checked_add(len);
         let end = end.ok_or_else(|| self.out_of_bounds(offset, len))?;
         let mut bytes = Vec::new();
@@ -261,7 +268,7 @@ impl ValueFile {
         } else {
             self.read_end(offset, end, &mut bytes)?;
         }
-        Ok(Bytes::from(bytes))
+        Ok(bytes)
     }
 
     fn read_end(&self, offset: u64, end: u64, out: &mut Vec<u8>) -> Result<()> {
@@ -307,15 +314,18 @@ impl ValueFile {
 
     /// A value without its checksum, which must be right.
     pub(crate) fn checked(&self, mut stored: Bytes, offset: u64) -> Result<Bytes> {
+        let len = self.check(&stored, offset)?;
+        stored.truncate(len);
+        Ok(stored)
+    }
+
+    /// How long a value is without its checksum, which must be right.
+    fn check(&self, stored: &[u8], offset: u64) -> Result<usize> {
         // The checksum of nothing is 0, so nothing would pass for an empty value.
-        let Some(value_len) = stored.len().checked_sub(VALUE_CHECKSUM_SIZE as usize) else {
+        let Some((value, expected)) = stored.split_last_chunk() else {
             return Err(self.too_small(offset, stored.len() as u32));
         };
-        let (value, expected) = stored.split_at(value_len);
-        let expected = expected
-            .iter()
-            .fold(0, |crc, &byte| crc << 8 | u32::from(byte));
-        let found = crc32c(value);
+        let (expected, found) = (u32::from_be_bytes(*expected), crc32c(value));
         if expected != found && !Canary::ValueUnchecked.sings() {
             return Err(Error::Checksum {
                 path: self.file.path(),
@@ -324,8 +334,7 @@ impl ValueFile {
                 found,
             });
         }
-        stored.truncate(value_len);
-        Ok(stored)
+        Ok(value.len())
     }
 }
 
