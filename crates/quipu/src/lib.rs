@@ -46,6 +46,7 @@ mod key;
 mod key_table;
 mod manifest;
 mod paged;
+mod slabs;
 pub mod storage;
 mod sync;
 mod value;

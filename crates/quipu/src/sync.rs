@@ -5,6 +5,7 @@
 
 #[cfg(shuttle)]
 mod checked;
+pub(crate) mod striped;
 
 #[cfg(not(shuttle))]
 pub(crate) use arc_swap::{ArcSwap, ArcSwapOption, Guard};

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::repair;
 use super::shared::Shared;
-use crate::sync::Unique;
 use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::striped::{OfThread, Striped};
 
 /// Buckets of a histogram: the first counts up to 1 µs, each next one up to twice as much.
 const BUCKETS: usize = 24;
@@ -101,26 +101,10 @@ pub struct Stats {
 /// put.
 const CALLS_PER_TIMED: u32 = 16;
 
-/// Threads count on so many lines of a cache: on one, each call would wait for the core that counted before.
-const LINES: usize = 16;
-
-#[derive(Debug, Default)]
-#[repr(align(64))]
-struct Line(AtomicU64);
-
-/// Calls of a thread so far, and the line that it counts on.
-#[derive(Clone, Copy)]
-struct OfThread {
-    calls: u32,
-    line: usize,
-}
-
-static THREADS: Unique = Unique::new();
-
 /// Calls, and how long they took, counted without a lock.
 #[derive(Debug, Default)]
 pub(super) struct Durations {
-    calls: [Line; LINES],
+    calls: Striped<AtomicU64>,
     nanos: AtomicU64,
     buckets: [AtomicU64; BUCKETS],
 }
@@ -129,32 +113,28 @@ pub(super) struct Durations {
 #[derive(Clone, Copy)]
 pub(super) struct Started {
     at: Option<Instant>,
-    line: usize,
+    thread: OfThread,
 }
 
 impl Durations {
     /// The begin of a call; of some the time is taken.
     #[inline]
     pub(super) fn start() -> Started {
-        crate::sync::thread_local!(static OF_THREAD: Cell<OfThread> = Cell::new(OfThread {
-            calls: 0,
-            line: THREADS.next() as usize % LINES,
-        }));
-        let OfThread { calls, line } = OF_THREAD.with(|of| {
-            let OfThread { calls, line } = of.get();
-            let calls = calls.wrapping_add(1);
-            of.replace(OfThread { calls, line })
+        crate::sync::thread_local!(static CALLS: Cell<u32> = const { Cell::new(0) });
+        let calls = CALLS.with(|calls| {
+            calls.set(calls.get().wrapping_add(1));
+            calls.get()
         });
         let at = calls.is_multiple_of(CALLS_PER_TIMED).then(Instant::now);
-        Started { at, line }
+        let thread = OfThread::get();
+        Started { at, thread }
     }
 
     /// Counts a call that has begun.
     #[inline]
     pub(super) fn end(&self, started: Started) {
-        if let Some(line) = self.calls.get(started.line) {
-            line.0.fetch_add(1, Ordering::Relaxed);
-        }
+        let calls = self.calls.of(started.thread);
+        calls.fetch_add(1, Ordering::Relaxed);
         if let Some(at) = started.at {
             self.record(at);
         }
@@ -163,7 +143,7 @@ impl Durations {
     /// How many calls have ended.
     fn calls(&self) -> u64 {
         let lines = self.calls.iter();
-        lines.map(|line| line.0.load(Ordering::Relaxed)).sum()
+        lines.map(|calls| calls.load(Ordering::Relaxed)).sum()
     }
 
     #[inline]

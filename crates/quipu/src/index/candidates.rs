@@ -28,6 +28,16 @@ impl Candidates {
         self.more.clear();
     }
 
+    /// Keeps the first ones.
+    #[inline]
+    pub(crate) fn truncate(&mut self, len: usize) {
+        if len < self.len {
+            self.len = len;
+            // As long as all are in place, none are here.
+            self.more.truncate(if len > INLINE { len } else { 0 });
+        }
+    }
+
     #[inline]
     pub(crate) fn push(&mut self, location: u64) {
         if let Some(place) = self.inline.get_mut(self.len) {
@@ -76,6 +86,20 @@ mod tests {
             candidates.clear();
             (0..count).for_each(|location| candidates.push(location));
             assert_eq!(*candidates, (0..count).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn keeps_the_first_ones() {
+        let most = INLINE as u64 + 9;
+        for kept in 0..=most + 1 {
+            let mut candidates = Candidates::new();
+            (0..most).for_each(|location| candidates.push(location));
+            candidates.truncate(kept as usize);
+            let kept = kept.min(most);
+            assert_eq!(*candidates, (0..kept).collect::<Vec<_>>());
+            (kept..most).for_each(|location| candidates.push(location));
+            assert_eq!(*candidates, (0..most).collect::<Vec<_>>());
         }
     }
 }

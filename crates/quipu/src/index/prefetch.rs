@@ -1,4 +1,4 @@
-//! A hint to the processor: the only `unsafe` beside that of memory maps, and one that touches no memory.
+//! A hint to the processor: `unsafe` that touches no memory.
 
 /// Asks for the cache line of a value, without waiting for it. Where there is no such hint, does nothing.
 #[inline]

@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::filter::{self, Filter};
-use super::memory::{Page, PageMemory, PagePlace};
+use super::memory::{PageMemory, PagePlace};
 use super::page::{self, PAGE_SIZE, WORDS, Words, pages, word};
+use super::search::Wanted;
 use super::{Claim, MAX_ORDINAL_BITS, PARTITION, name, ordinal_bits};
 use crate::error::{Error, Result};
 use crate::index::Candidates;
@@ -219,16 +221,16 @@ impl KeyTable {
             .get(at)
             .filter(|page| page.first <= least | mask)
         {
-            let page = self.page(place, at as u64)?;
             let len = self.header.slots - at as u64 * WORDS as u64;
-            let len = len.min(WORDS as u64) as usize;
-            let end = guide.pages.get(at + 1).map_or(u64::MAX, |next| next.first);
-            let mut slot = lower_bound(&page, len, least, place.first, end);
-            while slot < len && word(&page, slot) <= least | mask {
-                out.push(word(&page, slot) & mask);
-                slot += 1;
-            }
-            if slot < len {
+            let wanted = Wanted {
+                least,
+                mask,
+                first: place.first,
+                end: guide.pages.get(at + 1).map_or(u64::MAX, |next| next.first),
+                len: len.min(WORDS as u64) as usize,
+            };
+            let goes_on = self.find(&wanted, place, at as u64, out)?;
+            if !goes_on {
                 break;
             }
             at += 1;
@@ -248,16 +250,30 @@ impl KeyTable {
         })
     }
 
-    fn page<'a>(&self, place: &'a PagePlace, at: u64) -> Result<Page<'a>> {
-        if let Some(page) = place.get(&self.memory, self.stream, at) {
-            return Ok(page);
+    /// Looks for slots in a page, which is read if it is not in memory.
+    fn find(
+        &self,
+        wanted: &Wanted,
+        place: &PagePlace,
+        at: u64,
+        out: &mut Candidates,
+    ) -> Result<bool> {
+        let before = out.len();
+        let found = place.look(&self.memory, self.stream, at, |words| {
+            // The look before this one did not count.
+            out.truncate(before);
+            let word = |at: usize| words.get(at).map_or(0, |word| word.load(Ordering::Relaxed));
+            wanted.find(word, out)
+        });
+        if let Some(goes_on) = found {
+            return Ok(goes_on);
         }
+        out.truncate(before);
         let mut read = Vec::new();
         let number = Header::SLOTS_AT + at;
         page::read(&*self.blob, Some(self.header.table), number, 1, &mut read)?;
-        let page = Arc::from(read);
-        place.put(&page, &self.memory, self.stream, at);
-        Ok(Page::Cached(page))
+        place.put(&read, &self.memory, self.stream, at);
+        Ok(wanted.find(|at| word(&read, at), out))
     }
 
     fn guide(&self) -> Result<&Guide> {
@@ -309,42 +325,6 @@ impl KeyTable {
         });
         size_of::<Self>() + size_of_val::<[_]>(&self.claims) + guide
     }
-}
-
-/// The first slot of a page that is not less than `least`. Mixes are spread evenly between the first slot of
-/// this page and that of the next, so it is looked for around the place that this gives: a cache line or two,
-/// where halves would take four.
-#[inline]
-fn lower_bound(page: &[u8], len: usize, least: u64, first: u64, end: u64) -> usize {
-    let Some(ahead) = least.checked_sub(first) else {
-        return 0;
-    };
-    let span = u128::from(end.saturating_sub(first).max(1));
-    let guess = (u128::from(ahead) * len as u128 / span).min(len as u128) as usize;
-    let is_less = |at: usize| at < len && word(page, at) < least;
-    let (mut low, mut high) = (guess, guess);
-    let mut step = 1;
-    if is_less(guess) {
-        while is_less(high) {
-            low = high + 1;
-            high = (high + step).min(len);
-            step *= 2;
-        }
-    } else {
-        while low > 0 && !is_less(low - 1) {
-            high = low - 1;
-            low = low.saturating_sub(step);
-            step *= 2;
-        }
-    }
-    while low < high {
-        let middle = usize::midpoint(low, high);
-        match is_less(middle) {
-            true => low = middle + 1,
-            false => high = middle,
-        }
-    }
-    low
 }
 
 /// The claims, each with its first ordinal; none where they are not in order, or not of as many entries

@@ -2,11 +2,14 @@
 
 use super::MAX_ORDINAL_BITS;
 use crate::error::Result;
+use crate::slabs::advise_huge;
 
 const LANES: usize = 8;
 /// Bits for a key.
 const BITS_PER_KEY: u64 = 12;
 const BLOCK_BITS: u64 = 256;
+/// From so many bytes on a filter has at least one huge page, about.
+const HUGE_FROM: usize = 2 << 20;
 /// Words of 8 bytes of a block.
 const BLOCK_WORDS: u64 = BLOCK_BITS / 64;
 /// Odd numbers, one a lane: each takes other bits of a hash. Of the digits of pi behind the point.
@@ -31,9 +34,13 @@ pub(super) struct Filter {
 impl Filter {
     /// An empty one for so many keys.
     pub(super) fn new(keys: u64) -> Self {
-        let blocks = blocks(keys) as usize;
+        let blocks = vec![Block::default(); blocks(keys) as usize];
+        if size_of_val(&*blocks) >= HUGE_FROM {
+            // Each look-up reads a line anywhere in it, and would miss the TLB as well.
+            advise_huge(&blocks);
+        }
         Self {
-            blocks: vec![Block::default(); blocks].into_boxed_slice(),
+            blocks: blocks.into_boxed_slice(),
         }
     }
 

@@ -1,36 +1,48 @@
 //! Pages of slots that are kept in memory.
 //!
 //! A page that was read stays with its table as long as there is room, where a look-up finds it beside the
-//! fence that led to it. Pages beyond that share a cache.
+//! fence that led to it: in a slot of slabs that the tables share, which another page takes when the table goes. Pages
+//! beyond that share a cache.
+//!
+//! The lock and the atomics of the slots are not those of [`sync`](crate::sync), as in the cache: see there.
 
-use std::ops::Deref;
-use std::sync::Arc;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
 
 use super::page::PAGE_SIZE;
 use crate::paged::PageCache;
+use crate::slabs::{Free, MAX_SLOTS, SLOT_BYTES, Slabs, Slot};
 use crate::sync::OnceLock;
-use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Of so many parts of the bytes, one is the cache's.
 const CACHE_PART: u64 = 4;
 
 /// What the tables of an archive keep in memory together.
-#[derive(Debug)]
 pub(crate) struct PageMemory {
-    /// Bytes that may stay with tables,
-    most: u64,
-    /// and that do.
-    kept: AtomicU64,
+    /// Slots for pages that stay with tables.
+    slabs: Slabs,
+    kept: Mutex<Kept>,
     cache: PageCache,
+}
+
+#[derive(Default)]
+struct Kept {
+    free: Free,
+    pages: usize,
 }
 
 impl PageMemory {
     /// Room for so many bytes of pages; for all of them where no number is given.
     pub(crate) fn new(bytes: Option<u64>) -> Self {
         let cached = bytes.map_or(0, |bytes| bytes / CACHE_PART);
+        let kept = bytes.map_or(MAX_SLOTS as u64, |bytes| {
+            (bytes - cached) / PAGE_SIZE as u64
+        });
         Self {
-            most: bytes.map_or(u64::MAX, |bytes| bytes - cached),
-            kept: AtomicU64::new(0),
+            slabs: Slabs::new(usize::try_from(kept).unwrap_or(MAX_SLOTS)),
+            kept: Mutex::default(),
             cache: PageCache::new(usize::try_from(cached).unwrap_or(usize::MAX)),
         }
     }
@@ -43,21 +55,35 @@ impl PageMemory {
     /// Bytes of pages that are in use, of those that may be.
     #[cfg(test)]
     pub(crate) fn bytes(&self) -> usize {
-        self.kept.load(Ordering::Relaxed) as usize + self.cache.bytes()
+        self.kept.lock().pages * PAGE_SIZE + self.cache.bytes()
     }
 
-    /// Bytes of memory.
+    /// Bytes of memory, of slabs as a whole.
     pub(crate) fn memory(&self) -> usize {
-        self.kept.load(Ordering::Relaxed) as usize + self.cache.memory()
+        let free = self.kept.lock().free.memory();
+        self.slabs.memory() + free + self.cache.memory()
     }
 
-    fn take(&self) -> bool {
-        let page = PAGE_SIZE as u64;
-        let more = |kept: u64| kept.checked_add(page).filter(|&kept| kept <= self.most);
-        let taken = self
-            .kept
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
-        taken.is_ok()
+    fn take(&self) -> Option<(u32, Slot<'_>)> {
+        let mut kept = self.kept.lock();
+        let taken = kept.free.take(&self.slabs)?;
+        kept.pages += 1;
+        Some(taken)
+    }
+
+    fn put_back(&self, number: u32) {
+        let mut kept = self.kept.lock();
+        kept.free.put_back(number);
+        kept.pages -= 1;
+    }
+}
+
+impl fmt::Debug for PageMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PageMemory")
+            .field("kept", &self.kept.lock().pages)
+            .field("cache", &self.cache)
+            .finish_non_exhaustive()
     }
 }
 
@@ -66,7 +92,8 @@ impl PageMemory {
 pub(super) struct PagePlace {
     /// Its first slot.
     pub(super) first: u64,
-    kept: OnceLock<Arc<[u8]>>,
+    /// The slot that it is kept in.
+    kept: OnceLock<u32>,
 }
 
 impl PagePlace {
@@ -77,50 +104,42 @@ impl PagePlace {
         }
     }
 
-    /// The page, if it is in memory.
+    /// What `look` makes of the words of the page, if it is in memory. It may be called with any words, more than
+    /// once: only what is given back counts.
     #[inline]
-    pub(super) fn get(&self, memory: &PageMemory, stream: u64, at: u64) -> Option<Page<'_>> {
+    pub(super) fn look<T>(
+        &self,
+        memory: &PageMemory,
+        stream: u64,
+        at: u64,
+        mut look: impl FnMut(&[AtomicU64]) -> T,
+    ) -> Option<T> {
         match self.kept.get() {
-            Some(page) => Some(Page::Kept(page)),
-            None => memory.cache.get(stream, at).map(Page::Cached),
+            Some(&number) => memory.slabs.slot(number).map(|slot| look(slot.words)),
+            None => memory.cache.look(stream, at, look),
         }
     }
 
     /// Keeps a page that was read, where there is room.
-    pub(super) fn put(&self, page: &Arc<[u8]>, memory: &PageMemory, stream: u64, at: u64) {
-        match memory.take() {
-            true => {
-                if self.kept.set(Arc::clone(page)).is_err() {
-                    // Another thread has read it as well.
-                    memory.kept.fetch_sub(PAGE_SIZE as u64, Ordering::Relaxed);
-                }
-            }
-            false => memory.cache.insert(stream, at, page),
+    pub(super) fn put(&self, page: &[u8], memory: &PageMemory, stream: u64, at: u64) {
+        const _: () = assert!(SLOT_BYTES == PAGE_SIZE);
+        let Some((number, slot)) = memory.take() else {
+            return memory.cache.insert(stream, at, page);
+        };
+        for (to, from) in slot.words.iter().zip(page.as_chunks().0) {
+            // Nobody knows of the slot yet.
+            to.store(u64::from_le_bytes(*from), Ordering::Relaxed);
+        }
+        if self.kept.set(number).is_err() {
+            // Another thread has read it as well.
+            memory.put_back(number);
         }
     }
 
     /// Lets go of the page: its table goes.
     pub(super) fn release(&self, memory: &PageMemory) {
-        if self.kept.get().is_some() {
-            memory.kept.fetch_sub(PAGE_SIZE as u64, Ordering::Relaxed);
-        }
-    }
-}
-
-/// A page of slots.
-pub(super) enum Page<'a> {
-    Kept(&'a [u8]),
-    Cached(Arc<[u8]>),
-}
-
-impl Deref for Page<'_> {
-    type Target = [u8];
-
-    #[inline]
-    fn deref(&self) -> &[u8] {
-        match self {
-            Self::Kept(page) => page,
-            Self::Cached(page) => page,
+        if let Some(&number) = self.kept.get() {
+            memory.put_back(number);
         }
     }
 }

@@ -34,6 +34,7 @@ mod filter;
 mod memory;
 mod merge;
 mod page;
+mod search;
 mod write;
 
 #[cfg(test)]

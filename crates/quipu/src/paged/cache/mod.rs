@@ -1,9 +1,11 @@
 //! The page cache: full pages of index files, bounded in bytes, shared by whoever is given it.
 
+mod frame;
 mod pool;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use self::pool::Pool;
 
@@ -27,8 +29,8 @@ pub struct PageCache {
 }
 
 impl PageCache {
-    /// A cache of at most `bytes` bytes, what it needs beside the pages included, and of at most one page
-    /// for every 4,096 of them. With 0 it keeps nothing.
+    /// A cache of at most `bytes` bytes, what it needs beside the pages included. A page takes a multiple of 4,096
+    /// of them, and a little more. With 0 it keeps nothing.
     pub fn new(bytes: usize) -> Self {
         Self {
             pool: Arc::new(Pool::new(bytes as u64)),
@@ -47,10 +49,10 @@ impl PageCache {
 
     /// Bytes in use, what the pages cost beside their own included.
     pub fn bytes(&self) -> usize {
-        self.pool.bytes() as usize
+        self.pool.bytes()
     }
 
-    /// Bytes of memory that it has now: the pages, and what is made ahead to find them.
+    /// Bytes of memory that it has now: the pages, room for some more, and what is made ahead to find them.
     pub fn memory(&self) -> usize {
         self.pool.memory()
     }
@@ -61,20 +63,23 @@ impl PageCache {
         self.pool.streams.next()
     }
 
-    /// Fills `out` from the bytes of a page that begin `within` it; false where it is not in memory.
+    /// Fills `out` from the bytes of a page that begin `within` it; false, with anything in `out`, where they are
+    /// not in memory.
     #[inline]
     pub(crate) fn read(&self, stream: u64, page: u64, within: usize, out: &mut [u8]) -> bool {
-        let copied = self.pool.with(stream, page, |bytes| {
-            let end = within.checked_add(out.len())?;
-            bytes.get(within..end).map(|part| out.copy_from_slice(part))
-        });
-        copied.is_some()
+        self.pool.read(stream, page, within, out)
     }
 
-    /// A page that is in memory.
-    pub(crate) fn get(&self, stream: u64, page: u64) -> Option<Arc<[u8]>> {
-        self.pool
-            .with(stream, page, |bytes| Some(Arc::clone(bytes)))
+    /// What `look` makes of the words of a page of up to 4,096 bytes, if that is in memory. It may be called with
+    /// any words, more than once: only what is given back counts.
+    #[inline]
+    pub(crate) fn look<T>(
+        &self,
+        stream: u64,
+        page: u64,
+        look: impl FnMut(&[AtomicU64]) -> T,
+    ) -> Option<T> {
+        self.pool.look(stream, page, look)
     }
 
     pub(crate) fn insert(&self, stream: u64, page: u64, bytes: &[u8]) {
@@ -96,6 +101,12 @@ impl fmt::Debug for PageCache {
 mod tests {
     use super::*;
 
+    impl PageCache {
+        fn has(&self, stream: u64, page: u64) -> bool {
+            self.look(stream, page, |_| ()).is_some()
+        }
+    }
+
     #[test]
     fn stays_within_its_bytes() {
         let cache = PageCache::new(100_000);
@@ -104,7 +115,7 @@ mod tests {
             assert!(cache.bytes() <= 100_000);
         }
         assert!(cache.bytes() > 50_000);
-        assert!((0..1000).any(|page| cache.get(1, page).is_some()));
+        assert!((0..1000).any(|page| cache.has(1, page)));
         assert!(cache.hits() + cache.misses() > 0);
     }
 
@@ -114,7 +125,7 @@ mod tests {
             let cache = PageCache::new(60_000);
             let stream = cache.next_stream();
             (0..1000).for_each(|page| cache.insert(stream, page, &[0; 4084]));
-            let is_kept = |&page: &u64| cache.get(stream, page).is_some();
+            let is_kept = |&page: &u64| cache.has(stream, page);
             (0..1000).filter(is_kept).collect::<Vec<_>>()
         };
         let first = kept();
@@ -126,8 +137,10 @@ mod tests {
     fn streams_do_not_share_pages() {
         let cache = PageCache::new(100_000);
         cache.insert(1, 0, b"one");
-        assert_eq!(cache.get(2, 0), None);
-        assert_eq!(&*cache.get(1, 0).unwrap(), b"one");
+        let mut read = [0; 3];
+        assert!(!cache.read(2, 0, 0, &mut read));
+        assert!(cache.read(1, 0, 0, &mut read));
+        assert_eq!(&read, b"one");
         assert_eq!((cache.hits(), cache.misses()), (1, 1));
     }
 }
