@@ -55,8 +55,10 @@ struct Place {
 
 struct Slab {
     words: Box<[AtomicU64]>,
-    /// Where the heads begin.
+    /// Where the heads begin,
     heads: usize,
+    /// and the slots.
+    slots: usize,
 }
 
 /// A slot and its head.
@@ -97,8 +99,7 @@ impl Slabs {
     #[inline]
     pub(crate) fn slot(&self, number: u32) -> Option<Slot<'_>> {
         let (slab, slot) = parts(number);
-        let place = self.places.get(slab)?;
-        place.slab.get()?.slot(place.slots, slot)
+        self.places.get(slab)?.slab.get()?.slot(slot)
     }
 
     /// A slot, whose slab is made if need be.
@@ -106,7 +107,7 @@ impl Slabs {
         let (slab, slot) = parts(number);
         let place = self.places.get(slab)?;
         let made = place.slab.get_or_init(|| Slab::new(place.slots));
-        made.slot(place.slots, slot)
+        made.slot(slot)
     }
 
     /// The number behind another.
@@ -163,13 +164,19 @@ impl Slab {
         }
         let into_line = words.as_ptr().addr() % LINE_BYTES;
         let heads = (LINE_BYTES - into_line) % LINE_BYTES / WORD_BYTES;
-        Self { words, heads }
+        Self {
+            words,
+            heads,
+            slots: heads + slots * HEAD_WORDS,
+        }
     }
 
     #[inline]
-    fn slot(&self, slots: usize, slot: usize) -> Option<Slot<'_>> {
-        let head = self.heads + slot * HEAD_WORDS;
-        let words = self.heads + slots * HEAD_WORDS + slot * SLOT_WORDS;
+    fn slot(&self, slot: usize) -> Option<Slot<'_>> {
+        let (head, words) = (
+            self.heads + slot * HEAD_WORDS,
+            self.slots + slot * SLOT_WORDS,
+        );
         Some(Slot {
             head: self.words.get(head..)?.first_chunk()?,
             words: self.words.get(words..)?.first_chunk()?,

@@ -23,18 +23,25 @@ pub(crate) struct OfThread(usize);
 
 static THREADS: Unique = Unique::new();
 
+// Always of the standard library: which line it is decides nothing.
+std::thread_local!(static LINE: Cell<usize> = const { Cell::new(UNKNOWN) });
+
+const UNKNOWN: usize = usize::MAX;
+
 impl OfThread {
     #[inline]
     pub(crate) fn get() -> Self {
-        const UNKNOWN: usize = usize::MAX;
-        // Always of the standard library: which line it is decides nothing.
-        std::thread_local!(static LINE: Cell<usize> = const { Cell::new(UNKNOWN) });
-        Self(LINE.with(|line| {
-            if line.get() == UNKNOWN {
-                line.set(THREADS.next() as usize % LINES);
-            }
-            line.get()
-        }))
+        match LINE.get() {
+            UNKNOWN => Self::first(),
+            line => Self(line),
+        }
+    }
+
+    #[cold]
+    fn first() -> Self {
+        let line = THREADS.next() as usize % LINES;
+        LINE.set(line);
+        Self(line)
     }
 }
 

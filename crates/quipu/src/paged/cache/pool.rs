@@ -163,29 +163,15 @@ impl Pool {
 
     /// Fills `out` from the bytes of a page that begin `within` it; false, with anything in `out`, where they are
     /// not all in memory.
-    #[inline]
     pub(super) fn read(&self, stream: u64, page: u64, within: usize, out: &mut [u8]) -> bool {
         let end = within.saturating_add(out.len());
         let found = is_named(page, end)
-            && match end <= within / SLOT_BYTES * SLOT_BYTES + SLOT_BYTES {
-                true => self.read_part(Name::of(stream, page, within), within % SLOT_BYTES, out),
+            && match end <= SLOT_BYTES {
+                true => self.read_part(Name::of(stream, page, 0), within, out),
                 false => self.read_parts(stream, page, within, out),
             };
         self.count(found);
         found
-    }
-
-    fn read_parts(&self, stream: u64, page: u64, mut within: usize, mut out: &mut [u8]) -> bool {
-        while !out.is_empty() {
-            let at = within % SLOT_BYTES;
-            let (now, rest) = out.split_at_mut(out.len().min(SLOT_BYTES - at));
-            if !self.read_part(Name::of(stream, page, within), at, now) {
-                return false;
-            }
-            within += now.len();
-            out = rest;
-        }
-        true
     }
 
     #[inline]
@@ -198,6 +184,21 @@ impl Pool {
             is_there
         });
         copied == Some(true)
+    }
+
+    /// Of a page that is longer than a part, or shorter than what is wanted.
+    #[cold]
+    fn read_parts(&self, stream: u64, page: u64, mut within: usize, mut out: &mut [u8]) -> bool {
+        while !out.is_empty() {
+            let at = within % SLOT_BYTES;
+            let (now, rest) = out.split_at_mut(out.len().min(SLOT_BYTES - at));
+            if !self.read_part(Name::of(stream, page, within), at, now) {
+                return false;
+            }
+            within += now.len();
+            out = rest;
+        }
+        true
     }
 
     /// What `look` makes of the words of a page that is in memory and not longer than a part. It may be called
@@ -229,7 +230,7 @@ impl Pool {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    #[inline]
+    #[inline(always)]
     fn look_up<T>(&self, name: Name, mut look: impl FnMut(&[AtomicU64], usize) -> T) -> Option<T> {
         for way in self.bucket(name) {
             let way = way.load(Ordering::Acquire);
