@@ -141,14 +141,14 @@ impl Frame<'_> {
 
 /// Puts bytes into words, as many as fit.
 fn store(words: &[AtomicU64], bytes: &[u8]) {
-    for (word, bytes) in words.iter().zip(bytes.chunks(WORD)) {
-        let bytes = bytes.first_chunk().copied().unwrap_or_else(|| {
-            let mut padded = [0; WORD];
-            let (filled, _) = padded.split_at_mut(bytes.len());
-            filled.copy_from_slice(bytes);
-            padded
-        });
-        word.store(u64::from_le_bytes(bytes), Ordering::Relaxed);
+    let (whole, rest) = bytes.as_chunks::<WORD>();
+    let mut last = [0; WORD];
+    last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+    for (word, bytes) in words.iter().zip(whole) {
+        word.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
+    }
+    if let Some(word) = words.get(whole.len()) {
+        word.store(u64::from_le_bytes(last), Ordering::Relaxed);
     }
 }
 
