@@ -6,9 +6,9 @@
 //! ```
 //!
 //! A page of 4 KiB in an allocation of its own costs a reader a miss of the TLB beside that of the cache. Slots lie
-//! side by side instead: few and small slabs at first, so that a small archive takes little, and from
-//! 8 MiB on ones that are advised for huge pages. Their memory comes as zeros from the system and is not
-//! touched before it is used.
+//! side by side instead: in small slabs at first, so that a small archive takes little, and from 4 MiB of slots on in
+//! ones that are advised for huge pages. Their memory comes as zeros from the system and is not touched before it is
+//! used.
 //!
 //! Heads and slots are atomics, so that readers may look at what a writer changes and find out later
 //! that they read in vain. A head begins at a line of the cache, and so does a slot.
@@ -34,14 +34,14 @@ const LINE_BYTES: usize = 64;
 /// More slots than there are numbers for, or anybody needs, are never made.
 pub(crate) const MAX_SLOTS: usize = 1 << SLOT_BITS;
 const SLOT_BITS: u32 = 24;
-/// Slots of the first slab.
-const FEWEST: usize = 15;
-/// Slots that fill 8 MiB, but for less than a page: the allocator's own words have room there as well, and the
+/// Slots of a slab at least.
+const FEWEST: usize = 16;
+/// From so many slots on, slabs are large.
+const LARGE_FROM: usize = 1000;
+/// Slots that fill 2 MiB, but for less than a page: the allocator's own words have room there as well, and the
 /// system puts what is a multiple of 2 MiB at such an address.
-const MANY: usize = 2016;
+const IN_HUGE_PAGE: usize = 504;
 const HUGE_PAGE_BYTES: usize = 2 << 20;
-/// A slab grows the whole by one part in so many.
-const GROWTH: usize = 8;
 
 /// Up to so many slots, in slabs that are made when they are needed.
 pub(crate) struct Slabs {
@@ -159,7 +159,7 @@ impl Free {
 impl Slab {
     fn new(slots: usize) -> Self {
         let words = raw::zeroed(words_of(slots));
-        if slots >= MANY {
+        if slots >= 2 * IN_HUGE_PAGE {
             raw::advise_huge(&words);
         }
         let into_line = words.as_ptr().addr() % LINE_BYTES;
@@ -190,12 +190,15 @@ fn parts(number: u32) -> (usize, usize) {
     ((number >> SLOT_BITS) as usize, slot as usize)
 }
 
-/// Slots of the slab that comes when there are `total` of them.
+/// Slots of the slab that comes when there are `total` of them: so many that slabs are few, and so few that not much
+/// waits for use. The first 2 MiB of a large one are no huge page, since the allocator writes there before it is asked
+/// for one.
 fn next_slab(total: usize) -> usize {
-    match total {
-        0 => FEWEST,
-        _ if total < MANY / 2 => total + 1,
-        _ => (total / GROWTH).next_multiple_of(MANY).max(MANY),
+    match total < LARGE_FROM {
+        true => (total / 2).max(FEWEST),
+        false => (total / 4)
+            .next_multiple_of(IN_HUGE_PAGE)
+            .max(2 * IN_HUGE_PAGE),
     }
 }
 
@@ -203,7 +206,7 @@ fn next_slab(total: usize) -> usize {
 /// fills its huge pages.
 fn words_of(slots: usize) -> usize {
     let bytes = slots * COST_BYTES + LINE_BYTES - WORD_BYTES;
-    let bytes = match slots.is_multiple_of(MANY) {
+    let bytes = match slots.is_multiple_of(IN_HUGE_PAGE) {
         true => bytes.next_multiple_of(HUGE_PAGE_BYTES) - LINE_BYTES,
         false => bytes,
     };
@@ -218,7 +221,7 @@ mod tests {
 
     #[test]
     fn every_slot_is_its_own_and_begins_a_line() {
-        for most in [0, 1, 15, 16, 2000, 9000] {
+        for most in [0, 1, 16, 17, 2000, 9000] {
             let (slabs, mut free) = (Slabs::new(most), Free::default());
             let mut numbers = Vec::new();
             while let Some((number, slot)) = free.take(&slabs) {
@@ -264,15 +267,15 @@ mod tests {
     #[test]
     fn slabs_are_as_large_as_they_should_be() {
         let slabs = Slabs::new(MAX_SLOTS);
-        assert!(slabs.places.len() <= 1 << (u32::BITS - SLOT_BITS));
+        assert!(slabs.places.len() < 1 << (u32::BITS - SLOT_BITS));
         let slots = slabs.places.iter().map(|place| place.slots);
         assert_eq!(slots.sum::<usize>(), MAX_SLOTS);
         for multiple in 1..40 {
-            let bytes = words_of(multiple * MANY) * WORD_BYTES;
+            let bytes = words_of(multiple * IN_HUGE_PAGE) * WORD_BYTES;
             let behind = bytes.next_multiple_of(HUGE_PAGE_BYTES) - bytes;
             assert_eq!(behind, LINE_BYTES, "{multiple}");
         }
-        assert_eq!(words_of(MANY) * WORD_BYTES, (8 << 20) - LINE_BYTES);
+        assert_eq!(words_of(IN_HUGE_PAGE) * WORD_BYTES, (2 << 20) - LINE_BYTES);
     }
 
     #[test]

@@ -10,21 +10,23 @@ pub(super) fn zeroed(words: usize) -> Box<[AtomicU64]> {
     unsafe { words.assume_init() }
 }
 
-/// Asks the system to back this memory with huge pages, where it has any that lie within. Whether it does changes
-/// nothing but time.
+/// Asks the system to back this memory with huge pages, together with what lies on its first and last page. Whether it
+/// does changes nothing but time.
 #[allow(unsafe_code)]
 pub(crate) fn advise_huge<T>(memory: &[T]) {
     #[cfg(all(target_os = "linux", target_pointer_width = "64", not(miri)))]
     {
         const PAGE: usize = 4096;
-        let (start, len) = (memory.as_ptr(), size_of_val(memory));
-        let skipped = start.addr().next_multiple_of(PAGE) - start.addr();
-        let whole = len.saturating_sub(skipped) / PAGE * PAGE;
-        // SAFETY: the range lies within memory that is borrowed, and advice of this kind changes neither what it
-        // holds nor who may touch it. Where the system's pages are larger, or it knows no such advice, it refuses.
+        let start = memory.as_ptr().cast::<u8>();
+        // Whole pages, or a huge page that ends within the last one would be none.
+        let before = start.addr() % PAGE;
+        let len = (before + size_of_val(memory)).next_multiple_of(PAGE);
+        // SAFETY: each page of the range has bytes that are borrowed, so all are mapped. Advice of this kind changes
+        // neither what they hold nor who may touch them. Where the system's pages are larger, or it knows no such
+        // advice, it refuses.
         unsafe {
-            let start = start.cast::<u8>().wrapping_add(skipped);
-            libc::madvise(start.cast_mut().cast(), whole, libc::MADV_HUGEPAGE);
+            let start = start.wrapping_sub(before).cast_mut();
+            libc::madvise(start.cast(), len, libc::MADV_HUGEPAGE);
         }
     }
     #[cfg(not(all(target_os = "linux", target_pointer_width = "64", not(miri))))]

@@ -18,6 +18,8 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 use crate::slabs::{HEAD_WORDS, SLOT_BYTES, Slot};
 
 const WORD: usize = 8;
+/// A copy of so many bytes has a loop of its own where they begin with a word.
+const LONG: usize = 256;
 
 /// A frame, in use or free.
 #[derive(Clone, Copy)]
@@ -139,14 +141,14 @@ impl Frame<'_> {
 
 /// Puts bytes into words, as many as fit.
 fn store(words: &[AtomicU64], bytes: &[u8]) {
-    for (word, bytes) in words.iter().zip(bytes.chunks(WORD)) {
-        let bytes = bytes.first_chunk().copied().unwrap_or_else(|| {
-            let mut padded = [0; WORD];
-            let (filled, _) = padded.split_at_mut(bytes.len());
-            filled.copy_from_slice(bytes);
-            padded
-        });
-        word.store(u64::from_le_bytes(bytes), Ordering::Relaxed);
+    let (whole, rest) = bytes.as_chunks::<WORD>();
+    let mut last = [0; WORD];
+    last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+    for (word, bytes) in words.iter().zip(whole) {
+        word.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
+    }
+    if let Some(word) = words.get(whole.len()) {
+        word.store(u64::from_le_bytes(last), Ordering::Relaxed);
     }
 }
 
@@ -155,14 +157,11 @@ fn store(words: &[AtomicU64], bytes: &[u8]) {
 #[inline(never)]
 pub(super) fn copy_out(words: &[AtomicU64], at: usize, out: &mut [u8]) {
     let behind = at.saturating_add(out.len());
-    let (whole, _) = out.as_chunks_mut::<WORD>();
-    if let Some((first, next)) = words.get(at / WORD..).and_then(<[_]>::split_first) {
-        let mut low = first.load(Ordering::Relaxed);
-        for (whole, next) in whole.iter_mut().zip(next) {
-            let high = next.load(Ordering::Relaxed);
-            *whole = joined(low, high, at % WORD);
-            low = high;
-        }
+    let from = words.get(at / WORD..).unwrap_or_default();
+    // Short copies begin anywhere: to tell them apart would cost more than it saves.
+    match at.is_multiple_of(WORD) && out.len() >= LONG {
+        true => copy_aligned(from, out),
+        false => copy_shifted(from, at % WORD, out),
     }
     // What is left is copied with bytes before it that are there already, as a word.
     match out.last_chunk_mut::<WORD>() {
@@ -171,6 +170,27 @@ pub(super) fn copy_out(words: &[AtomicU64], at: usize, out: &mut [u8]) {
             let bytes = word_at(words, at);
             out.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
         }
+    }
+}
+
+#[inline]
+fn copy_aligned(words: &[AtomicU64], out: &mut [u8]) {
+    for (whole, word) in out.as_chunks_mut::<WORD>().0.iter_mut().zip(words) {
+        *whole = word.load(Ordering::Relaxed).to_le_bytes();
+    }
+}
+
+/// Copies from byte `at` of the first word on.
+#[inline]
+fn copy_shifted(words: &[AtomicU64], at: usize, out: &mut [u8]) {
+    let Some((first, next)) = words.split_first() else {
+        return;
+    };
+    let mut low = first.load(Ordering::Relaxed);
+    for (whole, next) in out.as_chunks_mut::<WORD>().0.iter_mut().zip(next) {
+        let high = next.load(Ordering::Relaxed);
+        *whole = joined(low, high, at);
+        low = high;
     }
 }
 
