@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use common::{Bench, copy_of, key};
 use faulty::{Fault, Faulty};
-use quipu::storage::Memory;
-use quipu::{Archive, Error, Options, Status};
+use quipu::storage::{Memory, Storage};
+use quipu::{Archive, Error, Options, ReadOnly, Status};
 
 /// Items in this order, of which one's value is then damaged and, if wanted, noticed.
 fn hurt(bench: &Bench, order: &[u64], damaged: u64) -> Archive<[u8; 8]> {
@@ -246,56 +246,98 @@ fn damage_of_a_lost_section_does_not_stick_to_what_fills_it() {
     });
 }
 
-/// What was put behind a rewind that could not be ended would go with it.
-#[test]
-fn nothing_is_put_before_a_rewind_that_waits_has_ended() {
+/// An archive of items 1 to 9, in sections of 4, whose rewind to nothing was cut off before the removal of this
+/// index file.
+fn rewind_cut_off_before(file: &str) -> Bench {
     let memory = Memory::new();
     let options = || Options::new().items_per_section(4);
     let mut archive: Archive<[u8; 8]> = options().open_on(Arc::new(memory.clone())).unwrap();
-    let _ = archive.put_sync(1, &key(1), b"one").unwrap();
+    for index in 1..10 {
+        let _ = archive.put_sync(index, &key(index), b"before").unwrap();
+    }
     drop(archive);
-    let removes_index = |log: &[String]| {
+    let is_it = |log: &[String]| {
         let last = log.last().map_or("", |last| last);
-        last.starts_with("remove") && last.contains("index")
+        last.starts_with("remove") && last.contains("index") && last.contains(file)
     };
-    // The machine stops as the rewind is about to remove the file.
-    let stopped = (0..200).find_map(|at| {
+    let stopped = (0..300).find_map(|at| {
         let copy = copy_of(&memory);
         let faulty = Arc::new(Faulty::new(copy.clone(), at, Fault::CrashBefore));
         let mut archive: Archive<[u8; 8]> = options().open_on(faulty.clone()).ok()?;
         let rewound = archive.rewind(0);
-        (rewound.is_err() && removes_index(&faulty.log())).then_some(copy)
+        (rewound.is_err() && is_it(&faulty.log())).then_some(copy)
     });
     let stopped = stopped.expect("a stop at the removal");
-    for repairs in [false, true] {
-        let memory = copy_of(&stopped);
-        let bench = Bench::on(Arc::new(memory), options());
-        bench.flip("index", "0000000000000000", 1);
-        let mut archive = bench.open::<8>();
-        assert_eq!(archive.recovery().unreadable, [0]);
-        for index in 5..8 {
-            let put = archive.put_sync(index, &key(index), b"not yet");
-            assert!(
-                matches!(put, Err(Error::RewindPending { index: 0, .. })),
-                "{put:?}"
-            );
-        }
-        match repairs {
-            true => drop(archive.repair().unwrap()),
-            false => {
-                archive.close().unwrap();
-                bench.flip("index", "0000000000000000", 1);
-                archive = bench.open();
-            }
-        }
-        for index in 5..8 {
-            let _ = archive.put_sync(index, &key(index), b"stays").unwrap();
-        }
-        archive.rewind(6).unwrap();
-        let _ = archive.repair().unwrap();
-        archive.close().unwrap();
-        let archive = bench.open::<8>();
-        assert_eq!(archive.ranges(), [5..=6]);
-        assert!(archive.recovery().is_clean());
+    // Without marks nobody knows the header that it had.
+    stopped.remove("quipu", "marks").unwrap();
+    let bench = Bench::on(Arc::new(stopped), options());
+    bench.flip("index", FIRST, 1);
+    bench
+}
+
+const FIRST: &str = "0000000000000000";
+const SECOND: &str = "0000000000000004";
+
+/// Items from 20 on are put, and everything below is gone.
+fn assert_ended(bench: &Bench, mut archive: Archive<[u8; 8]>) {
+    for index in 20..23 {
+        let _ = archive.put_sync(index, &key(index), b"stays").unwrap();
     }
+    archive.rewind(21).unwrap();
+    drop(archive.repair().unwrap());
+    assert_eq!(archive.ranges(), [20..=21]);
+    archive.close().unwrap();
+    let archive = bench.open::<8>();
+    assert_eq!(archive.ranges(), [20..=21]);
+    assert!(archive.recovery().is_clean());
+}
+
+/// What was put behind a rewind that could not be ended would go with it.
+#[test]
+fn nothing_is_put_before_a_rewind_that_waits_has_ended() {
+    for stop in [FIRST, SECOND] {
+        for mends in ["a repair", "the file is back", "a prune"] {
+            let bench = rewind_cut_off_before(stop);
+            let mut archive = bench.open::<8>();
+            assert_eq!(archive.recovery().unreadable, [0]);
+            for index in [5, 9, 20] {
+                let put = archive.put_sync(index, &key(index), b"not yet");
+                let expected = matches!(put, Err(Error::RewindPending { index: 0, .. }));
+                assert!(expected, "{stop} {mends}: {put:?}");
+            }
+            // Not one of somewhere else either.
+            let rewound = archive.rewind(7);
+            assert!(matches!(rewound, Err(Error::Header { .. })), "{rewound:?}");
+            match mends {
+                "a repair" => drop(archive.repair().unwrap()),
+                "a prune" => assert_eq!(archive.prune(4).unwrap(), 0),
+                _ => {
+                    archive.close().unwrap();
+                    bench.flip("index", FIRST, 1);
+                    archive = bench.open();
+                }
+            }
+            assert_eq!(archive.ranges(), [], "{stop} {mends}");
+            assert_ended(&bench, archive);
+        }
+    }
+}
+
+#[test]
+fn a_reader_beside_opens_while_a_rewind_waits() {
+    let bench = rewind_cut_off_before(SECOND);
+    let read = |bench: &Bench| -> ReadOnly<[u8; 8]> {
+        bench.options().open_read_only_on(bench.storage()).unwrap()
+    };
+    let mut beside = read(&bench);
+    let mut archive = bench.open::<8>();
+    for reader in [&*beside, &*read(&bench), &archive.reader()] {
+        for index in 4..10 {
+            assert_eq!(reader.get(index).unwrap().unwrap(), &b"before"[..]);
+        }
+        assert!(reader.get(2).is_err());
+    }
+    drop(archive.repair().unwrap());
+    beside.refresh().unwrap();
+    assert_eq!(beside.ranges(), []);
 }

@@ -83,7 +83,10 @@ pub(super) fn open(
     let (records, values) = shared.files_of(number, layouts);
     if shared.files.access() == Access::Read && shared.being_rewritten == Some(number) {
         // Its pages and those of the file that takes its place must not be mixed.
-        records.pin()?;
+        match records.pin() {
+            Err(Error::Header { .. }) => return Ok(None),
+            pinned => pinned?,
+        }
     }
     let opened = Pair::open(records, values, present, &shared.pair, durable, trust);
     let (pair, report) = match opened {

@@ -24,7 +24,12 @@ impl Writer {
     pub(super) fn prune(&mut self, min: u64) -> Result<u64> {
         let dropped = self.prune_files(min);
         self.refill();
-        dropped
+        let dropped = dropped?;
+        // What a rewind waited for may be gone.
+        match self.end_pending_rewind() {
+            Err(Error::RewindPending { .. }) => Ok(dropped),
+            ended => ended.map(|()| dropped),
+        }
     }
 
     fn prune_files(&mut self, min: u64) -> Result<u64> {
@@ -151,15 +156,16 @@ impl Writer {
     pub(super) fn rewind(&mut self, index: u64) -> Result<()> {
         self.sync()?;
         self.keeper.stop(&self.shared);
-        self.check_boundary(index)?;
-        let index = match self.manifest.state {
-            // One that could not be finished goes on with this one.
-            State::Rewinding(pending) => pending.min(index),
-            _ => {
-                self.manifest.rewinds = self.manifest.rewinds.saturating_add(1);
-                index
-            }
+        // One that could not be finished goes on with this one.
+        let pending = match self.manifest.state {
+            State::Rewinding(pending) => Some(pending),
+            _ => None,
         };
+        let index = pending.map_or(index, |pending| pending.min(index));
+        self.check_boundary(index)?;
+        if pending.is_none() {
+            self.manifest.rewinds = self.manifest.rewinds.saturating_add(1);
+        }
         let result = self.rewind_synced(index);
         let result = self.poison_on_error(result);
         self.refill();

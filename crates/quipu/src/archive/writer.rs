@@ -133,6 +133,8 @@ impl Writer {
     /// Puts an item into its section's buffers.
     fn append(&mut self, index: u64, key: &[u8], value: &[u8], multi: bool) -> Result<Put> {
         self.check_put(index, key, value)?;
+        // Before the look whether the index is taken: by what is to go, maybe.
+        self.end_pending_rewind()?;
         if !multi && self.is_taken(index)? && !Canary::TakenIndexOverwritten.sings() {
             return Ok(Put::Exists);
         }
@@ -226,7 +228,6 @@ impl Writer {
         }
         self.publish()?;
         self.forget_current();
-        self.end_pending_rewind()?;
         self.announce()?;
         if self.dirty.len() >= self.max_dirty && !self.dirty.contains(&number) {
             self.sync()?;
