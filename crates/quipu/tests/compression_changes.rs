@@ -52,7 +52,7 @@ fn assert_reads(reader: &quipu::Reader<[u8; 8]>, indices: std::ops::Range<u64>) 
 }
 
 /// Another writer comes, with another setting, behind the reader's look into the manifest.
-fn changed_meanwhile(before: Compression, after: Compression, refresh: bool) {
+fn changed_meanwhile(before: Compression, after: Compression, refresh: bool, closes: bool) {
     let storage = Hooked::new(Memory::new());
     let open = |compression| -> Writer {
         options(compression)
@@ -72,7 +72,10 @@ fn changed_meanwhile(before: Compression, after: Compression, refresh: bool) {
         writer.close().unwrap();
         let mut writer: Writer = options(after).open_on(Arc::new(memory)).unwrap();
         put(&mut writer, 4..6);
-        writer.close().unwrap();
+        if closes {
+            // Then the section is at rest.
+            writer.close().unwrap();
+        }
     });
     let mut reader = match old {
         Some(mut old) => {
@@ -98,8 +101,8 @@ fn changed_meanwhile(before: Compression, after: Compression, refresh: bool) {
 #[test]
 fn a_reader_knows_the_compression_of_sections_that_another_writer_made_since() {
     for (before, after) in BOTH {
-        for refresh in [false, true] {
-            changed_meanwhile(before, after, refresh);
+        for (refresh, closes) in [(false, false), (false, true), (true, false), (true, true)] {
+            changed_meanwhile(before, after, refresh, closes);
         }
     }
 }
@@ -135,5 +138,35 @@ fn a_section_that_wakes_while_it_is_pruned_is_read_as_it_was_written() {
             assert_eq!(writer.prune(8).unwrap(), 2);
             assert!(*was_read.lock().unwrap());
         }
+    }
+}
+
+/// The manifest says that a section is pruned, and no more how it was written, but its files are still there.
+#[test]
+fn a_section_whose_files_are_about_to_go_is_read_as_it_was_written_or_not_at_all() {
+    for (before, after) in BOTH {
+        let storage = Hooked::new(Memory::new());
+        let open = |compression| -> Writer {
+            options(compression)
+                .open_on(Arc::new(storage.clone()))
+                .unwrap()
+        };
+        let mut writer = open(before);
+        put(&mut writer, 0..12);
+        writer.close().unwrap();
+        let mut writer = open(after);
+        let inner = Arc::new(storage.inner.clone());
+        let beside: ReadOnly<[u8; 8]> = Options::new().open_read_only_on(inner).unwrap();
+        let was_read = Arc::new(Mutex::new(false));
+        let done = Arc::clone(&was_read);
+        storage.once("remove index/0000000000000000", move || {
+            for index in 0..4 {
+                let found = beside.get(index).unwrap();
+                assert!(found.is_none_or(|found| found == value(index)));
+            }
+            *done.lock().unwrap() = true;
+        });
+        assert_eq!(writer.prune(8).unwrap(), 2);
+        assert!(*was_read.lock().unwrap());
     }
 }

@@ -1,4 +1,4 @@
-//! A storage that calls back before a file is opened or gets its name.
+//! A storage that calls back before a file is opened, gets its name or goes.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -72,6 +72,7 @@ impl Storage for Hooked {
     }
 
     fn remove(&self, partition: &str, name: &str) -> Result<()> {
+        self.call("remove", partition, name);
         self.inner.remove(partition, name)
     }
 
