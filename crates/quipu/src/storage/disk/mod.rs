@@ -52,7 +52,7 @@ mod blob;
 mod folder;
 mod holes;
 mod lock;
-// The only place of the library with code that the compiler cannot check.
+// Of the few places with code that the compiler cannot check, the largest; ARCHITECTURE.md names all.
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 #[allow(unsafe_code)]
 mod mapped;
