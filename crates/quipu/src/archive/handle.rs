@@ -95,26 +95,37 @@ impl<K: Key, V: Value> Archive<K, V> {
     /// Stores many items, as [`put`](Self::put) one by one; how many were stored. At the first
     /// error it stops: what came before is stored, the rest is not.
     ///
-    /// Readers learn of up to 512 items at once, which costs them and the writer fewer locks.
+    /// Readers learn of up to 512 items at once, which costs them and the writer fewer locks. Where values are
+    /// compressed, that is done by several threads, on a storage that [serves](crate::storage::Storage::serves_side_by_side)
+    /// them, for 1 MiB of values at a time; the items are put in their order.
     pub fn put_batch<I, Q, T>(&mut self, items: I) -> Result<u64>
     where
         I: IntoIterator<Item = (u64, Q, T)>,
         Q: Borrow<K>,
         T: EncodeAs<V>,
     {
-        let put_all = || {
-            let mut stored = 0;
-            for (index, key, value) in items {
-                let key = key.borrow().as_bytes();
-                let put = self.put_with(&value, |writer, value| {
-                    writer.put_of_batch(index, key, value)
-                })?;
-                stored += u64::from(put == Put::Stored);
-            }
-            Ok(stored)
+        let mut stored = 0;
+        let put = match self.writer.compresses() {
+            true => self.writer.put_compressed(items.into_iter(), &mut stored),
+            false => self.put_each(items, &mut stored),
         };
-        let stored = put_all();
-        self.writer.publish().and(stored)
+        self.writer.publish().and(put).map(|()| stored)
+    }
+
+    fn put_each<I, Q, T>(&mut self, items: I, stored: &mut u64) -> Result<()>
+    where
+        I: IntoIterator<Item = (u64, Q, T)>,
+        Q: Borrow<K>,
+        T: EncodeAs<V>,
+    {
+        for (index, key, value) in items {
+            let key = key.borrow().as_bytes();
+            let put = self.put_with(&value, |writer, value| {
+                writer.put_of_batch(index, key, value, None)
+            })?;
+            *stored += u64::from(put == Put::Stored);
+        }
+        Ok(())
     }
 
     /// Returns when everything that was put before is durable: it survives a crash of the process

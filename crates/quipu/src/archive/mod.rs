@@ -14,6 +14,7 @@
 //!   `repair` and `scrub` find alike.
 
 mod adopt;
+mod batch;
 mod check;
 mod compression;
 mod current;
@@ -21,6 +22,7 @@ mod destroy;
 mod entry;
 mod fingerprint;
 mod follow;
+mod frames;
 #[cfg(not(shuttle))]
 mod group_commit;
 mod handle;

@@ -1,4 +1,4 @@
-//! Work that waits for the disk, by several threads.
+//! Work that waits for the disk, or compresses, by several threads.
 //!
 //! What is in memory is read faster by as many cores as there are; of what is not, a disk serves several calls at
 //! a time as fast as one, so the threads are more than that.

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::compression::{Compression, Compressor};
+use super::compression::Compressor;
 use super::current::{Appended, Current, Spare};
 use super::options::Options;
 use super::section::Section;
@@ -30,9 +30,6 @@ const MAX_WAITING_ENTRIES: usize = 4 << 20;
 
 /// Items of a batch that readers learn of at once.
 const BATCH_ITEMS: usize = 512;
-
-/// The level that zstd itself takes for its default.
-const ZSTD_DEFAULT_LEVEL: i32 = 3;
 
 /// What a put did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +56,8 @@ pub(super) struct Writer {
     poisoned: Option<String>,
     /// Whether the manifest on disk may still be that of an earlier open.
     unannounced: bool,
-    compressor: Option<Compressor>,
+    /// As many as were ever used at a time.
+    pub(super) compressors: Vec<Compressor>,
     /// The section of the last put: the next one mostly goes there too.
     current: Option<Current>,
     spare: Spare,
@@ -70,6 +68,19 @@ pub(super) struct Writer {
     entry: Vec<u8>,
     max_dirty: usize,
     _lock: Box<dyn Lock>,
+}
+
+/// The bytes of a value, and its frame where that was made ahead.
+#[derive(Clone, Copy)]
+struct Bytes<'a> {
+    value: &'a [u8],
+    frame: Option<&'a [u8]>,
+}
+
+impl<'a> Bytes<'a> {
+    fn plain(value: &'a [u8]) -> Self {
+        Self { value, frame: None }
+    }
 }
 
 impl Writer {
@@ -94,7 +105,7 @@ impl Writer {
             reserve: None,
             poisoned: None,
             unannounced: true,
-            compressor: None,
+            compressors: Vec::new(),
             current: None,
             spare: Spare::default(),
             prepared: None,
@@ -107,7 +118,7 @@ impl Writer {
     /// Stores an item; `multi` also where the index is taken.
     pub(super) fn put(&mut self, index: u64, key: &[u8], value: &[u8], multi: bool) -> Result<Put> {
         let started = Durations::start();
-        let put = self.append(index, key, value, multi)?;
+        let put = self.append(index, key, Bytes::plain(value), multi)?;
         self.publish()?;
         if put == Put::Stored {
             self.shared.counters.puts.end(started);
@@ -116,10 +127,16 @@ impl Writer {
     }
 
     /// Stores an item that readers may learn of only when enough of a batch came together, or it
-    /// [ended](Self::publish).
-    pub(super) fn put_of_batch(&mut self, index: u64, key: &[u8], value: &[u8]) -> Result<Put> {
+    /// [ended](Self::publish). The value may come with its frame, for a section that is compressed.
+    pub(super) fn put_of_batch(
+        &mut self,
+        index: u64,
+        key: &[u8],
+        value: &[u8],
+        frame: Option<&[u8]>,
+    ) -> Result<Put> {
         let started = Durations::start();
-        let put = self.append(index, key, value, false)?;
+        let put = self.append(index, key, Bytes { value, frame }, false)?;
         let unpublished = self.current.as_ref().map_or(0, |of| of.unpublished.len());
         if unpublished >= BATCH_ITEMS {
             self.publish()?;
@@ -131,15 +148,15 @@ impl Writer {
     }
 
     /// Puts an item into its section's buffers.
-    fn append(&mut self, index: u64, key: &[u8], value: &[u8], multi: bool) -> Result<Put> {
-        self.check_put(index, key, value)?;
+    fn append(&mut self, index: u64, key: &[u8], bytes: Bytes<'_>, multi: bool) -> Result<Put> {
+        self.check_put(index, key, bytes.value)?;
         // Before the look whether the index is taken: by what is to go, maybe.
         self.end_pending_rewind()?;
         if !multi && self.is_taken(index)? && !Canary::TakenIndexOverwritten.sings() {
             return Ok(Put::Exists);
         }
         let mut current = self.take_current(index)?;
-        let appended = self.append_to(&mut current, index, key, value);
+        let appended = self.append_to(&mut current, index, key, bytes);
         self.current = Some(current);
         appended.map(|()| Put::Stored)
     }
@@ -149,13 +166,13 @@ impl Writer {
         current: &mut Current,
         index: u64,
         key: &[u8],
-        value: &[u8],
+        bytes: Bytes<'_>,
     ) -> Result<()> {
         let location = current.location(&self.shared.locations)?;
         let translated = self.shared.translator.translate(key);
         // Comes into reach while value and entry are copied.
         self.shared.keys.prefetch(translated);
-        let written = self.write(&current.section, index, key, value);
+        let written = self.write(&current.section, index, key, bytes);
         let item = Appended {
             index,
             position: self.poison_on_error(written)?,
@@ -259,28 +276,22 @@ impl Writer {
     }
 
     /// Value, then entry, into the section's buffers; the entry's position.
-    fn write(&mut self, section: &Section, index: u64, key: &[u8], value: &[u8]) -> Result<u64> {
-        let (offset, size) = match section.compressed {
-            true => section.pair.values.append(&self.compress(value)?)?,
-            false => section.pair.values.append(value)?,
+    fn write(
+        &mut self,
+        section: &Section,
+        index: u64,
+        key: &[u8],
+        bytes: Bytes<'_>,
+    ) -> Result<u64> {
+        let (offset, size) = match (section.compressed, bytes.frame) {
+            (true, Some(frame)) => section.pair.values.append(frame)?,
+            (true, None) => section.pair.values.append(&self.compress(bytes.value)?)?,
+            (false, _) => section.pair.values.append(bytes.value)?,
         };
         self.shared
             .entry
             .encode(index, key, offset, size, &mut self.entry);
         section.pair.records.append(&self.entry)
-    }
-
-    /// One zstd frame of a value. A section that was begun with compression goes on with it, also
-    /// when the setting is off by now.
-    fn compress(&mut self, value: &[u8]) -> Result<Vec<u8>> {
-        let level = match self.manifest.compression.current {
-            Compression::Zstd(level) => level,
-            Compression::Off => ZSTD_DEFAULT_LEVEL,
-        };
-        match &mut self.compressor {
-            Some(compressor) => compressor.compress(value),
-            none => none.insert(Compressor::new(level)?).compress(value),
-        }
     }
 
     /// Makes the appended items visible to readers, and what a put has to do for the rest.

@@ -52,6 +52,13 @@ impl<T> Mutex<T> {
     }
 }
 
+impl<T> Mutex<T> {
+    pub(crate) fn into_inner(self) -> T {
+        let inner = self.inner.into_inner();
+        inner.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl<T: Default> Default for Mutex<T> {
     #[track_caller]
     fn default() -> Self {
