@@ -58,6 +58,7 @@ impl Writer {
         self.poison_on_error(dropped)?;
         let marks = self.marks.rewrite(|marks| marks.prune(floor));
         self.poison_on_error(marks)?;
+        self.rewrite_tables();
         Ok(below.len() as u64)
     }
 

@@ -163,9 +163,12 @@ impl Job {
         }
     }
 
-    /// Tables of about one size, if there are enough of them.
+    /// Tables of about one size, if there are enough of them; or one that is worn.
     fn tables_to_merge(&self) -> Option<Vec<Arc<KeyTable>>> {
         let list = self.shared.tables.list();
+        if let Some(worn) = list.iter().find(|table| self.shared.is_worn(table)) {
+            return Some(vec![Arc::clone(worn)]);
+        }
         let fan = TABLES_PER_MERGE as u64;
         let size = |table: &KeyTable| (table.len() / self.keys_per_table).max(1).ilog(fan);
         let sizes = list.iter().map(|table| size(table));

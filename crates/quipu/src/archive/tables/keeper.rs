@@ -95,6 +95,17 @@ impl Keeper {
         })
     }
 
+    /// A job that writes worn tables anew, and no more.
+    fn rewrite_job(&self, shared: &Arc<Shared>) -> Option<Job> {
+        let keys_per_table = self.keys_per_table?;
+        shared.has_worn_table().then(|| Job {
+            shared: Arc::clone(shared),
+            claims: Vec::new(),
+            keys_per_table,
+            stop: Arc::clone(&self.stop),
+        })
+    }
+
     /// Runs a job beside the writer. Simulations have one thread, so that all runs of a seed are the same.
     fn start(&mut self, job: Job) {
         let shared = Arc::clone(&job.shared);
@@ -175,6 +186,16 @@ impl Writer {
             self.keeper.start(job);
         }
         Ok(())
+    }
+
+    /// Has tables written anew of which a prune took much. A job that is under way looks for them itself at its
+    /// end.
+    pub(in crate::archive) fn rewrite_tables(&mut self) {
+        if !self.keeper.is_busy(&self.shared)
+            && let Some(job) = self.keeper.rewrite_job(&self.shared)
+        {
+            self.keeper.start(job);
+        }
     }
 
     /// Makes tables of what is left, so that the next open need not read it. The marks are durable.

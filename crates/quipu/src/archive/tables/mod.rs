@@ -151,6 +151,19 @@ impl Shared {
         self.sections.epoch(claim.section) == Some(claim.epoch)
     }
 
+    /// Whether so much of a table is void that it is worth writing anew: a third, so that what is written for it is
+    /// no more than twice what goes.
+    fn is_worn(&self, table: &KeyTable) -> bool {
+        let live = table.claims().filter(|claim| self.is_live(claim));
+        let live: u64 = live.map(Claim::len).sum();
+        (table.len() - live.min(table.len())).saturating_mul(3) >= table.len().max(1)
+    }
+
+    /// Whether a table is to be written anew.
+    fn has_worn_table(&self) -> bool {
+        self.tables.list().iter().any(|table| self.is_worn(table))
+    }
+
     /// Takes out tables of which nothing is live, and removes their files. What cannot be removed the next
     /// open removes.
     pub(super) fn drop_void_tables(&self) {
