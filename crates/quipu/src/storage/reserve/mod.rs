@@ -38,7 +38,7 @@ use super::{Blob, OpenMode, Storage};
 use crate::error::{Error, Result};
 use crate::format::NEW_SUFFIX;
 use crate::sync::Mutex;
-use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 pub(crate) use storage::Reserved;
 
@@ -53,6 +53,8 @@ pub(crate) struct Reserve {
     name: &'static str,
     size: u64,
     held: AtomicBool,
+    /// How often something was given back.
+    given: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -87,6 +89,7 @@ impl Reserve {
             name,
             size,
             held: AtomicBool::new(false),
+            given: AtomicU64::new(0),
             state: Mutex::new(State::Named),
         };
         Ok((any || size > 0).then(|| Arc::new(found)))
@@ -188,11 +191,15 @@ impl Reserve {
         Ok(State::Filling(blob, len))
     }
 
+    fn given(&self) -> u64 {
+        self.given.load(Ordering::Acquire)
+    }
+
     /// Gives back what is held, whole or in part; whether there was any.
     fn give_back(&self) -> bool {
         let mut state = self.state.lock();
         self.held.store(false, Ordering::Release);
-        match &mut *state {
+        let any = match &mut *state {
             State::Filling(blob, done) => {
                 *done = 0;
                 empty(&**blob)
@@ -203,7 +210,9 @@ impl Reserve {
                 let blobs = names.iter().filter_map(|name| self.open(name).ok());
                 blobs.filter(|blob| empty(&**blob)).count() > 0
             }
-        }
+        };
+        self.given.fetch_add(u64::from(any), Ordering::Release);
+        any
     }
 }
 

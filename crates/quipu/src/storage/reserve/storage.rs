@@ -28,8 +28,10 @@ impl Reserve {
     /// Makes a call, and once more when it found the disk full and room could be given back. A
     /// write that was made in part writes the same bytes to the same place again.
     fn with_room<T>(&self, call: impl Fn() -> Result<T>) -> Result<T> {
+        let given = self.given();
         match call() {
-            Err(Error::StorageFull { .. }) if self.give_back() => call(),
+            // Of several threads that find no room one gives back, for all.
+            Err(Error::StorageFull { .. }) if self.give_back() || self.given() != given => call(),
             other => other,
         }
     }

@@ -53,6 +53,34 @@ fn what_an_interrupted_fill_left_is_removed() {
     assert!(storage.list(PARTITION).unwrap().is_empty());
 }
 
+/// Of two calls that find no room at a time, the second finds nothing left to be given back.
+#[test]
+fn what_another_thread_gave_back_serves_a_call_as_well() {
+    let storage: Arc<dyn Storage> = Arc::new(Memory::new());
+    let reserve = open(&storage, 1000);
+    assert!(reserve.settle().unwrap());
+    let full = || Error::StorageFull {
+        action: "write",
+        path: storage.path(PARTITION, NAME),
+    };
+    let calls = AtomicU64::new(0);
+    let made = reserve.with_room(|| match calls.fetch_add(1, Ordering::Relaxed) {
+        0 => {
+            assert!(reserve.give_back());
+            Err(full())
+        }
+        _ => Ok(()),
+    });
+    assert!(made.is_ok());
+    // With nothing to be given back by anybody, it is made once.
+    let made: Result<()> = reserve.with_room(|| {
+        calls.fetch_add(1, Ordering::Relaxed);
+        Err(full())
+    });
+    assert!(made.is_err());
+    assert_eq!(calls.load(Ordering::Relaxed), 3);
+}
+
 #[test]
 fn its_bytes_have_no_pattern() {
     let (mut whole, mut part) = (Vec::new(), Vec::new());
