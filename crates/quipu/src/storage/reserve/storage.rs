@@ -27,7 +27,7 @@ impl Reserved {
 impl Reserve {
     /// Makes a call, and once more when it found the disk full and room could be given back. A
     /// write that was made in part writes the same bytes to the same place again.
-    fn with_room<T>(&self, call: impl Fn() -> Result<T>) -> Result<T> {
+    pub(super) fn with_room<T>(&self, call: impl Fn() -> Result<T>) -> Result<T> {
         let given = self.given();
         match call() {
             // Of several threads that find no room one gives back, for all.
