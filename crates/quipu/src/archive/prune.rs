@@ -125,7 +125,13 @@ impl Writer {
         Ok(())
     }
 
+    #[inline]
+    pub(super) fn has_pending_rewind(&self) -> bool {
+        matches!(self.manifest.state, State::Rewinding(_))
+    }
+
     /// Ends a rewind that waits for a file of its section, before anything is put: it would drop that as well.
+    #[cold]
     pub(super) fn end_pending_rewind(&mut self) -> Result<()> {
         let State::Rewinding(index) = self.manifest.state else {
             return Ok(());

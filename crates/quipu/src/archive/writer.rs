@@ -151,7 +151,9 @@ impl Writer {
     fn append(&mut self, index: u64, key: &[u8], bytes: Bytes<'_>, multi: bool) -> Result<Put> {
         self.check_put(index, key, bytes.value)?;
         // Before the look whether the index is taken: by what is to go, maybe.
-        self.end_pending_rewind()?;
+        if self.has_pending_rewind() {
+            self.end_pending_rewind()?;
+        }
         if !multi && self.is_taken(index)? && !Canary::TakenIndexOverwritten.sings() {
             return Ok(Put::Exists);
         }
