@@ -51,6 +51,20 @@ fn assert_reads(reader: &quipu::Reader<[u8; 8]>, indices: std::ops::Range<u64>) 
     }
 }
 
+/// Three sections at rest, of one setting, and a writer of another.
+fn written(before: Compression, after: Compression) -> (Hooked, Writer) {
+    let storage = Hooked::new(Memory::new());
+    let open = |compression| -> Writer {
+        let storage = Arc::new(storage.clone());
+        options(compression).open_on(storage).unwrap()
+    };
+    let mut writer = open(before);
+    put(&mut writer, 0..12);
+    writer.close().unwrap();
+    let writer = open(after);
+    (storage, writer)
+}
+
 /// Another writer comes, with another setting, behind the reader's look into the manifest.
 fn changed_meanwhile(before: Compression, after: Compression, refresh: bool, closes: bool) {
     let storage = Hooked::new(Memory::new());
@@ -111,16 +125,7 @@ fn a_reader_knows_the_compression_of_sections_that_another_writer_made_since() {
 fn a_section_that_wakes_while_it_is_pruned_is_read_as_it_was_written() {
     for (before, after) in BOTH {
         for beside in [false, true] {
-            let storage = Hooked::new(Memory::new());
-            let open = |compression| -> Writer {
-                options(compression)
-                    .open_on(Arc::new(storage.clone()))
-                    .unwrap()
-            };
-            let mut writer = open(before);
-            put(&mut writer, 0..12);
-            writer.close().unwrap();
-            let mut writer = open(after);
+            let (storage, mut writer) = written(before, after);
             let reader = match beside {
                 false => writer.reader(),
                 true => {
@@ -145,16 +150,7 @@ fn a_section_that_wakes_while_it_is_pruned_is_read_as_it_was_written() {
 #[test]
 fn a_section_whose_files_are_about_to_go_is_read_as_it_was_written_or_not_at_all() {
     for (before, after) in BOTH {
-        let storage = Hooked::new(Memory::new());
-        let open = |compression| -> Writer {
-            options(compression)
-                .open_on(Arc::new(storage.clone()))
-                .unwrap()
-        };
-        let mut writer = open(before);
-        put(&mut writer, 0..12);
-        writer.close().unwrap();
-        let mut writer = open(after);
+        let (storage, mut writer) = written(before, after);
         let inner = Arc::new(storage.inner.clone());
         let beside: ReadOnly<[u8; 8]> = Options::new().open_read_only_on(inner).unwrap();
         let was_read = Arc::new(Mutex::new(false));

@@ -27,8 +27,8 @@ use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Mutex, OnceLock, RwLock};
 
 /// The state of one open archive. Of the locks below, no two are ever held at once, but for
-/// `following`, `waking` and that of tables whose keys move; others are taken while a section's locks of its damage and its positions are held,
-/// in this order.
+/// `following`, `waking` and that of tables whose keys move; others are taken while a section's locks of its damage
+/// and its positions are held, in this order. Sections, open files and the list of tables are reached without one.
 pub(crate) struct Shared {
     pub(super) settings: RwLock<Settings>,
     pub(super) entry: EntryLayout,
