@@ -329,3 +329,33 @@ fn a_crash_at_every_call_loses_nothing() {
         }
     }
 }
+
+/// Nothing rests on a key table: it is given up, and the reserve is there for what does.
+#[test]
+fn a_key_table_is_not_made_of_the_reserve() {
+    let machine = Simulated::new(1);
+    machine.set_capacity(Some(200 << 10));
+    // One is made when the archive is closed.
+    let options = || options().keys_per_table(16);
+    let tables = || {
+        let names = machine.list("quipu").unwrap();
+        names.iter().filter(|name| name.contains("keys")).count()
+    };
+    let mut archive = open(&machine, options()).unwrap();
+    for index in 0..3 {
+        assert_eq!(put(&mut archive, index).unwrap(), Put::Stored);
+    }
+    archive.sync().unwrap();
+    fill_disk(&machine);
+    let other = machine.open("other", "file", OpenMode::Write).unwrap();
+    // Room for the marks, and for the first pages of a table.
+    other.resize(other.len().unwrap() - (12 << 10)).unwrap();
+    archive.close().unwrap();
+    assert_eq!((reserve(&machine), tables()), (Some(RESERVE), 0));
+    drop(other);
+    free_disk(&machine);
+    let archive = open(&machine, options()).unwrap();
+    assert_holds(&archive, 0..3);
+    archive.close().unwrap();
+    assert_eq!((reserve(&machine), tables()), (Some(RESERVE), 1));
+}

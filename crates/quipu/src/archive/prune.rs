@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::check::gone;
 use super::rewrite::Kept;
 use super::section::Section;
 use super::section_table::Known;
@@ -15,7 +16,7 @@ use super::shared::Shared;
 use super::writer::Writer;
 use crate::canary::Canary;
 use crate::error::{Error, Result};
-use crate::format::section_name;
+use crate::format::{Layouts, section_name};
 use crate::manifest::State;
 use crate::sync::atomic::Ordering;
 
@@ -148,8 +149,14 @@ impl Writer {
     /// Checks that the section of an index can be read: its index file is to be written anew.
     fn check_boundary(&self, index: u64) -> Result<()> {
         let boundary = self.shared.number_of(index);
-        self.shared.settled_section(boundary)?;
+        let section = self.shared.settled_section(boundary)?;
         self.shared.check_readable(boundary)?;
+        let mark = self.marks.marks().of(boundary);
+        if section.is_none() && mark.is_some_and(|mark| mark.records > 0) {
+            // Files that come back would bring what was dropped.
+            let (records, _) = self.shared.files_of(boundary, Layouts::default());
+            return Err(gone(records.path()));
+        }
         match self.shared.unreadable.read().contains(&boundary) {
             // It can be read again; the next open loads it.
             true => Err(Error::Poisoned {

@@ -78,6 +78,7 @@ pub(super) fn open_writer(
     let lock = lock(&*storage)?;
     let (partition, name) = (manifest::PARTITION, manifest::RESERVE);
     let reserve = Reserve::find(Arc::clone(&storage), partition, name, options.disk_reserve)?;
+    let without_reserve = Arc::clone(&storage);
     // The open itself can use what an earlier one kept.
     let storage: Arc<dyn Storage> = match &reserve {
         Some(reserve) => Arc::new(Reserved::new(Arc::clone(reserve))),
@@ -95,6 +96,7 @@ pub(super) fn open_writer(
         }
     };
     let mut opening = Opening::new(storage, options, manifest, Trust::Ordered);
+    opening.for_derived = without_reserve;
     // Readers of an earlier writer are told of it once anything is put.
     opening.manifest.opens = opening.manifest.opens.saturating_add(1);
     if copies != Copies::Same {
@@ -259,6 +261,8 @@ fn has_sections(storage: &dyn Storage, options: &Options) -> Result<bool> {
 /// An open for writing that is under way.
 struct Opening<'a> {
     storage: Arc<dyn Storage>,
+    /// As [`Shared::for_derived`].
+    for_derived: Arc<dyn Storage>,
     options: &'a Options,
     manifest: Manifest,
     trust: Trust,
@@ -273,6 +277,7 @@ impl<'a> Opening<'a> {
         trust: Trust,
     ) -> Self {
         Self {
+            for_derived: Arc::clone(&storage),
             storage,
             options,
             manifest,
@@ -292,14 +297,13 @@ impl<'a> Opening<'a> {
         if self.trust == Trust::Ordered {
             self.trust = trust_in(wholeness);
         }
-        let shared = Arc::new(Shared::new(
-            Arc::clone(&self.storage),
-            self.options,
-            &self.manifest,
-            Access::Write,
-        ));
+        let storage = Arc::clone(&self.storage);
+        let shared = Arc::new(Shared {
+            for_derived: Arc::clone(&self.for_derived),
+            ..Shared::new(storage, self.options, &self.manifest, Access::Write)
+        });
         let listing = self.clean_up(&shared, marks.marks())?;
-        self.change_compression(&shared, &listing)?;
+        self.change_compression(&shared, &listing, marks.marks())?;
         shared.tables.open(&*self.storage)?;
         self.load_sections(&shared, &listing, marks.marks())?;
         shared.tidy_tables()?;
@@ -396,8 +400,14 @@ impl<'a> Opening<'a> {
         Ok(listing)
     }
 
-    /// Sections that exist keep the compression they were written with.
-    fn change_compression(&mut self, shared: &Shared, listing: &Listing) -> Result<()> {
+    /// Sections that exist keep the compression they were written with, and so do those whose files are away: they may
+    /// come back.
+    fn change_compression(
+        &mut self,
+        shared: &Shared,
+        listing: &Listing,
+        marks: &Marks,
+    ) -> Result<()> {
         let Some(wanted) = self.options.compression else {
             return Ok(());
         };
@@ -405,7 +415,14 @@ impl<'a> Opening<'a> {
         if map.current == wanted {
             return Ok(());
         }
-        let existing: Vec<u64> = listing.index.iter().copied().collect();
+        let mut existing = listing.numbers_from(self.manifest.floor);
+        existing.extend(
+            marks
+                .sections
+                .range(self.manifest.floor..)
+                .map(|(&of, _)| of),
+        );
+        let existing: Vec<u64> = existing.into_iter().collect();
         map.change(wanted, &existing, self.manifest.items_per_section);
         self.manifest.store(&self.storage)?;
         *shared.compression.write() = self.manifest.compression.clone();

@@ -35,6 +35,9 @@ pub(crate) struct Shared {
     pub(super) items_per_section: u64,
     pub(super) max_value_size: u32,
     pub(super) storage: Arc<dyn Storage>,
+    /// The same for what is derived, without the disk reserve: nothing rests on that, so it is given up when the disk
+    /// is full.
+    pub(super) for_derived: Arc<dyn Storage>,
     pub(super) files: Arc<OpenFiles>,
     pub(super) cache: PageCache,
     pub(super) partitions: Partitions,
@@ -122,6 +125,7 @@ impl Shared {
                 location: location_of,
             },
             cache,
+            for_derived: Arc::clone(&storage),
             storage,
             compression: RwLock::new(manifest.compression.clone()),
             settings: RwLock::new(settings),

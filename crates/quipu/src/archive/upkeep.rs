@@ -155,7 +155,7 @@ impl Writer {
             let mark = self.marks.marks().of(section.number);
             mark.map_or((0, 0), |mark| (mark.records, mark.value_bytes))
         };
-        let lens = |section: &Section| (section.pair.records.len(), section.pair.values.len());
+        let lens = |section: &Section| (self.entries(section), section.pair.values.len());
         let mut sections = self.shared.sections.all_open();
         let is_stale =
             |section: &Section| section.foreign.is_stale() || self.is_of_past_life(section);
@@ -202,9 +202,19 @@ impl Writer {
         self.mark(section, self.shared.known_indices(section.number))
     }
 
+    /// How many entries a section has. A page at its end that is damaged, or away, is not known to have been full.
+    fn entries(&self, section: &Section) -> u64 {
+        let records = &section.pair.records;
+        let marked = self.marks.marks().of(section.number);
+        match marked.filter(|_| records.ends_damaged()) {
+            Some(mark) => records.len().min(mark.records),
+            None => records.len(),
+        }
+    }
+
     fn mark(&self, section: &Section, runs: Runs) -> Mark {
         Mark {
-            records: section.pair.records.len(),
+            records: self.entries(section),
             value_bytes: section.pair.values.len(),
             layouts: section.pair.layouts(),
             epoch: self.epoch_to_mark(section),

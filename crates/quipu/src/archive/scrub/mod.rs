@@ -305,7 +305,7 @@ impl Scrub {
             total: self.place.total,
         });
         if pass_ended || self.unsaved >= BYTES_PER_PLACE {
-            self.place.store(&self.shared.storage)?;
+            self.place.store(&self.shared.for_derived)?;
             self.unsaved = 0;
         }
         Ok(ScrubProgress {
@@ -345,7 +345,7 @@ impl Drop for Scrub {
             && self.unsaved > 0
         {
             // Without it the next scrub has a little more to check.
-            let _ = self.place.store(&shared.storage);
+            let _ = self.place.store(&shared.for_derived);
         }
         shared.scrub.leave();
     }

@@ -134,7 +134,7 @@ impl Job {
             }
             next()
         };
-        let (storage, memory) = (&self.shared.storage, &self.shared.tables.memory);
+        let (storage, memory) = (&self.shared.for_derived, &self.shared.tables.memory);
         key_table::write(storage, number, contents, memory, &mut checked).map(Arc::new)
     }
 

@@ -1,0 +1,177 @@
+//! Files of a section that are away for a while: a folder that was not mounted, a copy that was not done.
+
+mod common;
+#[allow(dead_code, unreachable_pub)]
+#[path = "common/faulty.rs"]
+mod faulty;
+
+use std::sync::Arc;
+
+use common::{Bench, copy_of, key};
+use faulty::{Fault, Faulty};
+use quipu::storage::Memory;
+use quipu::{Archive, Compression, Error, Options, Status};
+
+const SECTION: &str = "0000000000000004";
+
+fn options() -> Options {
+    Options::new().items_per_section(4)
+}
+
+fn value(index: u64) -> String {
+    format!("value value value {index}")
+}
+
+/// Items 0 to 11, in three sections, the one in the middle of which is to go away.
+fn filled(options: Options) -> Bench {
+    filled_on(Memory::new(), options)
+}
+
+fn filled_on(memory: Memory, options: Options) -> Bench {
+    let bench = Bench::on(Arc::new(memory), options);
+    let mut archive = bench.open::<8>();
+    for index in 0..12 {
+        let _ = archive
+            .put_sync(index, &key(index), value(index).as_bytes())
+            .unwrap();
+    }
+    archive.close().unwrap();
+    bench
+}
+
+/// Takes files of the section away.
+fn take_away<'a>(bench: &Bench, partitions: &[&'a str]) -> Vec<(&'a str, Vec<u8>)> {
+    let take = |&partition: &&'a str| {
+        let bytes = bench.read(partition, SECTION);
+        bench.storage().remove(partition, SECTION).unwrap();
+        (partition, bytes)
+    };
+    partitions.iter().map(take).collect()
+}
+
+fn bring_back(bench: &Bench, files: &[(&str, Vec<u8>)]) {
+    for (partition, bytes) in files {
+        bench.write(partition, SECTION, bytes);
+    }
+}
+
+#[test]
+fn the_setting_of_compression_changes_meanwhile() {
+    const BOTH: [Compression; 2] = [Compression::Off, Compression::Zstd(3)];
+    for (before, after) in [(BOTH[0], BOTH[1]), (BOTH[1], BOTH[0])] {
+        for away in [&["index"][..], &["values"], &["index", "values"]] {
+            let bench = filled(options().compression(before));
+            let files = take_away(&bench, away);
+            let other: Archive<[u8; 8]> = options()
+                .compression(after)
+                .open_on(bench.storage())
+                .unwrap();
+            other.close().unwrap();
+            bring_back(&bench, &files);
+            let archive: Archive<[u8; 8]> = options().open_on(bench.storage()).unwrap();
+            for index in 0..12 {
+                match archive.get(index) {
+                    // Entries without values were seen: that stays known until they are put again.
+                    Err(Error::Damaged { .. }) if away == ["values"] => {}
+                    found => assert_eq!(found.unwrap().unwrap(), value(index), "{away:?}"),
+                }
+            }
+        }
+    }
+}
+
+/// Its last page was not full, which nobody can see meanwhile.
+#[test]
+fn nothing_is_damaged_afterwards() {
+    for away in [&["index"][..], &["index", "values"]] {
+        let bench = filled(options());
+        let files = take_away(&bench, away);
+        for index in 12..14 {
+            let mut archive = bench.open::<8>();
+            let _ = archive.put_sync(index, &key(index), b"meanwhile").unwrap();
+            archive.close().unwrap();
+        }
+        bring_back(&bench, &files);
+        let archive = bench.open::<8>();
+        assert_eq!(archive.ranges(), [0..=13], "{away:?}");
+        let report = archive.verify(&mut |_| {}).unwrap();
+        assert!(report.is_clean(), "{away:?}: {report:?}");
+    }
+}
+
+/// What a rewind dropped would be there again.
+#[test]
+fn a_rewind_is_refused_meanwhile() {
+    let bench = filled(options());
+    let files = take_away(&bench, &["index", "values"]);
+    let mut archive = bench.open::<8>();
+    let rewound = archive.rewind(5);
+    assert!(matches!(rewound, Err(Error::Damaged { .. })), "{rewound:?}");
+    assert_eq!(archive.status(9).unwrap(), Status::Present);
+    archive.close().unwrap();
+    bring_back(&bench, &files);
+    let mut archive = bench.open::<8>();
+    assert_eq!(archive.ranges(), [0..=11]);
+    archive.rewind(5).unwrap();
+    assert_eq!(archive.ranges(), [0..=5]);
+}
+
+/// A section that is gone for good is let go of by a repair, and a rewind into it is done then.
+#[test]
+fn a_repair_ends_the_waiting() {
+    let bench = filled(options());
+    drop(take_away(&bench, &["index", "values"]));
+    let mut archive = bench.open::<8>();
+    assert!(archive.rewind(5).is_err());
+    drop(archive.repair().unwrap());
+    archive.rewind(5).unwrap();
+    assert_eq!(archive.ranges(), [0..=3]);
+    let _ = archive.put_sync(6, &key(6), b"new").unwrap();
+    archive.close().unwrap();
+    assert_eq!(bench.open::<8>().ranges(), [0..=3, 6..=6]);
+}
+
+/// One item above the section, so that something is put where nothing was dropped.
+const BEHIND: u64 = 20;
+
+#[test]
+fn a_rewind_that_was_cut_off_waits_for_them() {
+    let memory = Memory::new();
+    drop(filled_on(memory.clone(), options()));
+    let mut waited = 0;
+    for at in 0..300 {
+        let copy = copy_of(&memory);
+        let faulty = Faulty::new(copy.clone(), at, Fault::CrashBefore);
+        let opened: quipu::Result<Archive<[u8; 8]>> = options().open_on(Arc::new(faulty));
+        let Ok(mut archive) = opened else { continue };
+        if archive.rewind(5).is_ok() {
+            break;
+        }
+        drop(archive);
+        waited += u32::from(waits_and_ends(&Bench::on(Arc::new(copy), options())));
+    }
+    assert!(waited > 5, "{waited}");
+}
+
+/// Whether a rewind waited while the files of its section were away. Once they are back nothing is there of what it
+/// dropped, if it was begun.
+fn waits_and_ends(bench: &Bench) -> bool {
+    let files = take_away(bench, &["index", "values"]);
+    let mut archive = bench.open::<8>();
+    let put = archive.put_sync(BEHIND, &key(BEHIND), b"behind");
+    let waits = matches!(put, Err(Error::RewindPending { index: 5, .. }));
+    assert!(waits || put.is_ok(), "{put:?}");
+    let begun = waits || archive.status(9).unwrap() == Status::Missing;
+    archive.close().unwrap();
+    bring_back(bench, &files);
+    let archive = bench.open::<8>();
+    let dropped = [6, 7, 9].map(|index| archive.status(index).unwrap());
+    let expected = if begun {
+        Status::Missing
+    } else {
+        Status::Present
+    };
+    assert_eq!(dropped, [expected; 3]);
+    assert_eq!(archive.get(5).unwrap().unwrap(), value(5));
+    waits
+}
