@@ -11,7 +11,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::thread;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -23,8 +23,8 @@ use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::value::{EncodeAs, Value};
 
-/// How often a leader looks whether more puts have come, before it takes those that are there.
-const MAX_LOOKS: usize = 8;
+/// A leader waits for puts that are to be expected for this part of the time that the last batch took, at most.
+const WAIT_PART: u32 = 4;
 
 /// An archive that many threads put to, each waiting until its item is durable; puts that come while a
 /// flush is under way share the next one.
@@ -52,6 +52,8 @@ pub struct GroupCommit<K, V = Bytes> {
     archive: Mutex<Archive<K, V>>,
     reader: Reader<K, V>,
     queue: Mutex<Queue<K>>,
+    /// Told when as many requests are there as a leader expects.
+    complete: Condvar,
 }
 
 #[derive(Debug)]
@@ -61,6 +63,10 @@ struct Queue<K> {
     /// and what becomes of it.
     batch: Arc<Batch>,
     has_leader: bool,
+    /// As many requests as there may be at a time, by what the last batch and the queue behind it had,
+    expected: usize,
+    /// and how long that batch took.
+    took: Duration,
     /// A leader panicked: how far it came is not known.
     is_broken: bool,
 }
@@ -90,8 +96,11 @@ impl<K: Key, V: Value> GroupCommit<K, V> {
                 requests: Vec::new(),
                 batch: Arc::default(),
                 has_leader: false,
+                expected: 0,
+                took: Duration::ZERO,
                 is_broken: false,
             }),
+            complete: Condvar::new(),
         }
     }
 
@@ -153,6 +162,9 @@ impl<K: Key, V: Value> GroupCommit<K, V> {
         let mut queue = self.queue.lock();
         let nth = queue.requests.len();
         queue.requests.push(request);
+        if queue.requests.len() == queue.expected {
+            self.complete.notify_one();
+        }
         let batch = Arc::clone(&queue.batch);
         loop {
             if let Some(result) = batch.result(nth) {
@@ -172,13 +184,8 @@ impl<K: Key, V: Value> GroupCommit<K, V> {
     /// Puts what waits, and syncs once.
     fn lead<'a>(&'a self, mut queue: MutexGuard<'a, Queue<K>>) -> MutexGuard<'a, Queue<K>> {
         queue.has_leader = true;
-        for _ in 0..MAX_LOOKS {
-            let before = queue.requests.len();
-            MutexGuard::unlocked(&mut queue, thread::yield_now);
-            if queue.requests.len() == before {
-                break;
-            }
-        }
+        self.wait_for_expected(&mut queue);
+        let started = Instant::now();
         let requests = std::mem::take(&mut queue.requests);
         let batch = std::mem::take(&mut queue.batch);
         let put_all = AssertUnwindSafe(|| self.put_all(&requests));
@@ -192,6 +199,8 @@ impl<K: Key, V: Value> GroupCommit<K, V> {
         };
         *batch.results.lock() = results;
         batch.changed.notify_all();
+        queue.expected = requests.len() + queue.requests.len();
+        queue.took = started.elapsed();
         queue.has_leader = false;
         queue.is_broken |= panic.is_some();
         match queue.is_broken {
@@ -203,6 +212,17 @@ impl<K: Key, V: Value> GroupCommit<K, V> {
             Some(panic) => {
                 drop(queue);
                 resume_unwind(panic)
+            }
+        }
+    }
+
+    /// Those whose puts the last batch made durable are about to put again, many of them. Without them every second
+    /// flush would be of one half, and the next of the other. Who does not come again is waited for once.
+    fn wait_for_expected(&self, queue: &mut MutexGuard<'_, Queue<K>>) {
+        let until = Instant::now() + queue.took / WAIT_PART;
+        while queue.requests.len() < queue.expected {
+            if self.complete.wait_until(queue, until).timed_out() {
+                break;
             }
         }
     }
