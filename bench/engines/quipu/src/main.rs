@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use anyhow::Result;
-use quipu::{Archive, GroupCommit, KeyMemory, Options, PageCache, Reader};
+use quipu::{Archive, GroupCommit, KeyMemory, Options, Reader};
 use quipu_bench::{Engine, Item, KEY_SIZE, Key, OnEach, OnValue, Workload, worker};
 
 fn main() -> Result<()> {
@@ -23,15 +23,12 @@ impl Engine for Quipu {
     const VARIANTS: &'static [&'static str] = &["memory"];
 
     fn open(dir: &Path, workload: &Workload) -> Result<Self> {
-        let half = workload.cache / 2;
-        let keys = match workload.variant {
-            Some(_) => KeyMemory::All,
-            None => KeyMemory::AtMost(half),
-        };
-        let options = Options::new()
+        let mut options = Options::new()
             .items_per_section(workload.items_per_section)
-            .page_cache(PageCache::new(half))
-            .key_memory(keys);
+            .cache_bytes(workload.cache);
+        if workload.variant.is_some() {
+            options = options.key_memory(KeyMemory::All);
+        }
         let archive: Archive<[u8; KEY_SIZE]> = options.open(dir)?;
         let reader = archive.reader();
         Ok(Self {

@@ -26,11 +26,11 @@ mod frames;
 #[cfg(not(shuttle))]
 mod group_commit;
 mod handle;
-mod key_memory;
 mod listing;
 mod load;
 mod lookup;
 mod many;
+mod memory_limits;
 mod options;
 mod presence;
 mod prune;
@@ -57,7 +57,7 @@ pub use compression::Compression;
 #[cfg(not(shuttle))]
 pub use group_commit::GroupCommit;
 pub use handle::Archive;
-pub use key_memory::KeyMemory;
+pub use memory_limits::KeyMemory;
 pub use options::Options;
 pub use range::Range;
 pub use read_only::ReadOnly;

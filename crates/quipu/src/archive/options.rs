@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::adopt;
 use super::compression::Compression;
 use super::handle::Archive;
-use super::key_memory::KeyMemory;
+use super::memory_limits::{KeyMemory, MemoryLimits};
 use super::read_only::ReadOnly;
 use super::recovery::Recovery;
 use super::settings;
@@ -20,7 +20,6 @@ use crate::paged::PageCache;
 use crate::storage::{DEFAULT_FILE_MODE, Disk, MAX_BLOB_LEN, Storage, check_file_mode};
 use crate::value::Value;
 
-const DEFAULT_CACHE_BYTES: usize = 64 << 20;
 const DEFAULT_WRITE_BUFFER_BYTES: usize = 1 << 20;
 const DEFAULT_OPEN_FILES: usize = 512;
 const MIN_OPEN_FILES: usize = 8;
@@ -58,8 +57,7 @@ pub struct Options {
     pub(super) partitions: (Option<String>, Option<String>),
     pub(super) metadata_partition: Option<String>,
     pub(super) compression: Option<Compression>,
-    pub(super) page_cache: Option<PageCache>,
-    pub(super) key_memory: KeyMemory,
+    pub(super) memory: MemoryLimits,
     pub(super) keys_per_table: u64,
     pub(super) write_buffer: usize,
     pub(super) max_open_files: usize,
@@ -89,7 +87,7 @@ impl fmt::Debug for Options {
             .field("layout", &self.layout)
             .field("partitions", &self.partitions)
             .field("compression", &self.compression)
-            .field("key_memory", &self.key_memory)
+            .field("memory", &self.memory)
             .field("keys_per_table", &self.keys_per_table)
             .field("write_buffer", &self.write_buffer)
             .field("max_open_files", &self.max_open_files)
@@ -104,8 +102,8 @@ impl fmt::Debug for Options {
 
 /// Settings: kept by the archive.
 impl Options {
-    /// The defaults: 65,536 items a section, pages of 4,084 bytes, no compression, a page cache of
-    /// 64 MiB, write buffers of 1 MiB, 512 open files.
+    /// The defaults: 65,536 items a section, pages of 4,084 bytes, no compression, up to 64 MiB of index pages in
+    /// memory and as much of key tables, write buffers of 1 MiB, 512 open files.
     pub fn new() -> Self {
         Self {
             items_per_section: None,
@@ -116,8 +114,7 @@ impl Options {
             partitions: (None, None),
             metadata_partition: None,
             compression: None,
-            page_cache: None,
-            key_memory: KeyMemory::default(),
+            memory: MemoryLimits::default(),
             keys_per_table: DEFAULT_KEYS_PER_TABLE,
             write_buffer: DEFAULT_WRITE_BUFFER_BYTES,
             max_open_files: DEFAULT_OPEN_FILES,
@@ -188,13 +185,21 @@ impl Options {
 impl Options {
     /// The cache for pages of index files; give the same to several archives and they share it.
     pub fn page_cache(mut self, cache: PageCache) -> Self {
-        self.page_cache = Some(cache);
+        self.memory.pages = Some(cache);
         self
     }
 
     /// How much of the key tables is kept in memory.
     pub fn key_memory(mut self, memory: KeyMemory) -> Self {
-        self.key_memory = memory;
+        self.memory.keys = Some(memory);
+        self
+    }
+
+    /// Bytes of pages that are kept in memory in all. Index files and key tables get the part that they have in an
+    /// item, so that as many items are covered by both: with keys of 32 bytes, 64 MiB cover a million. A
+    /// [page cache](Self::page_cache) or [key memory](Self::key_memory) that is given as well counts in place of its part.
+    pub fn cache_bytes(mut self, bytes: usize) -> Self {
+        self.memory.both = Some(bytes);
         self
     }
 
@@ -383,12 +388,6 @@ impl Options {
             true => (files, None),
             false => (files - TABLE_FILES, Some(self.keys_per_table)),
         }
-    }
-
-    pub(super) fn cache(&self) -> PageCache {
-        self.page_cache
-            .clone()
-            .unwrap_or_else(|| PageCache::new(DEFAULT_CACHE_BYTES))
     }
 
     fn open_disk(&self, path: &Path) -> Result<Disk> {

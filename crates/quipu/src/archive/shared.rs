@@ -99,8 +99,8 @@ impl Shared {
         access: Access,
     ) -> Self {
         let settings = Settings::of(manifest);
-        let cache = options.cache();
         let entry = settings.entry();
+        let (cache, key_memory) = options.memory.resolve(entry.size());
         let (section_files, tables) = options.files_and_tables();
         let files = OpenFiles::new(Arc::clone(&storage), section_files, access, manifest.layout);
         Self {
@@ -132,7 +132,7 @@ impl Shared {
             sections: SectionTable::new(manifest.items_per_section),
             waking: Mutex::default(),
             keys: KeyIndex::new(),
-            tables: Tables::new(tables.map(|_| manifest.id), options.key_memory),
+            tables: Tables::new(tables.map(|_| manifest.id), key_memory),
             locations: Locations::new(),
             rewrites: AtomicU64::new(0),
             runs: RwLock::default(),

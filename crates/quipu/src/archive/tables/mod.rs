@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub(super) use find::InTables;
 pub(super) use keeper::Keeper;
 
-use super::key_memory::KeyMemory;
+use super::memory_limits::KeyMemory;
 use super::shared::Shared;
 use crate::canary::Canary;
 use crate::error::{Error, Result};
