@@ -1,15 +1,54 @@
-//! A hint to the processor: `unsafe` that touches no memory.
+//! Hints to the processor, which need no lock: `unsafe` that touches no memory.
+//!
+//! The atomics are not those of [`sync`](crate::sync): whatever a hint says, nothing but time comes of it.
 
-/// Asks for the cache line of a value, without waiting for it. Where there is no such hint, does nothing.
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::shard::home;
+
+/// Bits of a hint that tell the capacity; the others are an address of slots, which are 8 bytes each.
+const CAPACITY_BITS: u32 = 19;
+const SLOT_BYTES: usize = size_of::<u64>();
+
+/// Where the slots of a shard are, and its capacity; 0 where nothing is known.
+#[derive(Default)]
+pub(super) struct Hint(AtomicU64);
+
+impl Hint {
+    /// Learns where the slots are now. Of a capacity or an address that is too large it knows nothing.
+    pub(super) fn set(&self, slots: &[u64], capacity: u32) {
+        let address = (slots.as_ptr().addr() / SLOT_BYTES) as u64;
+        let capacity = u64::from(capacity);
+        let fits = capacity >> CAPACITY_BITS == 0 && address >> (u64::BITS - CAPACITY_BITS) == 0;
+        let hint = if fits {
+            address << CAPACITY_BITS | capacity
+        } else {
+            0
+        };
+        self.0.store(hint, Relaxed);
+    }
+
+    /// Asks the processor for the home of a slot, without waiting for it.
+    #[inline]
+    pub(super) fn prefetch(&self, slot: u64) {
+        let hint = self.0.load(Relaxed);
+        let capacity = (hint & ((1 << CAPACITY_BITS) - 1)) as u32;
+        let address = (hint >> CAPACITY_BITS) as usize + home(slot, capacity);
+        prefetch(address * SLOT_BYTES);
+    }
+}
+
+/// Asks for the cache line of an address. Where there is no such hint, does nothing.
 #[inline]
 #[allow(unsafe_code)]
-pub(super) fn prefetch<T>(value: &T) {
+fn prefetch(address: usize) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: every x86-64 has SSE; a prefetch has no effect but on caches, and never faults.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast()) }
+        let line = std::ptr::without_provenance(address);
+        // SAFETY: every x86-64 has SSE; a prefetch has no effect but on caches, and never faults, whatever the address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line) }
     }
     #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-    let _ = value;
+    let _ = address;
 }

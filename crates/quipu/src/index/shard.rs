@@ -18,7 +18,6 @@
 //! displaced at the end overflows into the room, nothing wraps around.
 
 use super::candidates::Candidates;
-use super::prefetch::prefetch;
 
 /// Bits of a slot that hold the location.
 pub(super) const LOCATION_BITS: u32 = 36;
@@ -87,14 +86,6 @@ impl Shard {
             } else if i == NEAR {
                 return self.lookup_far(low, high, out);
             }
-        }
-    }
-
-    /// Asks the processor for the home of a tag.
-    #[inline]
-    pub(super) fn prefetch(&self, tag: u64) {
-        if let Some(slot) = self.slots.get(self.home(tag << LOCATION_BITS)) {
-            prefetch(slot);
         }
     }
 

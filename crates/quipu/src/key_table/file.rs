@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use super::filter::{self, Filter};
 use super::memory::{PageMemory, PagePlace};
 use super::page::{self, PAGE_SIZE, WORDS, Words, pages, word};
-use super::search::Wanted;
+use super::search::{self, Wanted};
 use super::{Claim, MAX_ORDINAL_BITS, PARTITION, name, ordinal_bits};
 use crate::error::{Error, Result};
 use crate::index::Candidates;
@@ -103,6 +103,18 @@ pub(crate) struct Place {
 struct Guide {
     filter: Filter,
     pages: Box<[PagePlace]>,
+}
+
+impl Guide {
+    /// The first page that begins with this slot or a greater one.
+    #[inline]
+    fn first_not_below(&self, slot: u64) -> usize {
+        let pages = &self.pages;
+        let guess = search::guess(slot, u64::MAX, pages.len());
+        search::lower_bound(pages.len(), guess, |at| {
+            pages.get(at).is_some_and(|page| page.first < slot)
+        })
+    }
 }
 
 /// One table.
@@ -214,7 +226,7 @@ impl KeyTable {
         let bits = self.ordinal_bits();
         let (least, mask) = (mix >> bits << bits, (1 << bits) - 1);
         // Of slots with the same key, the first ones may stand at the end of the page before.
-        let behind = guide.pages.partition_point(|page| page.first < least);
+        let behind = guide.first_not_below(least);
         let mut at = behind.saturating_sub(1);
         while let Some(place) = guide
             .pages

@@ -35,41 +35,51 @@ impl Wanted {
         slot == len
     }
 
-    /// The first slot of a page that is not less than the least. Mixes are spread evenly between the first slot of
-    /// this page and that of the next, so it is looked for around the place that this gives: a cache line or two,
-    /// where halves would take four.
+    /// The first slot of a page that is not less than the least.
     #[inline]
     fn lower_bound(&self, len: usize, word: impl Fn(usize) -> u64) -> usize {
         let Some(ahead) = self.least.checked_sub(self.first) else {
             return 0;
         };
-        let span = u128::from(self.end.saturating_sub(self.first).max(1));
-        let guess = (u128::from(ahead) * len as u128 / span).min(len as u128) as usize;
-        let is_less = |at: usize| at < len && word(at) < self.least;
-        let (mut low, mut high) = (guess, guess);
-        let mut step = 1;
-        if is_less(guess) {
-            while is_less(high) {
-                low = high + 1;
-                high = (high + step).min(len);
-                step *= 2;
-            }
-        } else {
-            while low > 0 && !is_less(low - 1) {
-                high = low - 1;
-                low = low.saturating_sub(step);
-                step *= 2;
-            }
-        }
-        while low < high {
-            let middle = usize::midpoint(low, high);
-            match is_less(middle) {
-                true => low = middle + 1,
-                false => high = middle,
-            }
-        }
-        low
+        let span = self.end.saturating_sub(self.first).max(1);
+        lower_bound(len, guess(ahead, span, len), |at| word(at) < self.least)
     }
+}
+
+/// Where about so many words stands the one that is `ahead` of the first: mixes are spread evenly over their span.
+#[inline]
+pub(super) fn guess(ahead: u64, span: u64, len: usize) -> usize {
+    (u128::from(ahead) * len as u128 / u128::from(span)).min(len as u128) as usize
+}
+
+/// The first of `len` places that is not less, which is looked for around a guess: a cache line or two, where halves
+/// would take several.
+#[inline]
+pub(super) fn lower_bound(len: usize, guess: usize, less: impl Fn(usize) -> bool) -> usize {
+    let is_less = |at: usize| at < len && less(at);
+    let (mut low, mut high) = (guess, guess);
+    let mut step = 1;
+    if is_less(guess) {
+        while is_less(high) {
+            low = high + 1;
+            high = (high + step).min(len);
+            step *= 2;
+        }
+    } else {
+        while low > 0 && !is_less(low - 1) {
+            high = low - 1;
+            low = low.saturating_sub(step);
+            step *= 2;
+        }
+    }
+    while low < high {
+        let middle = usize::midpoint(low, high);
+        match is_less(middle) {
+            true => low = middle + 1,
+            false => high = middle,
+        }
+    }
+    low
 }
 
 #[cfg(test)]
