@@ -91,6 +91,19 @@ impl Bench {
         read_all(&*self.storage, partition, name)
     }
 
+    /// Those blobs of a partition that do not go while they are read.
+    pub fn blobs_there(&self, partition: &str) -> BTreeMap<String, Vec<u8>> {
+        let names = self.storage.list(partition).unwrap().into_iter();
+        let read = |name: String| {
+            let blob = self.storage.open(partition, &name, OpenMode::Read).ok()?;
+            let mut bytes = Vec::new();
+            let len = blob.len().ok()? as usize;
+            blob.read_into(&mut bytes, 0, len).ok()?;
+            Some((name, bytes))
+        };
+        names.filter_map(read).collect()
+    }
+
     /// All blobs of an archive, by partition and name.
     pub fn blobs(&self) -> BTreeMap<(String, String), Vec<u8>> {
         let mut blobs = BTreeMap::new();
