@@ -10,7 +10,7 @@ use std::sync::Arc;
 use common::{Bench, copy_of, key};
 use faulty::{Fault, Faulty};
 use quipu::storage::Memory;
-use quipu::{Archive, Compression, Error, Options, Status};
+use quipu::{Archive, Compression, Error, Options, ReadOnly, Status};
 
 const SECTION: &str = "0000000000000004";
 
@@ -114,6 +114,35 @@ fn a_rewind_is_refused_meanwhile() {
     assert_eq!(archive.ranges(), [0..=11]);
     archive.rewind(5).unwrap();
     assert_eq!(archive.ranges(), [0..=5]);
+}
+
+/// A rewind drops a section above it all the same, also one that is away: it goes when it comes back.
+#[test]
+fn what_a_rewind_dropped_meanwhile_goes_when_it_comes_back() {
+    for puts_again in [false, true] {
+        let bench = filled(options());
+        let files = take_away(&bench, &["index", "values"]);
+        let mut archive = bench.open::<8>();
+        archive.rewind(2).unwrap();
+        archive.rewind(1).unwrap();
+        archive.close().unwrap();
+        bring_back(&bench, &files);
+        let read =
+            || -> ReadOnly<[u8; 8]> { bench.options().open_read_only_on(bench.storage()).unwrap() };
+        assert_eq!(read().ranges(), [0..=1]);
+        let mut archive = bench.open::<8>();
+        assert_eq!(archive.ranges(), [0..=1]);
+        assert_eq!(archive.recovery().removed.len(), 2);
+        assert_eq!(archive.get(&key(5)).unwrap(), None);
+        if puts_again {
+            let _ = archive.put_sync(5, &key(5), b"again").unwrap();
+            assert_eq!(*read().get(5).unwrap().unwrap(), *b"again");
+            archive.close().unwrap();
+            let archive = bench.open::<8>();
+            assert!(archive.recovery().is_clean());
+            assert_eq!(archive.ranges(), [0..=1, 5..=5]);
+        }
+    }
 }
 
 /// A section that is gone for good is let go of by a repair, and a rewind into it is done then.

@@ -12,7 +12,7 @@ use common::{Bench, key, mix, value};
 use hooked::Hooked;
 use quipu::index::FourCap;
 use quipu::storage::Memory;
-use quipu::{Archive, Error, Item, Options, ReadOnly, Reader, Status};
+use quipu::{Archive, Error, Item, Options, PageCache, ReadOnly, Reader, Status};
 
 type Key = [u8; 16];
 
@@ -222,4 +222,38 @@ fn a_rewind_in_the_middle_of_an_open_for_reading() {
             }
         }
     }
+}
+
+/// A key whose entry gets another position between the look at its place and that at its section.
+#[test]
+fn a_key_is_found_that_a_rewind_moves_meanwhile() {
+    let storage = Hooked::new(Memory::new());
+    let options = Options::new()
+        .items_per_section(4)
+        .page_cache(PageCache::new(0))
+        .translator(FourCap)
+        // An entry a page, and so few files that a read opens one.
+        .page_size(36)
+        .max_open_files(8);
+    let mut archive: Archive<Key> = options.open_on(Arc::new(storage.clone())).unwrap();
+    // All of one short form, but for the one that goes, whose place that of index 5 takes.
+    for index in [0, 6, 5, 1, 12, 16] {
+        let key = named(if index == 6 { u64::MAX } else { index }, 0);
+        let _ = archive
+            .put_sync(index, &key, &index.to_be_bytes()[..])
+            .unwrap();
+    }
+    let reader = archive.reader();
+    for index in [12, 16] {
+        assert!(reader.get(index).unwrap().is_some());
+    }
+    let archive = Arc::new(Mutex::new(archive));
+    let writer = Arc::clone(&archive);
+    // The first item of that form is looked at first.
+    storage.once("open index/0000000000000000", move || {
+        writer.lock().unwrap().rewind(5).unwrap();
+    });
+    let found = reader.get(&named(5, 0)).unwrap();
+    assert_eq!(archive.lock().unwrap().ranges(), [0..=1, 5..=5]);
+    assert_eq!(*found.unwrap(), 5_u64.to_be_bytes());
 }

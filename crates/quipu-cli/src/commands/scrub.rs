@@ -15,8 +15,9 @@ use crate::progress;
 /// Check everything slowly, the newest section first, again and again
 ///
 /// As `verify`, at so many bytes a second. When it is stopped, by Ctrl-C or a kill, the next run
-/// goes on about where this one was. Damage is printed and noted in the archive: `gaps` then lists
-/// it, and put and import fill it. It is the only writer while it runs.
+/// goes on where this one was, at most 16 MiB of checked bytes before it. Damage is printed and
+/// noted in the archive: `gaps` then lists it, and put and import fill it. It is the only writer
+/// while it runs.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The archive's folder

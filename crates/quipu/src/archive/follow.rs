@@ -122,6 +122,10 @@ pub(super) fn load_section(
         // It is being created.
         return Ok(());
     }
+    if mark.is_some_and(Mark::is_dropped) {
+        // Files that came back; the next writer removes them.
+        return Ok(());
+    }
     match load::load(shared, number, present, marks, trust) {
         Ok(_) => Ok(()),
         Err(Error::NotFound { .. }) => {

@@ -17,7 +17,7 @@ use super::writer::Writer;
 use crate::canary::Canary;
 use crate::error::{Error, Result};
 use crate::format::{Layouts, section_name};
-use crate::manifest::State;
+use crate::manifest::{Mark, State};
 use crate::sync::atomic::Ordering;
 
 impl Writer {
@@ -159,8 +159,11 @@ impl Writer {
         }
         match self.shared.unreadable.read().contains(&boundary) {
             // It can be read again; the next open loads it.
-            true => Err(Error::Poisoned {
-                cause: format!("section {boundary} could not be read"),
+            true => Err(Error::Damaged {
+                path: self.shared.files_of(boundary, Layouts::default()).0.path(),
+                offset: 0,
+                reason: "it could not be read when the archive was opened, and can now; open the archive again"
+                    .to_owned(),
             }),
             false => Ok(()),
         }
@@ -195,11 +198,25 @@ impl Writer {
         let mut above = self.shared.sections.numbers();
         above.retain(|&number| number > boundary);
         self.forget_above(index);
+        let shared = Arc::clone(&self.shared);
+        let is_away = |number: u64, mark: &Mark| {
+            let is_there =
+                shared.sections.contains(number) || shared.unreadable.read().contains(&number);
+            !is_there && (mark.records > 0 || mark.is_dropped())
+        };
         self.marks.rewrite_for(&self.manifest, |marks| {
             if Canary::MarksNotLowered.sings() {
                 return;
             }
-            marks.sections.retain(|&section, _| section <= boundary);
+            marks.sections.retain(|&section, mark| {
+                let stays = section <= boundary;
+                if !stays && is_away(section, mark) {
+                    // Its files may come back.
+                    *mark = Arc::new(Mark::dropped());
+                    return true;
+                }
+                stays
+            });
             if let Some(mark) = marks.sections.get_mut(&boundary) {
                 Arc::make_mut(mark).runs.remove_above(index);
             }

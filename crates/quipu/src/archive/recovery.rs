@@ -21,7 +21,7 @@ use crate::entropy;
 use crate::error::{Error, Result};
 use crate::format::{is_unfinished, section_name, section_number};
 use crate::journal::{SectionReport, Trust};
-use crate::manifest::{self, Copies, Manifest, Marks, MarksLog, State, Wholeness};
+use crate::manifest::{self, Copies, Manifest, Mark, Marks, MarksLog, State, Wholeness};
 use crate::storage::{Access, Lock, Reserve, Reserved, Storage};
 use crate::sync::atomic::Ordering;
 use crate::sync::thread;
@@ -351,15 +351,20 @@ impl<'a> Opening<'a> {
         let floor = shared.floor();
         let unfinished = std::mem::take(&mut listing.unfinished);
         let mut gone: Vec<(bool, String)> = unfinished;
+        let is_gone = |number: u64| {
+            let is_dropped = marks.of(number).is_some_and(Mark::is_dropped);
+            number < floor || is_dropped
+        };
         let orphan = |&&number: &&u64| {
             let mark = marks.of(number);
             let unknown = mark.is_none_or(|mark| mark.records == 0);
-            number < floor || (unknown && !listing.index.contains(&number))
+            is_gone(number) || (unknown && !listing.index.contains(&number))
         };
         gone.extend(
             listing
                 .index
-                .range(..floor)
+                .iter()
+                .filter(|&&number| is_gone(number))
                 .map(|&number| (true, section_name(number))),
         );
         gone.extend(

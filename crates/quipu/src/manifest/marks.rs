@@ -35,6 +35,9 @@ const MARK_SIZE: usize = 8 + 34;
 const RUN_SIZE: usize = 16;
 const DAMAGE_SIZE: usize = 8 + 25;
 
+/// The epoch of a section that was dropped while its files were away.
+const DROPPED: u64 = u64::MAX;
+
 /// What is durable of a section.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Mark {
@@ -45,7 +48,7 @@ pub(crate) struct Mark {
     /// The headers of its two files, so that these can be read where a header is damaged.
     pub(crate) layouts: Layouts,
     /// Which life of the section it is, for what was derived from it; 0 where something of it is damaged
-    /// or doubtful.
+    /// or doubtful, and the greatest number where all of it is [dropped](Self::dropped).
     pub(crate) epoch: u64,
     /// By which its files are known again.
     pub(crate) fingerprint: Fingerprint,
@@ -54,6 +57,18 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
+    /// The mark of a section that was dropped while its files were away: what comes back is to go.
+    pub(crate) fn dropped() -> Self {
+        Self {
+            epoch: DROPPED,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn is_dropped(&self) -> bool {
+        self.epoch == DROPPED
+    }
+
     pub(crate) fn memory(&self) -> usize {
         self.fingerprint.memory() + self.runs.memory()
     }

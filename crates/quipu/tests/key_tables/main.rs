@@ -4,6 +4,10 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod gate;
+mod healed;
+#[allow(dead_code, unreachable_pub)]
+#[path = "../common/hooked.rs"]
+mod hooked;
 mod kept;
 mod killed;
 mod resting;
