@@ -13,6 +13,7 @@ use quipu::storage::Memory;
 use quipu::{Archive, Compression, Error, Options, ReadOnly, Status};
 
 const SECTION: &str = "0000000000000004";
+const BOTH_FILES: &[&str] = &["index", "values"];
 
 fn options() -> Options {
     Options::new().items_per_section(4)
@@ -121,27 +122,83 @@ fn a_rewind_is_refused_meanwhile() {
 fn what_a_rewind_dropped_meanwhile_goes_when_it_comes_back() {
     for puts_again in [false, true] {
         let bench = filled(options());
-        let files = take_away(&bench, &["index", "values"]);
+        let files = take_away(&bench, BOTH_FILES);
         let mut archive = bench.open::<8>();
         archive.rewind(2).unwrap();
         archive.rewind(1).unwrap();
         archive.close().unwrap();
         bring_back(&bench, &files);
-        let read =
-            || -> ReadOnly<[u8; 8]> { bench.options().open_read_only_on(bench.storage()).unwrap() };
-        assert_eq!(read().ranges(), [0..=1]);
-        let mut archive = bench.open::<8>();
-        assert_eq!(archive.ranges(), [0..=1]);
-        assert_eq!(archive.recovery().removed.len(), 2);
-        assert_eq!(archive.get(&key(5)).unwrap(), None);
-        if puts_again {
-            let _ = archive.put_sync(5, &key(5), b"again").unwrap();
-            assert_eq!(*read().get(5).unwrap().unwrap(), *b"again");
-            archive.close().unwrap();
-            let archive = bench.open::<8>();
-            assert!(archive.recovery().is_clean());
-            assert_eq!(archive.ranges(), [0..=1, 5..=5]);
+        assert_dropped(&bench, 1, puts_again);
+    }
+}
+
+/// Before the archive is opened, or while it is; after a repair that let go of what is away.
+#[test]
+fn however_they_went_away() {
+    for (to, repairs, opens_first) in [(2, true, false), (5, true, false), (2, false, true)] {
+        let bench = filled(options());
+        let first = opens_first.then(|| bench.open::<8>());
+        let files = take_away(&bench, BOTH_FILES);
+        let mut archive = first.unwrap_or_else(|| bench.open::<8>());
+        if repairs {
+            drop(archive.repair().unwrap());
         }
+        archive.rewind(to).unwrap();
+        archive.close().unwrap();
+        bring_back(&bench, &files);
+        assert_dropped(&bench, to.min(3), to < 4);
+    }
+}
+
+/// A rewind that was cut off anywhere, and is ended while they are away.
+#[test]
+fn a_rewind_that_ends_without_them_takes_them_with_it() {
+    let memory = Memory::new();
+    drop(filled_on(memory.clone(), options()));
+    let mut ended = 0;
+    for at in 0..300 {
+        let copy = copy_of(&memory);
+        let faulty = Faulty::new(copy.clone(), at, Fault::CrashBefore);
+        let opened: quipu::Result<Archive<[u8; 8]>> = options().open_on(Arc::new(faulty));
+        let Ok(mut archive) = opened else { continue };
+        if archive.rewind(1).is_ok() {
+            break;
+        }
+        drop(archive);
+        let bench = Bench::on(Arc::new(copy), options());
+        let there = |&&of: &&&str| {
+            let names = bench.storage().list(of).unwrap();
+            names.iter().any(|name| name == SECTION)
+        };
+        let there: Vec<&str> = BOTH_FILES.iter().filter(there).copied().collect();
+        let files = take_away(&bench, &there);
+        let archive = bench.open::<8>();
+        let is_done = archive.status(9).unwrap() == Status::Missing;
+        archive.close().unwrap();
+        bring_back(&bench, &files);
+        if is_done {
+            ended += 1;
+            assert_dropped(&bench, 1, true);
+        }
+    }
+    assert!(ended > 5, "{ended}");
+}
+
+/// Nothing behind an index is there, and what is put again there stays.
+fn assert_dropped(bench: &Bench, last: u64, puts_again: bool) {
+    let read =
+        || -> ReadOnly<[u8; 8]> { bench.options().open_read_only_on(bench.storage()).unwrap() };
+    assert_eq!(read().ranges(), [0..=last]);
+    let mut archive = bench.open::<8>();
+    assert_eq!(archive.ranges(), [0..=last]);
+    assert_eq!(archive.get(&key(5)).unwrap(), None);
+    if puts_again {
+        let _ = archive.put_sync(5, &key(5), b"again").unwrap();
+        assert_eq!(*read().get(5).unwrap().unwrap(), *b"again");
+        archive.close().unwrap();
+        let archive = bench.open::<8>();
+        assert!(archive.recovery().is_clean());
+        assert_eq!(archive.ranges(), [0..=last, 5..=5]);
     }
 }
 

@@ -17,6 +17,7 @@ use super::writer::Writer;
 use crate::canary::Canary;
 use crate::error::{Error, Result};
 use crate::format::{Layouts, section_name};
+use crate::index::Runs;
 use crate::manifest::{Mark, State};
 use crate::sync::atomic::Ordering;
 
@@ -53,7 +54,7 @@ impl Writer {
         below.retain(|&number| number < floor || (Canary::PruneTooFar.sings() && number == floor));
         let dropped = self
             .drop_sections(&below, |number| number < floor)
-            .and_then(|()| self.shared.discard_prepared_of(|number| number < floor));
+            .and_then(|_| self.shared.discard_prepared_of(|number| number < floor));
         // What readers have noted of the sections until they were closed.
         self.forget_damage_below(floor);
         self.poison_on_error(dropped)?;
@@ -92,8 +93,12 @@ impl Writer {
     }
 
     /// Removes sections from memory and their files from the disk, and those of unreadable ones
-    /// whose number is to go; the space is free when it returns.
-    fn drop_sections(&mut self, sections: &[u64], goes: impl Fn(u64) -> bool) -> Result<()> {
+    /// whose number is to go; the space is free when it returns. Tells which had files.
+    fn drop_sections(
+        &mut self,
+        sections: &[u64],
+        goes: impl Fn(u64) -> bool,
+    ) -> Result<BTreeSet<u64>> {
         let shared = Arc::clone(&self.shared);
         let unreadable: BTreeSet<u64> = {
             let mut all = shared.unreadable.write();
@@ -102,7 +107,7 @@ impl Writer {
             gone
         };
         if sections.is_empty() && unreadable.is_empty() {
-            return Ok(());
+            return Ok(BTreeSet::new());
         }
         self.forget_current();
         let mut open = Vec::new();
@@ -116,14 +121,14 @@ impl Writer {
             self.unmarked.forget(number);
             self.keeper.forget(number);
         }
-        remove_files(&shared, sections.iter().copied().chain(unreadable))?;
+        let removed = remove_files(&shared, sections.iter().copied().chain(unreadable))?;
         for section in open {
             section.pair.records.file().forget();
             section.pair.values.file().forget();
         }
         shared.drop_void_tables();
         self.sweep.start(&shared);
-        Ok(())
+        Ok(removed)
     }
 
     #[inline]
@@ -198,31 +203,17 @@ impl Writer {
         let mut above = self.shared.sections.numbers();
         above.retain(|&number| number > boundary);
         self.forget_above(index);
-        let shared = Arc::clone(&self.shared);
-        let is_away = |number: u64, mark: &Mark| {
-            let is_there =
-                shared.sections.contains(number) || shared.unreadable.read().contains(&number);
-            !is_there && (mark.records > 0 || mark.is_dropped())
-        };
-        self.marks.rewrite_for(&self.manifest, |marks| {
-            if Canary::MarksNotLowered.sings() {
-                return;
-            }
-            marks.sections.retain(|&section, mark| {
-                let stays = section <= boundary;
-                if !stays && is_away(section, mark) {
-                    // Its files may come back.
-                    *mark = Arc::new(Mark::dropped());
-                    return true;
-                }
-                stays
-            });
-            if let Some(mark) = marks.sections.get_mut(&boundary) {
-                Arc::make_mut(mark).runs.remove_above(index);
-            }
-            marks.damaged.retain(|&(_, _, of)| of <= index);
-        })?;
-        self.drop_sections(&above, |number| number > boundary)?;
+        self.lower_marks(index, &above)?;
+        let removed = self.drop_sections(&above, |number| number > boundary)?;
+        if !removed.is_empty() {
+            let is_gone =
+                |section: &u64, mark: &Mark| mark.is_dropped() && removed.contains(section);
+            self.marks.rewrite(|marks| {
+                marks
+                    .sections
+                    .retain(|section, mark| !is_gone(section, mark))
+            })?;
+        }
         if let Some(section) = self.shared.section(boundary)? {
             self.rewind_section(&section, index)?;
         }
@@ -233,6 +224,33 @@ impl Writer {
         self.show_compression();
         self.manifest.state = State::Open;
         self.manifest.store(&self.shared.storage)
+    }
+
+    /// Says in the marks that what lies above an index is dropped. Files that are away by then may come back.
+    fn lower_marks(&mut self, index: u64, above: &[u64]) -> Result<()> {
+        let boundary = self.shared.number_of(index);
+        let is_there = self.shared.sections.contains(boundary);
+        self.marks.rewrite_for(&self.manifest, |marks| {
+            if Canary::MarksNotLowered.sings() {
+                return;
+            }
+            for (_, mark) in marks.sections.iter_mut().filter(|(of, _)| **of > boundary) {
+                *mark = Arc::new(Mark::dropped(Runs::default()));
+            }
+            for &number in above {
+                let dropped = || Arc::new(Mark::dropped(Runs::default()));
+                marks.sections.entry(number).or_insert_with(dropped);
+            }
+            if let Some(mark) = marks.sections.get_mut(&boundary) {
+                let mark = Arc::make_mut(mark);
+                mark.runs.remove_above(index);
+                if !is_there {
+                    // Nothing of it can be read: it was let go of by a repair.
+                    *mark = Mark::dropped(std::mem::take(&mut mark.runs));
+                }
+            }
+            marks.damaged.retain(|&(_, _, of)| of <= index);
+        })
     }
 
     fn forget_above(&self, index: u64) {
@@ -248,7 +266,7 @@ impl Writer {
         }
         if kept.len() == 0 && self.shared.known_indices(section.number).count() == 0 {
             self.marks.rewrite(|marks| marks.forget(section.number))?;
-            return self.drop_sections(&[section.number], |_| false);
+            return self.drop_sections(&[section.number], |_| false).map(drop);
         }
         if Canary::ValueBytesReused.sings() {
             kept.cut_values(&self.shared, section)?;
@@ -257,18 +275,23 @@ impl Writer {
     }
 }
 
-/// Removes the files of sections, entries before values, and makes that durable.
-pub(super) fn remove_files(shared: &Shared, sections: impl Iterator<Item = u64>) -> Result<()> {
-    let names: Vec<String> = sections.map(section_name).collect();
+/// Removes the files of sections, entries before values, and makes that durable. Tells which had files.
+pub(super) fn remove_files(
+    shared: &Shared,
+    sections: impl Iterator<Item = u64>,
+) -> Result<BTreeSet<u64>> {
+    let sections: Vec<u64> = sections.collect();
+    let mut all = BTreeSet::new();
     for partition in [&shared.partitions.index, &shared.partitions.values] {
         let mut removed = false;
-        for name in &names {
-            match shared.storage.remove(partition, name) {
+        for &number in &sections {
+            match shared.storage.remove(partition, &section_name(number)) {
                 // One of the two may not be there; the other still has to go.
-                Err(crate::Error::NotFound { .. }) => {}
+                Err(Error::NotFound { .. }) => {}
                 other => {
                     other?;
                     removed = true;
+                    all.insert(number);
                 }
             }
         }
@@ -276,5 +299,5 @@ pub(super) fn remove_files(shared: &Shared, sections: impl Iterator<Item = u64>)
             shared.storage.sync_partition(partition)?;
         }
     }
-    Ok(())
+    Ok(all)
 }

@@ -468,7 +468,8 @@ fn note_lost_sections(shared: &Shared, listing: &Listing, marks: &Marks) {
     let floor = shared.floor.load(Ordering::Acquire);
     for (&number, mark) in marks.sections.range(floor..) {
         let is_section = shared.number_of(number) == number;
-        if is_section && !listing.index.contains(&number) && !listing.values.contains(&number) {
+        let has_files = listing.index.contains(&number) || listing.values.contains(&number);
+        if is_section && (!has_files || mark.is_dropped()) {
             load::note_lost_runs(shared, number, &mark.runs);
         }
     }

@@ -35,7 +35,7 @@ const MARK_SIZE: usize = 8 + 34;
 const RUN_SIZE: usize = 16;
 const DAMAGE_SIZE: usize = 8 + 25;
 
-/// The epoch of a section that was dropped while its files were away.
+/// The epoch of a section that was dropped.
 const DROPPED: u64 = u64::MAX;
 
 /// What is durable of a section.
@@ -57,10 +57,12 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
-    /// The mark of a section that was dropped while its files were away: what comes back is to go.
-    pub(crate) fn dropped() -> Self {
+    /// The mark of a section whose files are to go, also where they are away and come back. These indices of it are
+    /// lost.
+    pub(crate) fn dropped(runs: Runs) -> Self {
         Self {
             epoch: DROPPED,
+            runs,
             ..Self::default()
         }
     }
