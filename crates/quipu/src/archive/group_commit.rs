@@ -23,8 +23,10 @@ use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::value::{EncodeAs, Value};
 
-/// A leader waits for puts that are to be expected for this part of the time that the last batch took, at most.
+/// A leader waits for puts that are to be expected for this part of the time that the last batch took,
 const WAIT_PART: u32 = 4;
+/// and no longer than this.
+const MAX_WAIT: Duration = Duration::from_millis(10);
 
 /// An archive that many threads put to, each waiting until its item is durable; puts that come while a
 /// flush is under way share the next one.
@@ -185,13 +187,15 @@ impl<K: Key, V: Value> GroupCommit<K, V> {
     fn lead<'a>(&'a self, mut queue: MutexGuard<'a, Queue<K>>) -> MutexGuard<'a, Queue<K>> {
         queue.has_leader = true;
         self.wait_for_expected(&mut queue);
-        let started = Instant::now();
         let requests = std::mem::take(&mut queue.requests);
         let batch = std::mem::take(&mut queue.batch);
         let put_all = AssertUnwindSafe(|| self.put_all(&requests));
         let done = MutexGuard::unlocked(&mut queue, || catch_unwind(put_all));
         let (results, panic) = match done {
-            Ok(results) => (results, None),
+            Ok((results, took)) => {
+                queue.took = took;
+                (results, None)
+            }
             Err(panic) => (
                 requests.iter().map(|_| Some(Err(broken()))).collect(),
                 Some(panic),
@@ -200,7 +204,6 @@ impl<K: Key, V: Value> GroupCommit<K, V> {
         *batch.results.lock() = results;
         batch.changed.notify_all();
         queue.expected = requests.len() + queue.requests.len();
-        queue.took = started.elapsed();
         queue.has_leader = false;
         queue.is_broken |= panic.is_some();
         match queue.is_broken {
@@ -219,7 +222,7 @@ impl<K: Key, V: Value> GroupCommit<K, V> {
     /// Those whose puts the last batch made durable are about to put again, many of them. Without them every second
     /// flush would be of one half, and the next of the other. Who does not come again is waited for once.
     fn wait_for_expected(&self, queue: &mut MutexGuard<'_, Queue<K>>) {
-        let until = Instant::now() + queue.took / WAIT_PART;
+        let until = Instant::now() + MAX_WAIT.min(queue.took / WAIT_PART);
         while queue.requests.len() < queue.expected {
             if self.complete.wait_until(queue, until).timed_out() {
                 break;
@@ -227,8 +230,10 @@ impl<K: Key, V: Value> GroupCommit<K, V> {
         }
     }
 
-    fn put_all(&self, requests: &[Request<K>]) -> Vec<Option<Result<Put>>> {
+    /// What became of each, and how long that took once the archive was free.
+    fn put_all(&self, requests: &[Request<K>]) -> (Vec<Option<Result<Put>>>, Duration) {
         let mut archive = self.archive.lock();
+        let started = Instant::now();
         let mut results: Vec<Result<Put>> = requests
             .iter()
             .map(|of| archive.put_bytes(of.index, &of.key, &of.value, of.multi))
@@ -251,7 +256,7 @@ impl<K: Key, V: Value> GroupCommit<K, V> {
                 *first = Err(error);
             }
         }
-        results.into_iter().map(Some).collect()
+        (results.into_iter().map(Some).collect(), started.elapsed())
     }
 }
 

@@ -121,11 +121,12 @@ impl KeyIndex {
                 let shard = &mut group[place.shard];
                 let inserted = shard.insert(place.tag, location, is_dead);
                 let full = shard.is_full();
-                drop(group);
-                removed += inserted.removed;
                 let change = isize::from(inserted.stored) - inserted.removed as isize;
+                // Before it can be removed again: a look-up believes that there is nothing where this says so.
                 add(&self.len, change);
                 add(&self.conflicts, inserted.conflicts);
+                drop(group);
+                removed += inserted.removed;
                 if inserted.stored {
                     return Ok(removed);
                 }
@@ -385,6 +386,35 @@ mod tests {
         assert_eq!(index.insert(7, 10, &|location| location < 8).unwrap(), 8);
         assert_eq!(found(&index, 7), [8, 9, 10]);
         assert_eq!((index.len(), index.conflicts()), (3, 2));
+    }
+
+    /// A key is never counted as gone before it is: or a look-up would find nothing in an index that has others.
+    #[test]
+    fn a_key_is_found_while_others_come_and_go() {
+        let (index, done) = (KeyIndex::new(), AtomicBool::new(false));
+        index.insert(42, 7, &|_| false).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Relaxed) {
+                    assert_eq!(found(&index, 42).first(), Some(&7));
+                }
+            });
+            // Asked beside the lock of the group, where the other waits for it.
+            let slow = |_| {
+                std::thread::sleep(std::time::Duration::from_micros(100));
+                false
+            };
+            let removes = scope.spawn(|| {
+                while !done.load(Relaxed) {
+                    index.remove(42, 8);
+                }
+            });
+            for _ in 0..300 {
+                index.insert(42, 8, &slow).unwrap();
+            }
+            done.store(true, Relaxed);
+            removes.join().unwrap();
+        });
     }
 
     /// Readers find every even key whose insert has returned, while shards grow, and shrink as the
