@@ -98,3 +98,18 @@ fn a_damaged_entry_in_a_key_table_is_no_answer_for_another_key() {
          batch 993 21 15 994 22 0 995 23 33 998 24 4 999 26 0 | damage flip index 6 33465",
     );
 }
+
+/// Marks of sections below the floor, which a prune that was cut off left, were taken for those of files that are away.
+#[test]
+fn a_rewind_below_the_floor_of_a_prune_that_was_cut_off() {
+    for call in 30..50 {
+        goes_well(&format!(
+            "items=8 page=50 layout=0 cap=1 buffer=1000 | put 983 1 3 | crash {call} after sectors 508105 | \
+             put_sync 984 2 42 | prune 984 | rewind 983"
+        ));
+    }
+    goes_well(
+        "items=3 page=50 layout=0 cap=8 buffer=64 reserve=5000 | put 0 1 22 | crash 37 before all 1000171 | sync | \
+         put 7 8 43 | prune 4 | rewind 2",
+    );
+}

@@ -157,6 +157,8 @@ impl Writer {
         let section = self.shared.settled_section(boundary)?;
         self.shared.check_readable(boundary)?;
         let mark = self.marks.marks().of(boundary);
+        // Where a prune was cut off, marks tell of sections below the floor.
+        let mark = mark.filter(|_| boundary >= self.shared.floor());
         if section.is_none() && mark.is_some_and(|mark| mark.records > 0) {
             // Files that come back would bring what was dropped.
             let (records, _) = self.shared.files_of(boundary, Layouts::default());
