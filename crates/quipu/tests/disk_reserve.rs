@@ -8,7 +8,7 @@ use std::sync::Arc;
 use common::{key, value};
 use quipu::storage::simulated::{Simulated, Survival, When};
 use quipu::storage::{Memory, OpenMode, Storage};
-use quipu::{Archive, Error, Options, Put, Result};
+use quipu::{Archive, Error, Options, Put, Result, ScrubOptions};
 
 type Store = Archive<[u8; 8]>;
 
@@ -358,4 +358,18 @@ fn a_key_table_is_not_made_of_the_reserve() {
     assert_holds(&archive, 0..3);
     archive.close().unwrap();
     assert_eq!((reserve(&machine), tables()), (Some(RESERVE), 1));
+}
+
+/// Its place is written down when there is room again, and not in the reserve.
+#[test]
+fn a_scrub_goes_on_while_the_disk_is_full() {
+    let machine = Simulated::new(1);
+    machine.set_capacity(Some(200 << 10));
+    let mut archive = open(&machine, options()).unwrap();
+    put(&mut archive, 0).unwrap();
+    archive.sync().unwrap();
+    fill_disk(&machine);
+    let mut scrub = archive.scrub(ScrubOptions::default()).unwrap();
+    assert!((0..100).any(|_| scrub.step(1 << 20).unwrap().pass_ended));
+    assert_eq!(reserve(&machine), Some(RESERVE));
 }

@@ -100,6 +100,22 @@ fn nothing_is_damaged_afterwards() {
     }
 }
 
+/// Nor replaced by what is put into their section before the archive is opened again.
+#[test]
+fn files_that_are_back_while_it_is_open_are_not_replaced() {
+    let bench = filled(options());
+    let files = take_away(&bench, BOTH_FILES);
+    let mut archive = bench.open::<8>();
+    bring_back(&bench, &files);
+    let put = archive.put_sync(5, &key(5), b"other");
+    assert!(matches!(put, Err(Error::Damaged { .. })), "{put:?}");
+    let _ = archive.put_sync(12, &key(12), b"behind").unwrap();
+    archive.close().unwrap();
+    let archive = bench.open::<8>();
+    assert_eq!(archive.ranges(), [0..=12]);
+    assert_eq!(archive.get(6).unwrap().unwrap(), value(6));
+}
+
 /// What a rewind dropped would be there again.
 #[test]
 fn a_rewind_is_refused_meanwhile() {

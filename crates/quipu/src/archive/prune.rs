@@ -13,6 +13,7 @@ use super::rewrite::Kept;
 use super::section::Section;
 use super::section_table::Known;
 use super::shared::Shared;
+use super::upkeep::BACK;
 use super::writer::Writer;
 use crate::canary::Canary;
 use crate::error::{Error, Result};
@@ -169,8 +170,7 @@ impl Writer {
             true => Err(Error::Damaged {
                 path: self.shared.files_of(boundary, Layouts::default()).0.path(),
                 offset: 0,
-                reason: "it could not be read when the archive was opened, and can now; open the archive again"
-                    .to_owned(),
+                reason: BACK.to_owned(),
             }),
             false => Ok(()),
         }

@@ -10,6 +10,7 @@ use super::shared::Shared;
 use super::writer::Writer;
 use crate::canary::Canary;
 use crate::error::{Error, Result};
+use crate::format::Layouts;
 use crate::index::Runs;
 use crate::manifest::{Fingerprint, Manifest, Mark, PARTITION};
 use crate::storage::{DataBlob, Storage};
@@ -53,6 +54,10 @@ impl Unmarked {
         self.sections.remove(&section);
     }
 }
+
+/// What is said of a file that could not be read at the open.
+pub(super) const BACK: &str =
+    "it could not be read when the archive was opened, and can now; open the archive again";
 
 impl Writer {
     /// Marks what a sync has made durable. The marks are flushed on a section's roll and every few syncs:
@@ -125,6 +130,25 @@ impl Writer {
         }
         self.marks
             .rewrite(|marks| marks.damaged.retain(|damage| !is_lost(damage)))
+    }
+
+    /// A section is about to be created. Where one was lost whose files are there again, they would be replaced.
+    pub(super) fn check_still_lost(&self, number: u64) -> Result<()> {
+        let mark = self.marks.marks().of(number);
+        if mark.is_none_or(|mark| mark.records == 0) {
+            return Ok(());
+        }
+        let (records, values) = self.shared.files_of(number, Layouts::default());
+        for file in [records, values] {
+            if !self.shared.is_gone(&file)? {
+                return Err(Error::Damaged {
+                    path: file.path(),
+                    offset: 0,
+                    reason: BACK.to_owned(),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// A section is about to be created. Where one was lost, the marks still know that one's samples and

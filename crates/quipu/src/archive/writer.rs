@@ -255,6 +255,7 @@ impl Writer {
             Some(section) => section,
             None => {
                 self.shared.check_readable(number)?;
+                self.check_still_lost(number)?;
                 self.unmarked.rolled = true;
                 let forgotten = self.forget_lost_files(number);
                 self.poison_on_error(forgotten)?;

@@ -182,7 +182,8 @@ impl Shared {
         Ok(gone)
     }
 
-    fn is_gone(&self, file: &BlobFile) -> Result<bool> {
+    /// Whether there is no such file.
+    pub(in crate::archive) fn is_gone(&self, file: &BlobFile) -> Result<bool> {
         let name = section_name(file.section());
         let names = self.storage.list(file.partition())?;
         Ok(names.binary_search(&name).is_err())

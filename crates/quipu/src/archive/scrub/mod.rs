@@ -118,7 +118,7 @@ impl Scrub {
     ///
     /// [`Error::Closed`] once the archive is closed; what [`verify`](super::Reader::verify) fails
     /// with, and then the next step tries the same entry again. A place that cannot be written is
-    /// an error too; the archive is none the worse.
+    /// an error too, but for want of room; the archive is none the worse.
     pub fn step(&mut self, max_bytes: u64) -> Result<ScrubProgress> {
         let shared = Arc::clone(&self.shared);
         let Some(_gate) = shared.scrub.enter() else {
@@ -305,8 +305,14 @@ impl Scrub {
             total: self.place.total,
         });
         if pass_ended || self.unsaved >= BYTES_PER_PLACE {
-            self.place.store(&self.shared.for_derived)?;
-            self.unsaved = 0;
+            match self.place.store(&self.shared.for_derived) {
+                // The next one may find room; until then a later scrub has more to check.
+                Err(Error::StorageFull { .. }) => {}
+                stored => {
+                    stored?;
+                    self.unsaved = 0;
+                }
+            }
         }
         Ok(ScrubProgress {
             checked,
