@@ -152,10 +152,13 @@ impl Job {
                 }
             }
         }
+        // Asked once, not for each key: what dies meanwhile needs its keys no more.
+        let live: Vec<&Claim> = table.claims().filter(|of| shared.is_live(of)).collect();
         let is_in_table = |(section, position)| {
-            let mut claims = table.claims_of(section);
-            claims
-                .any(|claim| claim.from <= position && position < claim.to && shared.is_live(claim))
+            let first = live.partition_point(|claim| claim.section < section);
+            let claims = live.get(first..).unwrap_or_default().iter();
+            let mut claims = claims.take_while(|claim| claim.section == section);
+            claims.any(|claim| claim.from <= position && position < claim.to)
         };
         let stays = |location| !shared.locations.resolve(location).is_some_and(is_in_table);
         for shard in 0..shared.keys.shards() {
