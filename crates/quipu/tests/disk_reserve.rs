@@ -366,7 +366,7 @@ fn a_scrub_goes_on_while_the_disk_is_full() {
     let machine = Simulated::new(1);
     machine.set_capacity(Some(200 << 10));
     let mut archive = open(&machine, options()).unwrap();
-    put(&mut archive, 0).unwrap();
+    assert_eq!(put(&mut archive, 0).unwrap(), Put::Stored);
     archive.sync().unwrap();
     fill_disk(&machine);
     let mut scrub = archive.scrub(ScrubOptions::default()).unwrap();
