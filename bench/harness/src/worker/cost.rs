@@ -43,6 +43,10 @@ pub(super) fn start() -> Started {
 }
 
 impl Started {
+    pub(super) fn elapsed(&self) -> Duration {
+        self.clock.elapsed()
+    }
+
     /// Of all threads of the process, those behind the scenes too.
     pub(super) fn cpu(&self) -> Duration {
         self.cpu.elapsed()

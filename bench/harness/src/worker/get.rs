@@ -1,6 +1,6 @@
 //! Reads of an archive that the system has cached.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use hdrhistogram::Histogram;
@@ -13,6 +13,10 @@ use crate::measures::{anonymous_memory, open_files};
 
 /// Calls whose times are told apart, at most.
 const TIMED: u64 = 200_000;
+/// Reads are repeated until they took so long: what lasts a few milliseconds tells little.
+const AT_LEAST: Duration = Duration::from_millis(500);
+/// Reads between two looks at the clock.
+const LAP: u64 = 1000;
 /// Keys of one call.
 const MANY: usize = 32;
 /// Items of one short range.
@@ -104,10 +108,8 @@ impl Worker {
 
     fn get_by_index<E: Engine>(&mut self, engine: &E) -> Result<()> {
         let started = start();
-        for n in 0..self.workload.gets {
-            self.get_one(engine, self.random_index(n))?;
-        }
-        self.rate("get by index", self.workload.gets, &started);
+        let gets = self.repeat(|n| self.get_one(engine, self.random_index(n)))?;
+        self.rate("get by index", gets, &started);
         let mut latencies = Histogram::<u64>::new(3)?;
         for n in 0..self.workload.gets.min(TIMED) {
             let index = self.random_index(n);
@@ -120,18 +122,14 @@ impl Worker {
     }
 
     fn get_by_key<E: Engine>(&mut self, engine: &E) -> Result<()> {
-        let gets = self.workload.gets;
         let started = start();
-        for n in 0..gets {
-            self.get_one_by_key(engine, self.random_index(!n))?;
-        }
+        let gets = self.repeat(|n| self.get_one_by_key(engine, self.random_index(!n)))?;
         let alone = self.rate("get by key", gets, &started);
-        let latencies = self.latencies_by_key(engine, gets.min(TIMED))?;
+        let latencies = self.latencies_by_key(engine, self.workload.gets.min(TIMED))?;
         self.report.quantiles("get by key", &latencies);
-        let threads = 2;
         let started = start();
-        self.get_by_threads(engine, threads)?;
-        let beside = self.rate("get by key, 2 threads", gets * threads, &started);
+        let gets = self.get_by_threads(engine, 2)?;
+        let beside = self.rate("get by key, 2 threads", gets, &started);
         self.report
             .higher("get by key, 2 threads, x one", beside / alone);
         Ok(())
@@ -141,8 +139,8 @@ impl Worker {
     fn get_many<E: Engine>(&mut self, engine: &E) -> Result<()> {
         let size = self.workload.value_size;
         let calls = (self.workload.gets / MANY as u64).max(1);
-        let started = start();
-        for call in 0..calls {
+        let (mut call, started) = (0, start());
+        while call < calls || started.elapsed() < AT_LEAST {
             let numbers = (call << 32..).take(MANY);
             let indices: Vec<u64> = numbers.map(|n| self.random_index(n)).collect();
             let keys: Vec<Key> = indices.iter().map(|index| key(*index)).collect();
@@ -155,8 +153,9 @@ impl Worker {
             })?;
             checked?;
             ensure!(found == MANY, "of {MANY} keys {found} were found");
+            call += 1;
         }
-        self.rate("get by key, 32 a call", calls * MANY as u64, &started);
+        self.rate("get by key, 32 a call", call * MANY as u64, &started);
         Ok(())
     }
 
@@ -177,26 +176,36 @@ impl Worker {
 
     fn get_absent<E: Engine>(&mut self, engine: &E) -> Result<()> {
         let started = start();
-        for n in 0..self.workload.gets {
+        let gets = self.repeat(|n| {
             ensure!(!engine.get_by_key(&key(!n), &mut |_| ())?);
-        }
-        self.rate("absent key", self.workload.gets, &started);
+            Ok(())
+        })?;
+        self.rate("absent key", gets, &started);
         Ok(())
     }
 
-    fn get_by_threads<E: Engine>(&self, engine: &E, threads: u64) -> Result<()> {
-        let gets = self.workload.gets as usize;
+    /// How many were read.
+    fn get_by_threads<E: Engine>(&self, engine: &E, threads: u64) -> Result<u64> {
         std::thread::scope(|scope| {
             let read = |thread: u64| {
-                let mut numbers = (thread << 40..).take(gets);
-                numbers.try_for_each(|n| self.get_one_by_key(engine, self.random_index(n)))
+                self.repeat(|n| self.get_one_by_key(engine, self.random_index(thread << 40 | n)))
             };
             let handles: Vec<_> = (0..threads)
                 .map(|thread| scope.spawn(move || read(thread)))
                 .collect();
-            handles
-                .into_iter()
-                .try_for_each(|handle| super::joined(handle)?)
+            let counts = handles.into_iter().map(|handle| super::joined(handle)?);
+            counts.sum()
         })
+    }
+
+    /// Does something with the numbers from 0 on, as often as the workload says and as long as counts; how often.
+    fn repeat(&self, mut each: impl FnMut(u64) -> Result<()>) -> Result<u64> {
+        let started = Instant::now();
+        let mut done = 0;
+        while done < self.workload.gets || started.elapsed() < AT_LEAST {
+            (done..done + LAP).try_for_each(&mut each)?;
+            done += LAP;
+        }
+        Ok(done)
     }
 }
