@@ -256,6 +256,7 @@ impl Writer {
             None => {
                 self.shared.check_readable(number)?;
                 self.check_still_lost(number)?;
+                // Its first sync flushes the marks: what they said of a section of this number is over.
                 self.unmarked.rolled = true;
                 let forgotten = self.forget_lost_files(number);
                 self.poison_on_error(forgotten)?;
