@@ -40,6 +40,23 @@ fn filled_on(memory: Memory, options: Options) -> Bench {
     bench
 }
 
+/// What a rewind leaves that is cut off before each of its calls.
+fn cut_off_rewinds(to: u64, mut check: impl FnMut(&Bench)) {
+    let memory = Memory::new();
+    drop(filled_on(memory.clone(), options()));
+    for at in 0..300 {
+        let copy = copy_of(&memory);
+        let faulty = Faulty::new(copy.clone(), at, Fault::CrashBefore);
+        let opened: quipu::Result<Archive<[u8; 8]>> = options().open_on(Arc::new(faulty));
+        let Ok(mut archive) = opened else { continue };
+        if archive.rewind(to).is_ok() {
+            break;
+        }
+        drop(archive);
+        check(&Bench::on(Arc::new(copy), options()));
+    }
+}
+
 /// Takes files of the section away.
 fn take_away<'a>(bench: &Bench, partitions: &[&'a str]) -> Vec<(&'a str, Vec<u8>)> {
     let take = |&partition: &&'a str| {
@@ -169,34 +186,23 @@ fn however_they_went_away() {
 /// A rewind that was cut off anywhere, and is ended while they are away.
 #[test]
 fn a_rewind_that_ends_without_them_takes_them_with_it() {
-    let memory = Memory::new();
-    drop(filled_on(memory.clone(), options()));
     let mut ended = 0;
-    for at in 0..300 {
-        let copy = copy_of(&memory);
-        let faulty = Faulty::new(copy.clone(), at, Fault::CrashBefore);
-        let opened: quipu::Result<Archive<[u8; 8]>> = options().open_on(Arc::new(faulty));
-        let Ok(mut archive) = opened else { continue };
-        if archive.rewind(1).is_ok() {
-            break;
-        }
-        drop(archive);
-        let bench = Bench::on(Arc::new(copy), options());
+    cut_off_rewinds(1, |bench| {
         let there = |&&of: &&&str| {
             let names = bench.storage().list(of).unwrap();
             names.iter().any(|name| name == SECTION)
         };
         let there: Vec<&str> = BOTH_FILES.iter().filter(there).copied().collect();
-        let files = take_away(&bench, &there);
+        let files = take_away(bench, &there);
         let archive = bench.open::<8>();
         let is_done = archive.status(9).unwrap() == Status::Missing;
         archive.close().unwrap();
-        bring_back(&bench, &files);
+        bring_back(bench, &files);
         if is_done {
             ended += 1;
-            assert_dropped(&bench, 1, true);
+            assert_dropped(bench, 1, true);
         }
-    }
+    });
     assert!(ended > 5, "{ended}");
 }
 
@@ -238,20 +244,8 @@ const BEHIND: u64 = 20;
 
 #[test]
 fn a_rewind_that_was_cut_off_waits_for_them() {
-    let memory = Memory::new();
-    drop(filled_on(memory.clone(), options()));
     let mut waited = 0;
-    for at in 0..300 {
-        let copy = copy_of(&memory);
-        let faulty = Faulty::new(copy.clone(), at, Fault::CrashBefore);
-        let opened: quipu::Result<Archive<[u8; 8]>> = options().open_on(Arc::new(faulty));
-        let Ok(mut archive) = opened else { continue };
-        if archive.rewind(5).is_ok() {
-            break;
-        }
-        drop(archive);
-        waited += u32::from(waits_and_ends(&Bench::on(Arc::new(copy), options())));
-    }
+    cut_off_rewinds(5, |bench| waited += u32::from(waits_and_ends(bench)));
     assert!(waited > 5, "{waited}");
 }
 

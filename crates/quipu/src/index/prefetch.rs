@@ -33,8 +33,8 @@ impl Hint {
     pub(super) fn prefetch(&self, slot: u64) {
         let hint = self.0.load(Relaxed);
         let capacity = (hint & ((1 << CAPACITY_BITS) - 1)) as u32;
-        let address = (hint >> CAPACITY_BITS) as usize + home(slot, capacity);
-        prefetch(address * SLOT_BYTES);
+        let address = ((hint >> CAPACITY_BITS) as usize).wrapping_add(home(slot, capacity));
+        prefetch(address.wrapping_mul(SLOT_BYTES));
     }
 }
 
