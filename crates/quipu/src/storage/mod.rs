@@ -62,6 +62,9 @@ pub(crate) use reserve::{Reserve, Reserved};
 #[cfg(not(unix))]
 compile_error!("quipu keeps its files through the system calls of unix; this target has none");
 
+/// Bytes of a block of [`Storage::open_for_blocks`].
+pub const BLOCK_BYTES: usize = 4096;
+
 /// How [`Storage::open`] treats a blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenMode {
@@ -86,6 +89,13 @@ pub trait Storage: Debug + Send + Sync + 'static {
     /// A blob that this call creates is durable only after `sync` of the blob and
     /// [`sync_partition`](Self::sync_partition). A partition that it creates is durable at once.
     fn open(&self, partition: &str, name: &str, mode: OpenMode) -> Result<Arc<dyn Blob>>;
+
+    /// Opens a blob, which must be there, for writes of whole blocks: [`BLOCK_BYTES`] or several times as many, at a
+    /// multiple of them, from one buffer. A storage that can may take such writes past its caches, so that the flush
+    /// behind them is quick. Otherwise as [`open`](Self::open) for writing.
+    fn open_for_blocks(&self, partition: &str, name: &str) -> Result<Arc<dyn Blob>> {
+        self.open(partition, name, OpenMode::Write)
+    }
 
     /// Removes a blob; durable after [`sync_partition`](Self::sync_partition). Handles that are
     /// still open keep reading the removed bytes. A missing one is

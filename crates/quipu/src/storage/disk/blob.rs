@@ -9,7 +9,9 @@ use rustix::io::{pread, pwrite, pwritev, retry_on_intr};
 
 use super::super::handle::Handle;
 use super::super::{Blob, checked_end, reserve};
+use super::blocks::Blocks;
 use super::holes;
+use super::look::{Look, look_at};
 use super::mapped::Maps;
 use crate::error::{Error, Result};
 
@@ -23,6 +25,7 @@ const LARGE_READ: usize = 1 << 16;
 pub(super) struct DiskBlob {
     file: File,
     maps: Maps,
+    blocks: Option<Blocks>,
     handle: Handle,
 }
 
@@ -31,8 +34,14 @@ impl DiskBlob {
         Self {
             file,
             maps: Maps::new(mapped_reads),
+            blocks: None,
             handle: Handle::new(path, writable),
         }
+    }
+
+    /// The same, with writes of whole blocks past the cache.
+    pub(super) fn with_blocks(self, blocks: Option<Blocks>) -> Self {
+        Self { blocks, ..self }
     }
 
     /// Checks that a call may reach `wanted` bytes behind `offset`.
@@ -75,9 +84,8 @@ impl DiskBlob {
         Ok(())
     }
 
-    fn stat(&self) -> Result<rustix::fs::Stat> {
-        retry_on_intr(|| rustix::fs::fstat(&self.file))
-            .map_err(|errno| self.failed("look at", errno))
+    fn stat(&self) -> Result<Look> {
+        look_at(&self.file).map_err(|errno| self.failed("look at", errno))
     }
 
     /// One system call that writes what comes behind the first `done` bytes of `bufs`.
@@ -154,6 +162,11 @@ impl Blob for DiskBlob {
             .try_fold(0_usize, usize::checked_add)
             .unwrap_or(usize::MAX);
         self.check_end(offset, total as u64)?;
+        if let ([bytes], Some(blocks)) = (bufs, &self.blocks)
+            && let Some(written) = blocks.write(bytes, offset)
+        {
+            return written.map_err(|errno| self.failed("write", errno));
+        }
         let mut done = 0;
         while done < total {
             let written = self
@@ -175,9 +188,13 @@ impl Blob for DiskBlob {
     }
 
     fn sync(&self) -> Result<()> {
-        self.file.sync_data().map_err(|e| self.failed("flush", e))?;
+        let flushed = match &self.blocks {
+            Some(blocks) => blocks.flush(),
+            None => self.file.sync_data(),
+        };
+        flushed.map_err(|e| self.failed("flush", e))?;
         // A flush of a file that somebody removed succeeds, and saves nothing.
-        match self.stat()?.st_nlink {
+        match self.stat()?.links {
             0 => Err(Error::NotFound {
                 path: self.handle.path().to_path_buf(),
             }),
@@ -186,7 +203,7 @@ impl Blob for DiskBlob {
     }
 
     fn len(&self) -> Result<u64> {
-        Ok(u64::try_from(self.stat()?.st_size).unwrap_or(0))
+        Ok(self.stat()?.len)
     }
 
     fn path(&self) -> &Path {

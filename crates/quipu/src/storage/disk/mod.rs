@@ -49,9 +49,11 @@
 //! ```
 
 mod blob;
+mod blocks;
 mod folder;
 mod holes;
 mod lock;
+mod look;
 // Of the few places with code that the compiler cannot check, the largest; ARCHITECTURE.md names all.
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 #[allow(unsafe_code)]
@@ -71,6 +73,7 @@ use std::sync::Arc;
 use rustix::fs::OFlags;
 
 use self::blob::DiskBlob;
+use self::blocks::Blocks;
 use self::folder::Folder;
 use self::mode::FileMode;
 use super::{Blob, Lock, OpenMode, Storage, check_blob_name, check_partition_name};
@@ -218,6 +221,15 @@ impl Storage for Disk {
             writable,
             self.mapped_reads,
         )))
+    }
+
+    fn open_for_blocks(&self, partition: &str, name: &str) -> Result<Arc<dyn Blob>> {
+        check_partition_name(partition)?;
+        check_blob_name(name)?;
+        let folder = self.existing_partition(partition, name)?;
+        let file = folder.open_file(name, OFlags::RDWR)?;
+        let blob = DiskBlob::new(file, folder.path_of(name), true, false);
+        Ok(Arc::new(blob.with_blocks(Blocks::open(&folder, name))))
     }
 
     fn remove(&self, partition: &str, name: &str) -> Result<()> {
