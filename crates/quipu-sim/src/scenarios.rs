@@ -7,6 +7,7 @@
 //! left over     sync · put · a sync that fails · opened anew · power lost
 //! taken back    batch · sync · rewind, stopped · larger values · sync · a reader beside
 //! taken away    batch over several sections · sync · prune or destruction, stopped
+//! small syncs   items one by one, each synced, through a commit log · a large batch · stopped, again and again
 //! ```
 //!
 //! Drawn step by step, such histories come so rarely that a mistake in the way of one could stay
@@ -14,17 +15,19 @@
 
 use quipu::storage::simulated::{Fault, Survival};
 
-use crate::case::{Case, Crash, Put, Settings, Step, When};
+use crate::case::{Again, Case, Crash, Put, Settings, Step, When};
 use crate::random::Random;
+use crate::workload::LOG_BYTES;
 
 /// The case of one plot.
 pub(crate) fn draw(random: &mut Random) -> Case {
-    let plot = match random.below(7) {
+    let plot = match random.below(9) {
         0 => Plot::torn_twice,
         1 | 2 => Plot::comes_back,
         3 => Plot::left_over,
         4 => Plot::by_sectors,
         5 => Plot::taken_away,
+        6 | 7 => Plot::small_syncs,
         _ => Plot::taken_back,
     };
     let mut drawing = Plot {
@@ -147,6 +150,64 @@ impl Plot<'_> {
             });
         }
         settings
+    }
+
+    /// Syncs that go through a commit log, until that is full or something larger comes; crashes anywhere in them, and
+    /// in what brings the log to the section files.
+    fn small_syncs(&mut self) -> Settings {
+        let settings = Settings {
+            items: self.random.pick(8, &[3, 16, 1000]),
+            log: self.random.pick(20_000, &LOG_BYTES),
+            tables: self.random.pick(0, &[0, 0, 3]),
+            zstd: self.random.one_in(6),
+            ..self.settings()
+        };
+        let mut next = 0;
+        for _ in 0..3 + self.random.below(4) {
+            let count = 1 + self.random.below(10);
+            for index in next..next + count {
+                let len = self.random.pick(9, &[0, 5, 30, 70]);
+                self.batch(index..index + 1, len);
+                if !self.random.one_in(4) {
+                    self.steps.push(Step::Sync);
+                }
+            }
+            next += count;
+            match self.random.below(8) {
+                0 => self.steps.push(Step::Beside),
+                1 => self.steps.push(Step::Drop),
+                2 => {
+                    next = self.random.below(next);
+                    self.steps.push(Step::Rewind(next));
+                    next += 1;
+                }
+                3 => self.steps.push(Step::Prune(self.random.below(next))),
+                4 => {
+                    self.batch(next..next + 40, 9);
+                    self.steps.push(Step::Sync);
+                    next += 40;
+                }
+                _ => {}
+            }
+            let again = (0..self.random.below(3)).map(|_| Again {
+                after: self.random.below(12),
+                when: When::Before,
+                survival: self.survival(),
+                seed: self.random.below(1 << 20),
+            });
+            let crash = Crash {
+                again: again.collect(),
+                survival: self.survival(),
+                ..self.crash(0, 12)
+            };
+            self.steps.push(Step::Crash(crash));
+        }
+        settings
+    }
+
+    fn survival(&mut self) -> Survival {
+        let more = [Survival::Sectors, Survival::Nothing, Survival::Memory];
+        self.random.pick(Survival::Bytes, &more)
     }
 
     /// A sync that mostly stops when the entries are written and not flushed.

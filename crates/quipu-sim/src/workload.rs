@@ -16,6 +16,9 @@ const MAX_STEPS: u64 = 40;
 /// A recovery is stopped at most so many times in turn.
 const MAX_AGAIN: u64 = 3;
 
+/// A few syncs fill these, the first with items of 200 bytes at most; the last takes all.
+pub(crate) const LOG_BYTES: [u64; 4] = [4600, 6000, 9000, 40_000];
+
 /// With a power loss, or the end of the process alone.
 const SURVIVALS: [Survival; 6] = [
     Survival::Bytes,
@@ -62,6 +65,10 @@ fn settings(random: &mut Random) -> Settings {
         },
         tables: match random.one_in(3) {
             true => random.pick(1, &[1, 2, 5, 12]),
+            false => 0,
+        },
+        log: match random.one_in(2) {
+            true => random.pick(20_000, &LOG_BYTES),
             false => 0,
         },
         twin: random.one_in(16),
@@ -265,6 +272,7 @@ impl Drawing {
                     Blob::Marks,
                     Blob::Manifest,
                     Blob::Tables,
+                    Blob::Log,
                 ],
             ),
             pick: self.random.below(8),

@@ -70,6 +70,16 @@ pub enum Canary {
     TableEpochIgnored,
     /// The checksum of a page of a key table is not compared.
     TableUnchecked,
+    /// A sync that goes into the commit log does not flush it.
+    CommitLogNotFlushed,
+    /// The commit log still holds what a checkpoint made durable, when the section files go on.
+    CommitLogNotCleared,
+    /// A commit log is cleared before what it holds is flushed in the section files.
+    CommitLogClearedFirst,
+    /// What is in the commit log is not brought to the section files after a crash.
+    NothingRedone,
+    /// Of what is in the commit log, the entries alone are brought to the section files.
+    ValuesNotRedone,
 }
 
 impl Canary {
@@ -106,6 +116,11 @@ impl Canary {
         Self::TableClaimsMore,
         Self::TableEpochIgnored,
         Self::TableUnchecked,
+        Self::CommitLogNotFlushed,
+        Self::CommitLogNotCleared,
+        Self::CommitLogClearedFirst,
+        Self::NothingRedone,
+        Self::ValuesNotRedone,
     ];
 
     /// Whether the defect is switched on.

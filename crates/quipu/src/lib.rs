@@ -37,6 +37,7 @@ pub mod canary;
 #[cfg(not(feature = "canaries"))]
 #[allow(dead_code, unreachable_pub)]
 mod canary;
+mod commit_log;
 mod entropy;
 mod error;
 pub mod format;

@@ -17,7 +17,11 @@ const NAME: &str = "0000000000000000";
 const HEADER: u64 = 4096;
 
 fn options(page_size: u16) -> Options {
-    Options::new().page_size(page_size).items_per_section(1000)
+    // How the marks lag behind the section files is looked at here.
+    Options::new()
+        .page_size(page_size)
+        .items_per_section(1000)
+        .commit_log_bytes(0)
 }
 
 fn open(machine: &Simulated, page_size: u16) -> Store {

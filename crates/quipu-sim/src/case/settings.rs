@@ -30,6 +30,8 @@ pub struct Settings {
     pub reserve: u64,
     /// How many keys are gathered before a key table is made of them; with 0 none is made.
     pub tables: u64,
+    /// Bytes of the commit log, which is used from the first small sync on; with 0 there is none.
+    pub log: u64,
     /// Whether a second archive, on another machine, does the same and shares the page cache.
     pub twin: bool,
 }
@@ -45,6 +47,7 @@ impl Default for Settings {
             buffer: 64,
             reserve: 0,
             tables: 0,
+            log: 0,
             twin: false,
         }
     }
@@ -65,6 +68,8 @@ impl Settings {
             })
             .compression(compression(self.zstd))
             .write_buffer(self.buffer)
+            .commit_log_bytes(self.log)
+            .commit_log_after(0)
             .disk_reserve(self.reserve);
         let options = match self.tables {
             // Too few files for tables, and for all sections.
@@ -112,6 +117,9 @@ impl fmt::Display for Settings {
         if self.tables > 0 {
             write!(f, " tables={}", self.tables)?;
         }
+        if self.log > 0 {
+            write!(f, " log={}", self.log)?;
+        }
         match self.twin {
             true => write!(f, " twin=1"),
             false => Ok(()),
@@ -150,6 +158,7 @@ impl Settings {
             "buffer" => self.buffer = value.parse().ok()?,
             "reserve" => self.reserve = value.parse().ok()?,
             "tables" => self.tables = value.parse().ok()?,
+            "log" => self.log = value.parse().ok()?,
             "twin" => self.twin = flag(value)?,
             _ => return None,
         }

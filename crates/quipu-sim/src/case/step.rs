@@ -140,4 +140,6 @@ pub enum Blob {
     Manifest,
     /// Key tables.
     Tables,
+    /// The commit log.
+    Log,
 }

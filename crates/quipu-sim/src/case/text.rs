@@ -33,12 +33,13 @@ const KINDS: [(Kind, &str); 3] = [
     (Kind::Zero, "zero"),
     (Kind::Stale, "stale"),
 ];
-const BLOBS: [(Blob, &str); 5] = [
+const BLOBS: [(Blob, &str); 6] = [
     (Blob::Index, "index"),
     (Blob::Values, "values"),
     (Blob::Marks, "marks"),
     (Blob::Manifest, "manifest"),
     (Blob::Tables, "tables"),
+    (Blob::Log, "log"),
 ];
 
 fn name<T: PartialEq>(of: &T, names: &[(T, &'static str)]) -> &'static str {

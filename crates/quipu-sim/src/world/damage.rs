@@ -63,12 +63,13 @@ impl World {
         let partition = match damage.blob {
             Blob::Index => "index",
             Blob::Values => "values",
-            Blob::Marks | Blob::Manifest | Blob::Tables => "quipu",
+            Blob::Marks | Blob::Manifest | Blob::Tables | Blob::Log => "quipu",
         };
         let mut names = self.names(partition);
         match damage.blob {
             Blob::Marks => names.retain(|name| name == "marks"),
             Blob::Manifest => names.retain(|name| name == "manifest"),
+            Blob::Log => names.retain(|name| name == "commit-log"),
             Blob::Tables => names.retain(|name| name.starts_with("keys-")),
             _ => {}
         }

@@ -10,7 +10,7 @@ use crate::canary::Canary;
 use crate::error::{Error, Result};
 use crate::format::NEW_SUFFIX;
 use crate::manifest::{
-    LOCK, MANIFEST, MANIFEST_COPY, MARKS, PARTITION, QUARANTINE, RESERVE, SCRUB, State,
+    COMMIT_LOG, LOCK, MANIFEST, MANIFEST_COPY, MARKS, PARTITION, QUARANTINE, RESERVE, SCRUB, State,
 };
 
 /// Removes the archive of a writer. The manifest says so first and goes last, so that an open
@@ -28,7 +28,7 @@ pub(super) fn destroy(mut writer: Writer) -> Result<()> {
     remove_sections(&shared)?;
     writer.abandon();
     let storage = &shared.storage;
-    for name in [RESERVE, MARKS, SCRUB, MANIFEST, MANIFEST_COPY, LOCK] {
+    for name in [RESERVE, COMMIT_LOG, MARKS, SCRUB, MANIFEST, MANIFEST_COPY, LOCK] {
         for name in [format!("{name}{NEW_SUFFIX}"), name.to_owned()] {
             match storage.remove(PARTITION, &name) {
                 Err(Error::NotFound { .. }) => {}

@@ -16,6 +16,7 @@
 mod adopt;
 mod batch;
 mod check;
+mod commit;
 mod compression;
 mod current;
 mod destroy;
@@ -38,6 +39,7 @@ mod range;
 mod read_only;
 mod reader;
 mod recovery;
+mod redo;
 mod repair;
 mod rest;
 mod rewrite;

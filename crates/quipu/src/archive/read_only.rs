@@ -35,15 +35,17 @@ use crate::value::Value;
 /// ```
 pub struct ReadOnly<K, V = Bytes> {
     reader: Reader<K, V>,
+    storage: Arc<dyn Storage>,
     manifest: Manifest,
     options: Options,
 }
 
 impl<K: Key, V: Value> ReadOnly<K, V> {
     pub(super) fn open_on(storage: Arc<dyn Storage>, options: Options) -> Result<Self> {
-        let (shared, manifest) = recovery::open_reader(storage, &options, K::SIZE)?;
+        let (shared, manifest) = recovery::open_reader(Arc::clone(&storage), &options, K::SIZE)?;
         Ok(Self {
             reader: Reader::new(shared),
+            storage,
             manifest,
             options,
         })
@@ -62,7 +64,9 @@ impl<K: Key, V: Value> ReadOnly<K, V> {
             path: shared.path(),
             reason: "its manifest is gone; the archive was destroyed".to_owned(),
         })?;
-        if !self.manifest.is_continued_by(&manifest) {
+        // What the commit log had and the files lacked may be in them by now.
+        let is_redone = !Arc::ptr_eq(&self.storage, &shared.storage);
+        if is_redone || !self.manifest.is_continued_by(&manifest) {
             return self.reopen();
         }
         shared.settings.write().compression = manifest.compression.current;
@@ -75,7 +79,7 @@ impl<K: Key, V: Value> ReadOnly<K, V> {
     }
 
     fn reopen(&mut self) -> Result<()> {
-        let storage = Arc::clone(&self.reader.shared.storage);
+        let storage = Arc::clone(&self.storage);
         *self = Self::open_on(storage, self.options.clone())?;
         Ok(())
     }

@@ -12,11 +12,13 @@ use super::follow;
 use super::listing::Listing;
 use super::load::{self, Loaded};
 use super::options::Options;
+use super::redo;
 use super::rest::AtRest;
 use super::settings;
 use super::shared::Shared;
 use super::upkeep;
 use super::writer::Writer;
+use crate::commit_log;
 use crate::entropy;
 use crate::error::{Error, Result};
 use crate::format::{is_unfinished, section_name, section_number};
@@ -46,6 +48,10 @@ pub struct Recovery {
     pub unreadable: Vec<u64>,
     /// Indices that were durable and cannot be read.
     pub damaged: u128,
+    /// Sections that got what the commit log had and their files lacked: the power went before it was flushed there.
+    pub redone: Vec<u64>,
+    /// Whether the commit log was damaged, or does not fit the section files: some of what it made durable may be lost.
+    pub commit_log_incomplete: bool,
     /// Whether the durable marks were not whole: what they protected may have been cut as a torn
     /// end.
     pub marks_incomplete: bool,
@@ -190,6 +196,7 @@ fn open_reader_once(
     let key_size = settings::key_size(key_size_of_type, options, Some(&manifest))?;
     settings::check_against(options, key_size, &manifest, path)?;
     let (marks, wholeness) = MarksLog::open(&storage, &manifest)?;
+    let storage = redo::read_through(storage, &manifest, marks.marks())?;
     let shared = Arc::new(Shared::new(storage, options, &manifest, Access::Read));
     let trust = trust_in(wholeness);
     let incomplete = wholeness != Wholeness::Whole;
@@ -297,6 +304,14 @@ impl<'a> Opening<'a> {
         if self.trust == Trust::Ordered {
             self.trust = trust_in(wholeness);
         }
+        let log = redo::redo(
+            &self.storage,
+            &self.for_derived,
+            self.options,
+            &self.manifest,
+            marks.marks(),
+            &mut self.recovery,
+        )?;
         let storage = Arc::clone(&self.storage);
         let shared = Arc::new(Shared {
             for_derived: Arc::clone(&self.for_derived),
@@ -310,9 +325,11 @@ impl<'a> Opening<'a> {
         note_lost_sections(&shared, &listing, marks.marks());
         self.recovery.unreadable = shared.unreadable();
         self.recovery.damaged = shared.damage.read().indices.count();
-        let mut writer = Writer::new(shared, self.manifest, marks, lock, self.options)?;
+        let mut writer = Writer::new(shared, self.manifest, marks, log, lock, self.options)?;
         writer.forget_lost_positions()?;
         writer.mark_loaded()?;
+        // Now that what it holds is durable in the section files.
+        writer.log.settle()?;
         writer.note_loaded();
         match writer.manifest.state {
             State::Rewinding(_) => match writer.end_pending_rewind() {
@@ -342,6 +359,7 @@ impl<'a> Opening<'a> {
             ..fresh
         };
         MarksLog::create(&self.storage, &self.manifest, &Marks::default())?;
+        commit_log::remove(&*self.storage)?;
         self.manifest.store(&self.storage)
     }
 

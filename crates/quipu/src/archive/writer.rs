@@ -8,7 +8,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::compression::Compressor;
 use super::current::{Appended, Current, Spare};
@@ -19,6 +18,7 @@ use super::stats::Durations;
 use super::tables::Keeper;
 use super::upkeep::{Sweep, Unmarked};
 use crate::canary::Canary;
+use crate::commit_log::CommitLog;
 use crate::error::{Error, Result};
 use crate::format::MAX_VALUE_SIZE;
 use crate::manifest::{Manifest, MarksLog};
@@ -46,7 +46,8 @@ pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
     pub(super) manifest: Manifest,
     pub(super) marks: MarksLog,
-    /// Sections with puts that are not durable.
+    pub(super) log: CommitLog,
+    /// Sections with puts that are not durable in their files.
     pub(super) dirty: BTreeSet<u64>,
     pub(super) unmarked: Unmarked,
     pub(super) sweep: Sweep,
@@ -59,12 +60,12 @@ pub(super) struct Writer {
     /// As many as were ever used at a time.
     pub(super) compressors: Vec<Compressor>,
     /// The section of the last put: the next one mostly goes there too.
-    current: Option<Current>,
+    pub(super) current: Option<Current>,
     spare: Spare,
     /// The section whose files were prepared last.
-    prepared: Option<u64>,
+    pub(super) prepared: Option<u64>,
     /// No index from here on is stored; `u128`, to be able to say so of none.
-    unused_from: u128,
+    pub(super) unused_from: u128,
     entry: Vec<u8>,
     max_dirty: usize,
     _lock: Box<dyn Lock>,
@@ -88,6 +89,7 @@ impl Writer {
         shared: Arc<Shared>,
         manifest: Manifest,
         marks: MarksLog,
+        log: CommitLog,
         lock: Box<dyn Lock>,
         options: &Options,
     ) -> Result<Self> {
@@ -98,6 +100,7 @@ impl Writer {
             shared,
             manifest,
             marks,
+            log,
             dirty: BTreeSet::new(),
             unmarked: Unmarked::default(),
             sweep: Sweep::default(),
@@ -249,7 +252,7 @@ impl Writer {
         self.forget_current();
         self.announce()?;
         if self.dirty.len() >= self.max_dirty && !self.dirty.contains(&number) {
-            self.sync()?;
+            self.checkpoint()?;
         }
         let section = match self.shared.settled_section(number)? {
             Some(section) => section,
@@ -317,103 +320,6 @@ impl Writer {
             self.sync_sections(&[number])?;
         }
         Ok(())
-    }
-
-    /// Makes every put before it durable.
-    pub(super) fn sync(&mut self) -> Result<()> {
-        self.sync_dirty().inspect_err(|_| self.refill())?;
-        match self.prepare_next() {
-            // The put that needs the files tells, if there is no room by then either.
-            Err(Error::StorageFull { .. }) => drop(self.shared.discard_prepared()),
-            prepared => self.poison_on_error(prepared)?,
-        }
-        self.refill();
-        Ok(())
-    }
-
-    fn sync_dirty(&mut self) -> Result<()> {
-        self.check_usable()?;
-        self.sweep.step_at_sync(&self.shared);
-        if self.dirty.is_empty() {
-            let marked = match self.unmarked.is_empty() {
-                true => self.mark_damage(),
-                // The writer has synced sections on its own since.
-                false => self.mark_sync(),
-            };
-            // A table may be done by now, and another one due.
-            let kept = marked.and_then(|()| self.keep_tables());
-            return self.poison_on_error(kept);
-        }
-        let started = Instant::now();
-        let current = self.current.as_ref().map(|current| current.section.number);
-        let dirty: Vec<_> = self.dirty.iter().copied().collect();
-        for section in self.sync_sections(&dirty)? {
-            if Some(section.number) != current {
-                section.pair.values.release_buffer();
-            }
-        }
-        self.shared.counters.sync_calls.record(started);
-        let marked = self.mark_sync().and_then(|()| self.keep_tables());
-        self.poison_on_error(marked)
-    }
-
-    /// Prepares the files of the next section once the last one is nearly full, so that no put waits for
-    /// them. Not out of the disk reserve: what that is for was not asked for here.
-    fn prepare_next(&mut self) -> Result<()> {
-        let Ok(end) = u64::try_from(self.unused_from) else {
-            return Ok(());
-        };
-        let span = self.shared.items_per_section;
-        let into = end % span;
-        let next = (end - into).checked_add(span);
-        let Some(next) = next.filter(|_| into >= span - span / 4) else {
-            return Ok(());
-        };
-        let is_known = self.shared.sections.contains(next)
-            || self.shared.unreadable.read().contains(&next)
-            || self.marks.marks().sections.contains_key(&next);
-        if self.prepared == Some(next) || is_known || self.reserve.is_some() {
-            return Ok(());
-        }
-        self.prepared = Some(next);
-        // Of another one that was not needed after all.
-        self.shared.discard_prepared()?;
-        self.shared.prepare_section(next)
-    }
-
-    /// Makes sections durable, side by side where the storage serves that: none needs another to be.
-    fn sync_sections(&mut self, numbers: &[u64]) -> Result<Vec<Arc<Section>>> {
-        let shared = Arc::clone(&self.shared);
-        let sections = numbers.iter().filter_map(|&of| shared.open_section(of));
-        let sections: Vec<_> = sections.collect();
-        let sync = |part: &[Arc<Section>]| -> Result<()> {
-            part.iter().try_for_each(|section| section.pair.sync())
-        };
-        for synced in shared.side_by_side(&sections, 1, sync) {
-            self.poison_on_error(synced)?;
-        }
-        for section in &sections {
-            shared.counters.syncs.fetch_add(1, Ordering::Relaxed);
-            self.unmarked.add(section.number, &[]);
-        }
-        for number in numbers {
-            self.dirty.remove(number);
-        }
-        // The next put finds its section anew, and counts it as dirty again.
-        self.forget_current();
-        Ok(sections)
-    }
-
-    /// Makes everything durable and marks it.
-    pub(super) fn close(&mut self) -> Result<()> {
-        self.sync()?;
-        let marked = self.mark_synced().and_then(|()| self.marks.flush());
-        self.poison_on_error(marked)?;
-        self.close_tables();
-        let discarded = self.shared.discard_prepared();
-        self.poison_on_error(discarded)?;
-        let settled = self.marks.settle();
-        self.poison_on_error(settled)
     }
 
     /// The archive is gone: nothing is written any more.

@@ -5,6 +5,7 @@
 //! quipu/manifest-copy   the same again, for when one of the two is damaged
 //! quipu/marks           what is durable of each section, and known damage; appended to
 //! quipu/scrub           how far scrubbing has come; replaced whole
+//! quipu/commit-log      what small syncs made durable; see `commit_log`
 //! quipu/lock            held by the writer
 //! ```
 //!
@@ -24,6 +25,7 @@ mod record;
 
 use std::sync::Arc;
 
+pub(crate) use codec::{Decoder, Encoder};
 pub(crate) use compression::CompressionMap;
 pub(crate) use copies::{Copies, damaged_copies, load};
 pub(crate) use fingerprint::{Fingerprint, Sample};
@@ -53,6 +55,8 @@ pub(crate) const MANIFEST_COPY: &str = "manifest-copy";
 pub(crate) const MARKS: &str = "marks";
 /// The blob that says how far scrubbing has come.
 pub(crate) const SCRUB: &str = "scrub";
+/// The blob that makes small syncs durable.
+pub(crate) const COMMIT_LOG: &str = "commit-log";
 /// The writer's lock.
 pub(crate) const LOCK: &str = "lock";
 /// The disk reserve, where there is one.
@@ -82,7 +86,7 @@ fn read_whole(storage: &dyn Storage, name: &str) -> Result<Option<Vec<u8>>> {
 }
 
 /// Replaces a blob at once: after a crash it has the old content or the new one.
-fn replace_whole(storage: &Arc<dyn Storage>, name: &str, bytes: &[u8]) -> Result<()> {
+pub(crate) fn replace_whole(storage: &Arc<dyn Storage>, name: &str, bytes: &[u8]) -> Result<()> {
     write_beside(&**storage, name, bytes)?;
     storage.rename(PARTITION, &temporary(name), name)?;
     storage.sync_partition(PARTITION)
@@ -116,6 +120,7 @@ pub(crate) fn disk_len(storage: &dyn Storage) -> u64 {
         MANIFEST_COPY,
         MARKS,
         SCRUB,
+        COMMIT_LOG,
         RESERVE,
         &temporary(RESERVE),
     ]

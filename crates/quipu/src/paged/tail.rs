@@ -10,6 +10,8 @@ pub(super) struct Tail {
     pub(super) bytes: Vec<u8>,
     /// What of the first page is on disk.
     pub(super) committed: Option<Committed>,
+    /// How many of the bytes were written without a flush; 0 where none were.
+    pub(super) shown: usize,
     /// Whether the page before is damaged.
     pub(super) damaged: bool,
 }
@@ -25,12 +27,17 @@ impl Tail {
         self.damaged && self.bytes.is_empty()
     }
 
-    /// How many of the bytes are on disk.
+    /// How many of the bytes a flush has made durable, or is about to.
     pub(super) fn committed_len(&self) -> usize {
         self.committed.map_or(0, |committed| committed.len.into())
     }
 
-    /// How many are not.
+    /// How many of the bytes are on disk, flushed or not.
+    pub(super) fn shown_len(&self) -> usize {
+        self.shown.max(self.committed_len())
+    }
+
+    /// How many are not on disk, or not flushed.
     pub(super) fn waiting(&self) -> usize {
         self.bytes.len().saturating_sub(self.committed_len())
     }
@@ -48,6 +55,7 @@ impl Tail {
         self.bytes.truncate(kept);
         self.start += full as u64;
         self.committed = committed;
+        self.shown = 0;
         self.damaged = false;
     }
 }

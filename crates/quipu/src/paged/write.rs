@@ -64,6 +64,10 @@ impl PagedFile {
     /// Cuts the stream to `len` bytes; durable when it returns. In each crash in between the
     /// stream ends at the old end, the new one, or a page between them.
     pub(crate) fn truncate(&self, len: u64) -> Result<()> {
+        if self.tail.read().shown > 0 {
+            // What was shown is to be cut off the blob, too.
+            self.write_out()?;
+        }
         let mut tail = self.tail.write();
         if len >= tail.end() {
             return Ok(());

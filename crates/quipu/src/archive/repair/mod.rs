@@ -88,7 +88,8 @@ impl Writer {
     /// Writes each section that has damage anew without it.
     pub(super) fn repair(&mut self) -> Result<RepairReport> {
         self.check_usable()?;
-        self.sync()?;
+        self.checkpoint()?;
+        self.discard_log()?;
         self.keeper.stop(&self.shared);
         let shared = Arc::clone(&self.shared);
         let mut sections = Vec::new();

@@ -4,7 +4,7 @@ use super::super::config::RecordConfig;
 use crate::canary::Canary;
 use crate::error::{Error, Result};
 use crate::format::{Layout, NEW_SUFFIX, section_name};
-use crate::paged::{Cut, Durable, OnRecord, PagedFile, encode_pages};
+use crate::paged::{Cut, Durable, OnRecord, PageGrowth, PagedFile, encode_pages};
 use crate::storage::{Access, BlobFile, OpenMode};
 
 /// Bytes of records that are gathered before a new file is written on.
@@ -178,6 +178,21 @@ impl RecordFile {
     /// Writes what waits and flushes the file.
     pub(crate) fn sync(&self) -> Result<()> {
         self.pages.sync()
+    }
+
+    /// As [`PagedFile::unshown`].
+    pub(crate) fn unshown(&self) -> Option<usize> {
+        self.pages.unshown()
+    }
+
+    /// As [`PagedFile::growth`].
+    pub(crate) fn growth(&self, on: impl FnMut(&PageGrowth<'_>)) {
+        self.pages.growth(on);
+    }
+
+    /// As [`PagedFile::show`].
+    pub(crate) fn show(&self) -> Result<()> {
+        self.pages.show()
     }
 
     /// Keeps the first `records` records; durable when it returns.

@@ -37,6 +37,8 @@ pub(crate) struct ValueFile {
 struct Tail {
     start: u64,
     bytes: Vec<u8>,
+    /// What lies before was flushed, or somebody keeps it until then.
+    kept_to: u64,
     /// Offset and checksum of the value that was appended last.
     last: Option<(u64, u32)>,
 }
@@ -73,6 +75,7 @@ impl ValueFile {
             tail: RwLock::new(Tail {
                 start,
                 bytes: Vec::new(),
+                kept_to: start,
                 last: None,
             }),
             layout: blob.layout(),
@@ -192,7 +195,32 @@ impl ValueFile {
             }
             *self.unflushed.lock() = None;
         }
+        self.keep_to_end();
         Ok(())
+    }
+
+    /// Bytes since the last flush, or [`show`](Self::show); none where some of them are not in the buffer any more.
+    pub(crate) fn unshown(&self) -> Option<usize> {
+        let tail = self.tail.read();
+        (tail.start == tail.kept_to).then_some(tail.bytes.len())
+    }
+
+    /// What [`unshown`](Self::unshown) counts, and where it begins.
+    pub(crate) fn with_unshown<T>(&self, on: impl FnOnce(u64, &[u8]) -> T) -> T {
+        let tail = self.tail.read();
+        on(tail.start, &tail.bytes)
+    }
+
+    /// Writes the same, without a flush: somebody else keeps it until then.
+    pub(crate) fn show(&self) -> Result<()> {
+        self.write_out()?;
+        self.keep_to_end();
+        Ok(())
+    }
+
+    fn keep_to_end(&self) {
+        let mut tail = self.tail.write();
+        tail.kept_to = tail.end();
     }
 
     /// Gives back the buffer, when nothing waits in it.

@@ -230,6 +230,21 @@ impl Pair {
         Ok(())
     }
 
+    /// Bytes since the last flush, or [`show`](Self::show), of both files; none where they cannot be kept elsewhere
+    /// until the next: the files' names are not durable, some of the bytes are out of the buffers, or there is damage
+    /// before them.
+    pub(crate) fn unshown(&self) -> Option<usize> {
+        let is_named = !*self.unnamed.lock();
+        let (values, records) = (self.values.unshown()?, self.records.unshown()?);
+        is_named.then_some(values + records)
+    }
+
+    /// Writes what [`unshown`](Self::unshown) counts, without a flush. Somebody else has made it durable.
+    pub(crate) fn show(&self) -> Result<()> {
+        self.values.show()?;
+        self.records.show()
+    }
+
     /// What is not durable of the names of the pair that this one takes the place of is not durable here.
     pub(crate) fn inherit_names(&self, before: &Self) {
         let unnamed = *before.unnamed.lock();

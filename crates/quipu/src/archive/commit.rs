@@ -1,0 +1,171 @@
+//! How puts become durable: by the commit log where they are few, else by the section files themselves.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::section::Section;
+use super::writer::Writer;
+use crate::canary::Canary;
+use crate::error::{Error, Result};
+use crate::sync::atomic::Ordering;
+
+/// How far a sync goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Into {
+    /// What is put is durable, in the section files or in the commit log.
+    Any,
+    /// All is durable in the section files.
+    Sections,
+}
+
+impl Writer {
+    /// Makes every put before it durable.
+    pub(super) fn sync(&mut self) -> Result<()> {
+        self.sync_into(Into::Any)
+    }
+
+    /// Makes every put before it durable in the section files, so that nothing is in the commit log.
+    pub(super) fn checkpoint(&mut self) -> Result<()> {
+        self.sync_into(Into::Sections)
+    }
+
+    /// What the commit log keeps for files that are away is not to come back to those that take their place.
+    pub(super) fn discard_log(&mut self) -> Result<()> {
+        let discarded = self.log.discard();
+        self.poison_on_error(discarded)
+    }
+
+    fn sync_into(&mut self, into: Into) -> Result<()> {
+        self.sync_dirty(into).inspect_err(|_| self.refill())?;
+        match self.prepare_next() {
+            // The put that needs the files tells, if there is no room by then either.
+            Err(Error::StorageFull { .. }) => drop(self.shared.discard_prepared()),
+            prepared => self.poison_on_error(prepared)?,
+        }
+        self.refill();
+        Ok(())
+    }
+
+    fn sync_dirty(&mut self, into: Into) -> Result<()> {
+        self.check_usable()?;
+        self.sweep.step_at_sync(&self.shared);
+        let started = Instant::now();
+        let is_dirty = !self.dirty.is_empty();
+        if is_dirty && (into == Into::Sections || !self.log_dirty()?) {
+            let current = self.current.as_ref().map(|current| current.section.number);
+            let dirty: Vec<_> = self.dirty.iter().copied().collect();
+            for section in self.sync_sections(&dirty)? {
+                if Some(section.number) != current {
+                    section.pair.values.release_buffer();
+                }
+            }
+        }
+        if is_dirty {
+            self.shared.counters.sync_calls.record(started);
+        }
+        let marked = match self.unmarked.is_empty() {
+            true => self.mark_damage(),
+            // These may be sections that the writer has synced on its own since.
+            false => self.mark_sync(),
+        };
+        // A table may be done by now, and another one due.
+        let kept = marked.and_then(|()| self.keep_tables());
+        self.poison_on_error(kept)
+    }
+
+    /// Makes what was put durable by the commit log, if it takes that.
+    fn log_dirty(&mut self) -> Result<bool> {
+        let shared = Arc::clone(&self.shared);
+        let sections = self.dirty.iter().filter_map(|&of| shared.open_section(of));
+        let sections: Vec<_> = sections.collect();
+        let unshown = sections.iter().map(|section| section.pair.unshown());
+        let bytes = unshown.sum::<Option<usize>>();
+        if bytes == Some(0) {
+            return Ok(true);
+        }
+        if !self.log.takes(bytes) {
+            return Ok(false);
+        }
+        let pairs = sections.iter().map(|of| (of.number, &of.pair));
+        let appended = self.log.append(pairs);
+        if !self.poison_on_error(appended)? {
+            return Ok(false);
+        }
+        for section in &sections {
+            let shown = section.pair.show();
+            self.poison_on_error(shown)?;
+            shared.counters.syncs.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(true)
+    }
+
+    /// Prepares the files of the next section once the last one is nearly full, so that no put waits for
+    /// them. Not out of the disk reserve: what that is for was not asked for here.
+    fn prepare_next(&mut self) -> Result<()> {
+        let Ok(end) = u64::try_from(self.unused_from) else {
+            return Ok(());
+        };
+        let span = self.shared.items_per_section;
+        let into = end % span;
+        let next = (end - into).checked_add(span);
+        let Some(next) = next.filter(|_| into >= span - span / 4) else {
+            return Ok(());
+        };
+        let is_known = self.shared.sections.contains(next)
+            || self.shared.unreadable.read().contains(&next)
+            || self.marks.marks().sections.contains_key(&next);
+        if self.prepared == Some(next) || is_known || self.reserve.is_some() {
+            return Ok(());
+        }
+        self.prepared = Some(next);
+        // Of another one that was not needed after all.
+        self.shared.discard_prepared()?;
+        self.shared.prepare_section(next)
+    }
+
+    /// Makes sections durable, side by side where the storage serves that: none needs another to be. Where the
+    /// commit log holds syncs, those of all, and clears it.
+    pub(super) fn sync_sections(&mut self, numbers: &[u64]) -> Result<Vec<Arc<Section>>> {
+        let shared = Arc::clone(&self.shared);
+        let mut numbers = numbers.to_vec();
+        if self.log.holds_syncs() {
+            numbers.extend(self.dirty.iter().filter(|of| !numbers.contains(of)).collect::<Vec<_>>());
+        }
+        if Canary::CommitLogClearedFirst.sings() {
+            self.log.clear()?;
+        }
+        let sections = numbers.iter().filter_map(|&of| shared.open_section(of));
+        let sections: Vec<_> = sections.collect();
+        let sync = |part: &[Arc<Section>]| -> Result<()> {
+            part.iter().try_for_each(|section| section.pair.sync())
+        };
+        for synced in shared.side_by_side(&sections, 1, sync) {
+            self.poison_on_error(synced)?;
+        }
+        // Before anything else is written to these files, or they go.
+        let cleared = self.log.clear();
+        self.poison_on_error(cleared)?;
+        for section in &sections {
+            shared.counters.syncs.fetch_add(1, Ordering::Relaxed);
+            self.unmarked.add(section.number, &[]);
+        }
+        for number in &numbers {
+            self.dirty.remove(number);
+        }
+        // The next put finds its section anew, and counts it as dirty again.
+        self.forget_current();
+        Ok(sections)
+    }
+
+    /// Makes everything durable and marks it.
+    pub(super) fn close(&mut self) -> Result<()> {
+        self.checkpoint()?;
+        let marked = self.mark_synced().and_then(|()| self.marks.flush());
+        self.poison_on_error(marked)?;
+        self.close_tables();
+        let discarded = self.shared.discard_prepared();
+        self.poison_on_error(discarded)?;
+        let settled = self.marks.settle();
+        self.poison_on_error(settled)
+    }
+}

@@ -1,0 +1,87 @@
+//! What the commit log does for an open: its bytes in the section files, or before them.
+
+use std::sync::Arc;
+
+use super::options::Options;
+use super::recovery::Recovery;
+use crate::canary::Canary;
+use crate::commit_log::{CommitLog, Files, Records, Redo, Redone};
+use crate::error::Result;
+use crate::format::Layouts;
+use crate::manifest::{Manifest, Marks};
+use crate::storage::Storage;
+
+/// A reader reads the log again so often when the writer began it anew meanwhile.
+const MAX_TRIES: u32 = 10;
+
+/// Brings the section files to where the last sync left them; the log of the writer.
+pub(super) fn redo(
+    storage: &Arc<dyn Storage>,
+    for_derived: &Arc<dyn Storage>,
+    options: &Options,
+    manifest: &Manifest,
+    marks: &Marks,
+    recovery: &mut Recovery,
+) -> Result<CommitLog> {
+    let (mut log, records) = CommitLog::open(for_derived, manifest.id, options.commit_log)?;
+    recovery.commit_log_incomplete = records.is_damaged;
+    if records.is_empty() || Canary::NothingRedone.sings() {
+        return Ok(log);
+    }
+    let layouts = |section| layouts_of(marks, section);
+    let files = files(&**storage, manifest, &layouts);
+    let redo = Redo::find(&records, &files)?;
+    redo.apply(&files)?;
+    recovery.redone.extend(redo.sections());
+    recovery.commit_log_incomplete |= !redo.foreign.is_empty();
+    if !redo.away.is_empty() {
+        log.keep();
+    }
+    Ok(log)
+}
+
+/// The storage as a reader is to see it. Mostly the section files have all that the log has, and it is the same.
+pub(super) fn read_through(
+    storage: Arc<dyn Storage>,
+    manifest: &Manifest,
+    marks: &Marks,
+) -> Result<Arc<dyn Storage>> {
+    for _ in 0..MAX_TRIES {
+        let records = Records::read(&*storage, manifest.id)?;
+        if records.is_empty() {
+            break;
+        }
+        let layouts = |section| layouts_of(marks, section);
+        let files = files(&*storage, manifest, &layouts);
+        let redo = Redo::find(&records, &files)?;
+        if redo.is_empty() {
+            break;
+        }
+        // The writer begins the log anew before it changes what is in the files.
+        if Records::read(&*storage, manifest.id)?.continues(&records) {
+            let inner = Arc::clone(&storage);
+            return Ok(Arc::new(Redone::new(inner, redo, &files)));
+        }
+    }
+    Ok(storage)
+}
+
+fn layouts_of(marks: &Marks, section: u64) -> Layouts {
+    let mark = marks.of(section);
+    mark.map_or_else(Layouts::default, |mark| mark.layouts)
+}
+
+fn files<'a>(
+    storage: &'a dyn Storage,
+    manifest: &'a Manifest,
+    layouts: &'a dyn Fn(u64) -> Layouts,
+) -> Files<'a> {
+    Files {
+        storage,
+        index: &manifest.index_partition,
+        values: &manifest.value_partition,
+        page_size: manifest.page_size.into(),
+        floor: manifest.floor,
+        layouts,
+    }
+}
