@@ -22,6 +22,13 @@ use crate::index::Runs;
 use crate::manifest::{Mark, State};
 use crate::sync::atomic::Ordering;
 
+/// Sections that nobody finds any more, and whose files are to go.
+struct Taken {
+    numbers: Vec<u64>,
+    /// Those of which files may be open.
+    open: Vec<Arc<Section>>,
+}
+
 impl Writer {
     /// Drops the sections below the one of `min`; how many.
     pub(super) fn prune(&mut self, min: u64) -> Result<u64> {
@@ -53,14 +60,19 @@ impl Writer {
         self.show_compression();
         let mut below = self.shared.sections.numbers();
         below.retain(|&number| number < floor || (Canary::PruneTooFar.sings() && number == floor));
+        let taken = self.take_sections(&below, |number| number < floor);
+        // Beside the removal of the files, which mostly waits for the disk, so that what the tables have of them goes
+        // by its end too.
+        self.rewrite_tables();
         let dropped = self
-            .drop_sections(&below, |number| number < floor)
+            .remove_sections(taken)
             .and_then(|_| self.shared.discard_prepared_of(|number| number < floor));
         // What readers have noted of the sections until they were closed.
         self.forget_damage_below(floor);
         self.poison_on_error(dropped)?;
         let marks = self.marks.rewrite(|marks| marks.prune(floor));
         self.poison_on_error(marks)?;
+        // The disk may have been too full for it before.
         self.rewrite_tables();
         Ok(below.len() as u64)
     }
@@ -100,6 +112,12 @@ impl Writer {
         sections: &[u64],
         goes: impl Fn(u64) -> bool,
     ) -> Result<BTreeSet<u64>> {
+        let taken = self.take_sections(sections, goes);
+        self.remove_sections(taken)
+    }
+
+    /// Removes sections from memory, and the unreadable ones whose number is to go.
+    fn take_sections(&mut self, sections: &[u64], goes: impl Fn(u64) -> bool) -> Taken {
         let shared = Arc::clone(&self.shared);
         let unreadable: BTreeSet<u64> = {
             let mut all = shared.unreadable.write();
@@ -107,11 +125,10 @@ impl Writer {
             *all = kept;
             gone
         };
-        if sections.is_empty() && unreadable.is_empty() {
-            return Ok(BTreeSet::new());
-        }
-        self.forget_current();
         let mut open = Vec::new();
+        if !sections.is_empty() || !unreadable.is_empty() {
+            self.forget_current();
+        }
         for &number in sections {
             if let Some(Known::Open(section)) = shared.sections.remove(number) {
                 section.retire();
@@ -122,11 +139,24 @@ impl Writer {
             self.unmarked.forget(number);
             self.keeper.forget(number);
         }
-        let removed = remove_files(&shared, sections.iter().copied().chain(unreadable))?;
-        for section in open {
-            section.pair.records.file().forget();
-            section.pair.values.file().forget();
+        let numbers = sections.iter().copied().chain(unreadable).collect();
+        Taken { numbers, open }
+    }
+
+    /// Removes what is left of sections that were taken from memory.
+    fn remove_sections(&mut self, taken: Taken) -> Result<BTreeSet<u64>> {
+        if taken.numbers.is_empty() {
+            return Ok(BTreeSet::new());
         }
+        let shared = Arc::clone(&self.shared);
+        let removed = remove_files(&shared, taken.numbers.into_iter())?;
+        // Of a file that is open the bytes go with its close.
+        shared.side_by_side(&taken.open, 1, |part| {
+            for section in part {
+                section.pair.records.file().forget();
+                section.pair.values.file().forget();
+            }
+        });
         shared.drop_void_tables();
         self.sweep.start(&shared);
         Ok(removed)
@@ -279,6 +309,9 @@ impl Writer {
 }
 
 /// Removes the files of sections, entries before values, and makes that durable. Tells which had files.
+///
+/// Those of one folder go side by side: what a removal takes is mostly that the system lets go of the file's bytes,
+/// and where it tells the disk of that, it waits for each piece.
 pub(super) fn remove_files(
     shared: &Shared,
     sections: impl Iterator<Item = u64>,
@@ -286,21 +319,32 @@ pub(super) fn remove_files(
     let sections: Vec<u64> = sections.collect();
     let mut all = BTreeSet::new();
     for partition in [&shared.partitions.index, &shared.partitions.values] {
+        let remove = |part: &[u64]| remove_each(shared, partition, part);
         let mut removed = false;
-        for &number in &sections {
-            match shared.storage.remove(partition, &section_name(number)) {
-                // One of the two may not be there; the other still has to go.
-                Err(Error::NotFound { .. }) => {}
-                other => {
-                    other?;
-                    removed = true;
-                    all.insert(number);
-                }
-            }
+        for part in shared.side_by_side(&sections, 1, remove) {
+            let part = part?;
+            removed |= !part.is_empty();
+            all.extend(part);
         }
         if removed && !Canary::RemovalNotFlushed.sings() {
             shared.storage.sync_partition(partition)?;
         }
     }
     Ok(all)
+}
+
+/// Removes files of sections from one partition. Tells which were there.
+fn remove_each(shared: &Shared, partition: &str, sections: &[u64]) -> Result<Vec<u64>> {
+    let mut removed = Vec::new();
+    for &number in sections {
+        match shared.storage.remove(partition, &section_name(number)) {
+            // One of the two may not be there; the other still has to go.
+            Err(Error::NotFound { .. }) => {}
+            other => {
+                other?;
+                removed.push(number);
+            }
+        }
+    }
+    Ok(removed)
 }

@@ -82,6 +82,17 @@ impl Positions {
         if position == 0 {
             self.first = Some(index);
         }
+        // What is put in order goes to the end of the last segment.
+        if let Some(mut last) = self.segments.last_entry() {
+            let ahead = index.checked_sub(*last.key());
+            let segment = last.get_mut();
+            if ahead == Some(segment.len)
+                && segment.position.checked_add(segment.len) == Some(position)
+            {
+                segment.len += 1;
+                return;
+            }
+        }
         if let Some((first, segment)) = self.segments.range_mut(..=index).next_back() {
             let ahead = index - first;
             if ahead < segment.len {

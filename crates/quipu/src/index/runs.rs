@@ -29,6 +29,14 @@ impl Runs {
 
     /// Adds an index; false when it was stored already.
     pub(crate) fn insert(&mut self, index: u64) -> bool {
+        // What is put in order goes to the end of the last run.
+        if let Some(mut last) = self.runs.last_entry()
+            && last.get().checked_add(1) == Some(index)
+        {
+            last.insert(index);
+            self.count += 1;
+            return true;
+        }
         let after = index
             .checked_add(1)
             .and_then(|next| self.runs.get(&next).copied());

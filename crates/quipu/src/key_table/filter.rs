@@ -99,10 +99,12 @@ impl Filter {
         let hash = hash.wrapping_mul(0xD6E8_FEB8_6659_FD93);
         let block = ((hash >> 32) * self.blocks.len() as u64) >> 32;
         let hash = (hash ^ hash >> 29) as u32;
-        (
-            block as usize,
-            SALTS.map(|salt| 1 << (hash.wrapping_mul(salt) >> 27)),
-        )
+        let mut bits = SALTS;
+        // A loop, which the compiler unrolls: of `map` it makes a call.
+        for lane in &mut bits {
+            *lane = 1 << (hash.wrapping_mul(*lane) >> 27);
+        }
+        (block as usize, bits)
     }
 
     pub(super) fn memory(&self) -> usize {

@@ -1,7 +1,8 @@
 //! Merging: the slots of several tables in one sweep, without those of claims that do not hold any more.
 //!
 //! A slot of the merged table has more bits of ordinal and fewer of the key, so slots of one source that
-//! were in order may be of one key now, in any order: each such group, which is of a few slots, is sorted.
+//! were in order may be of one key now, in any order. So what goes together is all slots up to a key below
+//! which every source has been read; sorting it finds the few runs that it is made of.
 
 use std::sync::Arc;
 
@@ -17,32 +18,36 @@ pub(crate) struct Merged<'a> {
     /// How many bits of a slot are its ordinal.
     pub(crate) bits: u32,
     sources: Vec<Source<'a>>,
-    /// Slots with the same bits of the key, descending.
-    group: Vec<u64>,
 }
 
 /// One table that is being merged.
 struct Source<'a> {
     slots: Words<'a>,
-    next: Option<u64>,
+    /// Slots as they were read last.
+    raw: Vec<u64>,
+    /// Slots as they will be in the merged table, by their keys; those before `at` are taken.
+    mapped: Vec<u64>,
+    at: usize,
     mask: u64,
+    /// Bits of an ordinal in the merged table.
+    bits: u32,
     /// (first ordinal, first ordinal in the merged table where the claim is kept), ascending
     moved: Vec<(u64, Option<u64>)>,
 }
 
 /// Prepares the merging of tables.
-pub(crate) fn merge<'a>(
-    tables: &'a [Arc<KeyTable>],
-    holds: &dyn Fn(&Claim) -> bool,
-) -> Result<Merged<'a>> {
+pub(crate) fn merge<'a>(tables: &'a [Arc<KeyTable>], holds: &dyn Fn(&Claim) -> bool) -> Merged<'a> {
     // (claim, which table, which of its claims)
     let mut kept: Vec<(Claim, usize, usize)> = Vec::new();
     let mut sources = Vec::new();
     for (of, table) in tables.iter().enumerate() {
         let mut source = Source {
             slots: table.slots(),
-            next: None,
+            raw: Vec::new(),
+            mapped: Vec::new(),
+            at: 0,
             mask: (1 << table.ordinal_bits()) - 1,
+            bits: 0,
             moved: Vec::new(),
         };
         for (at, (start, claim)) in table.starts().enumerate() {
@@ -51,7 +56,6 @@ pub(crate) fn merge<'a>(
                 kept.push((*claim, of, at));
             }
         }
-        source.next = source.slots.next()?;
         sources.push(source);
     }
     kept.sort_unstable();
@@ -76,47 +80,102 @@ pub(crate) fn merge<'a>(
     }
     // Of what ordinals take in a source, nothing of the key is known.
     let of_sources = tables.iter().map(|table| table.ordinal_bits()).max();
-    Ok(Merged {
+    let bits = ordinal_bits(ordinal).max(of_sources.unwrap_or_default());
+    for source in &mut sources {
+        source.bits = bits;
+        source.join_moved();
+    }
+    Merged {
         claims,
         sources,
-        bits: ordinal_bits(ordinal).max(of_sources.unwrap_or_default()),
-        group: Vec::new(),
-    })
+        bits,
+    }
 }
 
 impl Merged<'_> {
-    /// The next slot, ascending.
-    pub(crate) fn next(&mut self) -> Result<Option<u64>> {
-        while self.group.is_empty() {
-            let least = self.sources.iter().filter_map(|source| source.next).min();
-            let Some(least) = least else {
-                return Ok(None);
+    /// Adds the next slots to `out`, ascending; none behind the last.
+    pub(crate) fn next(&mut self, out: &mut Vec<u64>) -> Result<()> {
+        let before = out.len();
+        loop {
+            for source in self.sources.iter_mut().filter(|of| of.rest().is_empty()) {
+                source.read()?;
+            }
+            // What a source has of this key may go on in what was not read of it.
+            let more = self.sources.iter().filter(|of| !of.slots.is_at_end());
+            let end = more.filter_map(Source::last_key).min();
+            for source in &mut self.sources {
+                source.take_below(end, out);
+            }
+            if out.len() > before {
+                // Runs that are merged: not the sort to choose for what has no order.
+                out.split_at_mut(before).1.sort();
+                return Ok(());
+            }
+            let Some(end) = end else {
+                return Ok(());
             };
-            self.gather(least >> self.bits)?;
-        }
-        Ok(self.group.pop())
-    }
-
-    /// Takes all slots with these bits of the key.
-    fn gather(&mut self, key: u64) -> Result<()> {
-        for source in &mut self.sources {
-            while let Some(slot) = source.next.filter(|slot| slot >> self.bits == key) {
-                if let Some(ordinal) = source.ordinal(slot & source.mask) {
-                    self.group.push(key << self.bits | ordinal);
-                }
-                source.next = source.slots.next()?;
+            let of_one_key = |of: &&mut Source<'_>| of.last_key() == Some(end);
+            for source in self.sources.iter_mut().filter(of_one_key) {
+                source.read()?;
             }
         }
-        self.group.sort_unstable_by(|a, b| b.cmp(a));
-        Ok(())
     }
 }
 
 impl Source<'_> {
-    /// What an ordinal is in the merged table; none where its claim is not kept.
-    fn ordinal(&self, ordinal: u64) -> Option<u64> {
-        let behind = self.moved.partition_point(|&(start, _)| start <= ordinal);
-        let (start, to) = *self.moved.get(behind.checked_sub(1)?)?;
-        Some(to? + (ordinal - start))
+    /// Slots that are not taken.
+    fn rest(&self) -> &[u64] {
+        self.mapped.get(self.at..).unwrap_or_default()
     }
+
+    /// The key of the last slot that was read.
+    fn last_key(&self) -> Option<u64> {
+        self.rest().last().map(|slot| slot >> self.bits)
+    }
+
+    /// Reads on until there is one slot more at least, or none in the table.
+    fn read(&mut self) -> Result<()> {
+        self.mapped.drain(..self.at);
+        self.at = 0;
+        let before = self.mapped.len();
+        while self.mapped.len() == before && !self.slots.is_at_end() {
+            self.raw.clear();
+            self.slots.next_pages(&mut self.raw)?;
+            let (mask, bits, moved) = (self.mask, self.bits, &self.moved);
+            let mapped = self.raw.iter().filter_map(|slot| {
+                let ordinal = moved_to(moved, slot & mask)?;
+                Some(slot >> bits << bits | ordinal)
+            });
+            self.mapped.extend(mapped);
+        }
+        Ok(())
+    }
+
+    /// Moves the slots of keys below `end`, or all of them, to `out`.
+    fn take_below(&mut self, end: Option<u64>, out: &mut Vec<u64>) {
+        let rest = self.rest();
+        let count = end.map_or(rest.len(), |end| {
+            rest.partition_point(|slot| slot >> self.bits < end)
+        });
+        out.extend_from_slice(rest.get(..count).unwrap_or_default());
+        self.at += count;
+    }
+
+    /// Claims that stay beside each other are searched as one.
+    fn join_moved(&mut self) {
+        self.moved
+            .dedup_by(|next, before| match (before.1, next.1) {
+                (Some(before_to), Some(to)) => {
+                    to.checked_sub(before_to) == next.0.checked_sub(before.0)
+                }
+                (before_to, to) => before_to == to,
+            });
+    }
+}
+
+/// What an ordinal is in the merged table; none where its claim is not kept.
+fn moved_to(moved: &[(u64, Option<u64>)], ordinal: u64) -> Option<u64> {
+    let behind = moved.partition_point(|&(start, _)| start <= ordinal);
+    let (start, to) = *moved.get(behind.checked_sub(1)?)?;
+    Some(to? + (ordinal - start))
 }

@@ -35,6 +35,7 @@ mod memory;
 mod merge;
 mod page;
 mod search;
+mod sort;
 mod write;
 
 #[cfg(test)]
@@ -43,7 +44,8 @@ mod tests;
 pub(crate) use file::{KeyTable, Place};
 pub(crate) use memory::PageMemory;
 pub(crate) use merge::merge;
-pub(crate) use write::{Contents, write};
+pub(crate) use sort::sort;
+pub(crate) use write::{Contents, NextSlots, write};
 
 use crate::manifest::PARTITION;
 

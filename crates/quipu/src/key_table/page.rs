@@ -13,8 +13,8 @@ const WORD_SIZE: usize = 8;
 pub(super) const WORDS: usize = 511;
 /// Where its checksum stands.
 const CRC_AT: usize = PAGE_SIZE - 4;
-/// Pages that are written, or read, with one call.
-const PAGES_AT_ONCE: usize = 256;
+/// Pages that are written, or read, with one call: few enough to stay in the processor's caches.
+const PAGES_AT_ONCE: usize = 32;
 
 /// How many pages so many words take.
 pub(super) const fn pages(words: u64) -> u64 {
@@ -92,11 +92,48 @@ impl<'a> Words<'a> {
         }
     }
 
+    /// Whether there is no next word.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.left == 0
+    }
+
     /// The next word; none behind the last.
     pub(super) fn next(&mut self) -> Result<Option<u64>> {
         if self.left == 0 {
             return Ok(None);
         }
+        self.fill()?;
+        let page = self.read.get(self.at / WORDS * PAGE_SIZE..);
+        let found = word(page.unwrap_or_default(), self.at % WORDS);
+        self.at += 1;
+        self.left -= 1;
+        Ok(Some(found))
+    }
+
+    /// Adds the words of the next pages to `out`, as many as are read with one call.
+    pub(super) fn next_pages(&mut self, out: &mut Vec<u64>) -> Result<()> {
+        if self.left == 0 {
+            return Ok(());
+        }
+        self.fill()?;
+        let before = out.len();
+        let pages = self.read.get(self.at / WORDS * PAGE_SIZE..);
+        let mut skipped = self.at % WORDS;
+        for page in pages.unwrap_or_default().chunks_exact(PAGE_SIZE) {
+            let left = self.left - (out.len() - before) as u64;
+            let end = skipped + left.min((WORDS - skipped) as u64) as usize;
+            let bytes = page.get(skipped * WORD_SIZE..end * WORD_SIZE);
+            let words = bytes.unwrap_or_default().chunks_exact(WORD_SIZE);
+            out.extend(words.map(|bytes| word(bytes, 0)));
+            skipped = 0;
+        }
+        self.at += out.len() - before;
+        self.left -= (out.len() - before) as u64;
+        Ok(())
+    }
+
+    /// Reads more where there is no word left of what was read.
+    fn fill(&mut self) -> Result<()> {
         if self.at == self.read.len() / PAGE_SIZE * WORDS {
             let count = pages(self.left).min(PAGES_AT_ONCE as u64);
             read(
@@ -109,11 +146,7 @@ impl<'a> Words<'a> {
             self.page += count;
             self.at = 0;
         }
-        let page = self.read.get(self.at / WORDS * PAGE_SIZE..);
-        let found = word(page.unwrap_or_default(), self.at % WORDS);
-        self.at += 1;
-        self.left -= 1;
-        Ok(Some(found))
+        Ok(())
     }
 }
 
@@ -145,6 +178,24 @@ impl<'a> Writer<'a> {
             true => self.end_page(),
             false => Ok(()),
         }
+    }
+
+    pub(super) fn words(&mut self, mut words: &[u64]) -> Result<()> {
+        while !words.is_empty() {
+            let (part, rest) = words.split_at(words.len().min(WORDS - self.words));
+            words = rest;
+            let start = self.pending.len();
+            self.pending.resize(start + part.len() * WORD_SIZE, 0);
+            let bytes = self.pending.get_mut(start..).unwrap_or_default();
+            for (bytes, word) in bytes.chunks_exact_mut(WORD_SIZE).zip(part) {
+                bytes.copy_from_slice(&word.to_le_bytes());
+            }
+            self.words += part.len();
+            if self.words == WORDS {
+                self.end_page()?;
+            }
+        }
+        Ok(())
     }
 
     /// Ends a run of words: the next one begins a page.

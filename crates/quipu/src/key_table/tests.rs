@@ -37,6 +37,9 @@ fn claim(section: u64, from: u64, to: u64) -> Claim {
     }
 }
 
+/// Slots that are handed to a table at a time: no multiple of those of a page.
+const AT_ONCE: usize = 100;
+
 fn write_table(storage: &Arc<dyn Storage>, number: u64, claims: &[Claim]) -> Arc<KeyTable> {
     let slots = claims.iter().map(Claim::len).sum();
     let bits = ordinal_bits(slots);
@@ -56,8 +59,9 @@ fn write_table(storage: &Arc<dyn Storage>, number: u64, claims: &[Claim]) -> Arc
         bits,
     };
     Arc::new(
-        write(storage, number, contents, &memory(), &mut || {
-            Ok(slots.next())
+        write(storage, number, contents, &memory(), &mut |some| {
+            some.extend(slots.by_ref().take(AT_ONCE));
+            Ok(())
         })
         .unwrap(),
     )
@@ -151,7 +155,11 @@ fn ordinals_that_no_claim_has_are_at_no_place() {
         claims: claims.to_vec(),
         bits: MAX_ORDINAL_BITS,
     };
-    let table = write(&storage, 1, contents, &memory(), &mut || Ok(slots.next())).unwrap();
+    let table = write(&storage, 1, contents, &memory(), &mut |some| {
+        some.extend(slots.by_ref().take(AT_ONCE));
+        Ok(())
+    })
+    .unwrap();
     let place = |ordinal| table.place(ordinal).map(|at| (at.section, at.position));
     assert_eq!(place(1), Some((1, 1)));
     assert_eq!(place(3), Some((2, u64::MAX - 1)));
@@ -206,14 +214,19 @@ fn merge_into(
     tables: &[Arc<KeyTable>],
     holds: &dyn Fn(&Claim) -> bool,
 ) -> Arc<KeyTable> {
-    let mut merged = merge(tables, holds).unwrap();
+    let mut merged = merge(tables, holds);
     let contents = Contents {
         archive: ARCHIVE,
         table: number,
         claims: merged.claims.clone(),
         bits: merged.bits,
     };
-    Arc::new(write(storage, number, contents, &memory(), &mut || merged.next()).unwrap())
+    Arc::new(
+        write(storage, number, contents, &memory(), &mut |some| {
+            merged.next(some)
+        })
+        .unwrap(),
+    )
 }
 
 /// Each byte of each page: what does not check is an error, or no table, and never another answer.
@@ -289,7 +302,10 @@ fn is_table(header: Header, claims: &[Claim], extra: u64) -> bool {
     };
     let mut slots = 0..;
     // The file is there, also where it is refused already.
-    let _ = write(&storage, 1, contents, &memory(), &mut || Ok(slots.next()));
+    let _ = write(&storage, 1, contents, &memory(), &mut |some| {
+        some.extend(slots.by_ref().take(AT_ONCE));
+        Ok(())
+    });
     let blob = storage.open(PARTITION, &name(1), OpenMode::Write).unwrap();
     let mut first = page::Writer::new(&*blob, header.table);
     let mut words = header.words().into_iter();
@@ -345,7 +361,7 @@ fn slots_that_end_too_early_leave_no_file() {
         claims: vec![claim(0, 0, 5)],
         bits: 3,
     };
-    assert!(write(&storage, 1, contents, &memory(), &mut || Ok(None)).is_err());
+    assert!(write(&storage, 1, contents, &memory(), &mut |_| Ok(())).is_err());
     assert!(storage.list(PARTITION).unwrap().is_empty());
 }
 

@@ -22,14 +22,17 @@ pub(crate) struct Contents {
     pub(crate) bits: u32,
 }
 
-/// Writes a table, durably, and opens it. `next` gives the slots, ascending, as many as the claims
-/// have entries; an error of it ends the writing, and nothing is left then.
+/// What adds the next few slots to those it is given, ascending; none where there are no more.
+pub(crate) type NextSlots<'a> = &'a mut dyn FnMut(&mut Vec<u64>) -> Result<()>;
+
+/// Writes a table, durably, and opens it. `next` gives the slots, as many as the claims have entries; an
+/// error of it ends the writing, and nothing is left then.
 pub(crate) fn write(
     storage: &Arc<dyn Storage>,
     number: u64,
     contents: Contents,
     memory: &Arc<PageMemory>,
-    next: &mut dyn FnMut() -> Result<Option<u64>>,
+    next: NextSlots<'_>,
 ) -> Result<KeyTable> {
     let name = name(number);
     let unfinished = format!("{name}{NEW_SUFFIX}");
@@ -56,7 +59,7 @@ fn write_file(
     storage: &dyn Storage,
     name: &str,
     contents: &Contents,
-    next: &mut dyn FnMut() -> Result<Option<u64>>,
+    next: NextSlots<'_>,
 ) -> Result<()> {
     match storage.remove(PARTITION, name) {
         Ok(()) | Err(Error::NotFound { .. }) => {}
@@ -77,20 +80,26 @@ fn write_file(
     out.end_run()?;
     let mut filter = Filter::new(slots);
     let mut fences = Vec::new();
-    for at in 0..slots {
-        let slot = next()?.ok_or_else(|| Error::Damaged {
-            path: blob.path().to_path_buf(),
-            offset: 0,
-            reason: format!("a key table of {slots} slots was given {at}"),
-        })?;
-        if at.is_multiple_of(WORDS as u64) {
-            fences.push(slot);
+    let (mut written, mut some) = (0, Vec::new());
+    while written < slots {
+        some.clear();
+        next(&mut some)?;
+        if some.is_empty() {
+            return Err(Error::Damaged {
+                path: blob.path().to_path_buf(),
+                offset: 0,
+                reason: format!("a key table of {slots} slots was given {written}"),
+            });
         }
-        filter.insert(slot);
-        out.word(slot)?;
+        some.truncate(usize::try_from(slots - written).unwrap_or(usize::MAX));
+        let first = written.next_multiple_of(WORDS as u64) - written;
+        fences.extend(some.iter().skip(first as usize).step_by(WORDS));
+        some.iter().for_each(|&slot| filter.insert(slot));
+        out.words(&some)?;
+        written += some.len() as u64;
     }
     out.end_run()?;
-    fences.into_iter().try_for_each(|slot| out.word(slot))?;
+    out.words(&fences)?;
     out.end_run()?;
     filter.words().try_for_each(|word| out.word(word))?;
     out.end_run()?;

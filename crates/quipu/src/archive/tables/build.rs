@@ -3,18 +3,23 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use crate::archive::load::READ_AHEAD_BYTES;
+use super::held::Held;
+
 use crate::archive::section::Section;
 use crate::archive::shared::Shared;
 use crate::canary::Canary;
 use crate::entropy;
 use crate::error::{Error, Result};
 use crate::index::mix;
-use crate::key_table::{self, Claim, Contents, KeyTable, MAX_SLOTS, ordinal_bits};
+use crate::key_table::{self, Claim, Contents, KeyTable, MAX_SLOTS, NextSlots, ordinal_bits};
 use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// So many tables of about one size are merged into one.
 const TABLES_PER_MERGE: usize = 4;
+/// Bytes of an index file that are read at a time: few enough to stay in the processor's caches.
+const READ_BYTES: usize = 1 << 17;
+/// Slots that are written to a table at a time.
+const SLOTS_AT_ONCE: usize = 1 << 14;
 
 /// What one job is to do.
 pub(super) struct Job {
@@ -55,7 +60,8 @@ impl Job {
     fn build(&self) -> Result<Option<Arc<KeyTable>>> {
         let wanted: u64 = self.claims.iter().map(Claim::len).sum();
         let bits = ordinal_bits(wanted.min(MAX_SLOTS));
-        let (mut claims, mut slots) = (Vec::new(), Vec::new());
+        let mut claims = Vec::new();
+        let mut slots = Vec::with_capacity(wanted.min(MAX_SLOTS) as usize);
         for claim in &self.claims {
             let before = slots.len();
             if before as u64 + claim.len() > MAX_SLOTS {
@@ -71,9 +77,12 @@ impl Job {
         if claims.is_empty() {
             return Ok(None);
         }
-        slots.sort_unstable();
-        let mut slots = slots.into_iter();
-        let table = self.write(claims, bits, &mut || Ok(slots.next()))?;
+        let slots = key_table::sort(slots);
+        let mut pieces = slots.chunks(SLOTS_AT_ONCE);
+        let table = self.write(claims, bits, &mut |some| {
+            some.extend_from_slice(pieces.next().unwrap_or_default());
+            Ok(())
+        })?;
         Ok(Some(table))
     }
 
@@ -88,10 +97,14 @@ impl Job {
         let end = slots.len() as u64 + claim.len();
         let mut failed = None;
         let records = &section.pair.records;
-        records.replay(claim.from, READ_AHEAD_BYTES, &mut |position, entry| {
+        let is_within = |index: u64| {
+            let behind = index.checked_sub(section.number);
+            behind.is_some_and(|behind| behind < shared.items_per_section)
+        };
+        records.replay(claim.from, READ_BYTES, &mut |position, entry| {
             match entry {
                 _ if position >= claim.to => return ControlFlow::Break(()),
-                Ok(entry) if shared.number_of(shared.entry.index(entry)) == section.number => {
+                Ok(entry) if is_within(shared.entry.index(entry)) => {
                     let translated = shared.translator.translate(shared.entry.key(entry));
                     let mut mix = mix(translated, shared.id);
                     if position + 1 == claim.to && Canary::TableClaimsMore.sings() {
@@ -113,12 +126,7 @@ impl Job {
         }
     }
 
-    fn write(
-        &self,
-        claims: Vec<Claim>,
-        bits: u32,
-        next: &mut dyn FnMut() -> Result<Option<u64>>,
-    ) -> Result<Arc<KeyTable>> {
+    fn write(&self, claims: Vec<Claim>, bits: u32, next: NextSlots<'_>) -> Result<Arc<KeyTable>> {
         let contents = Contents {
             archive: self.shared.id,
             table: entropy::number()?,
@@ -126,13 +134,9 @@ impl Job {
             bits,
         };
         let number = self.shared.tables.next_number();
-        let mut slots = 0_u32;
-        let mut checked = || {
-            slots = slots.wrapping_add(1);
-            if slots.is_multiple_of(1 << 14) {
-                self.check_wanted()?;
-            }
-            next()
+        let mut checked = |some: &mut Vec<u64>| {
+            self.check_wanted()?;
+            next(some)
         };
         let (storage, memory) = (&self.shared.for_derived, &self.shared.tables.memory);
         key_table::write(storage, number, contents, memory, &mut checked).map(Arc::new)
@@ -153,14 +157,11 @@ impl Job {
             }
         }
         // Asked once, not for each key: what dies meanwhile needs its keys no more.
-        let live: Vec<&Claim> = table.claims().filter(|of| shared.is_live(of)).collect();
-        let is_in_table = |(section, position)| {
-            let first = live.partition_point(|claim| claim.section < section);
-            let claims = live.get(first..).unwrap_or_default().iter();
-            let mut claims = claims.take_while(|claim| claim.section == section);
-            claims.any(|claim| claim.from <= position && position < claim.to)
+        let held = Held::new(table.claims().filter(|of| shared.is_live(of)).copied());
+        let stays = |location| {
+            let place = shared.locations.resolve(location);
+            !place.is_some_and(|(section, position)| held.has(section, position))
         };
-        let stays = |location| !shared.locations.resolve(location).is_some_and(is_in_table);
         for shard in 0..shared.keys.shards() {
             shared.keys.retain_shard(shard, &stays);
         }
@@ -186,11 +187,11 @@ impl Job {
 
     fn merge(&self, tables: &[Arc<KeyTable>]) -> Result<()> {
         let shared = &*self.shared;
-        let mut merged = key_table::merge(tables, &|claim| shared.is_live(claim))?;
+        let mut merged = key_table::merge(tables, &|claim| shared.is_live(claim));
         let claims = std::mem::take(&mut merged.claims);
         let new = match claims.is_empty() {
             true => None,
-            false => Some(self.write(claims, merged.bits, &mut || merged.next())?),
+            false => Some(self.write(claims, merged.bits, &mut |some| merged.next(some))?),
         };
         {
             let _one_at_a_time = shared.tables.moving.lock();

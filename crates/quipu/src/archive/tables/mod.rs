@@ -7,6 +7,7 @@
 mod build;
 mod find;
 mod heal;
+mod held;
 mod keeper;
 
 use std::sync::Arc;
