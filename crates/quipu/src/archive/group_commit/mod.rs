@@ -71,7 +71,7 @@ use crate::value::{EncodeAs, Value};
 /// ```
 /// # let folder = tempfile::tempdir()?;
 /// # let runtime = futures_executor::ThreadPool::new()?;
-/// # let (done, all_done) = std::sync::mpsc::channel();
+/// # let (done, all_done) = std::sync::mpsc::channel::<()>();
 /// use std::sync::Arc;
 ///
 /// use quipu::{Archive, GroupCommit};
