@@ -2,7 +2,7 @@
 
 use std::num::{NonZeroU16, NonZeroU64, NonZeroUsize};
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context as _, Result};
 use commonware_codec::RangeCfg;
@@ -14,8 +14,9 @@ use commonware_storage::translator::FourCap;
 use commonware_utils::sequence::FixedBytes;
 use futures_util::future::try_join_all;
 use parking_lot::RwLock;
-use quipu_bench::{Engine, Item, KEY_SIZE, OnEach, OnValue, Workload};
+use quipu_bench::{DurablePuts, Engine, Item, KEY_SIZE, OnEach, OnValue, Workload};
 use tokio::runtime::Handle;
+use tokio::sync::Mutex;
 
 use crate::{api, flush};
 
@@ -58,6 +59,16 @@ async fn put(store: Store, item: &Item) -> Result<Store> {
     Ok(api::put(store, item.index, key, value, false).await?)
 }
 
+/// Returns when the item is durable. Others put meanwhile, where the version's sync lets them.
+async fn put_durable(held: Arc<Mutex<Option<Store>>>, item: Item) -> Result<()> {
+    let mut held = held.lock().await;
+    let store = held.take().context("an earlier call failed")?;
+    let (store, ended) = flush::start(put(store, &item).await?).await?;
+    *held = Some(store);
+    drop(held);
+    ended.await
+}
+
 impl Commonware {
     fn change(&self, change: impl AsyncFnOnce(Store) -> Result<Store>) -> Result<()> {
         let mut held = self.0.write();
@@ -74,6 +85,8 @@ impl Commonware {
 }
 
 impl Engine for Commonware {
+    const HAS_ASYNC_TASKS: bool = true;
+
     /// Calls come from threads of the harness's own; the runtime's wait for what they ask.
     fn run<T>(dir: &Path, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let settings = Settings::new().with_storage_directory(dir);
@@ -139,6 +152,24 @@ impl Engine for Commonware {
     fn put_durable(&self, item: &Item) -> Result<()> {
         self.put(item)?;
         self.flush()
+    }
+
+    /// Those of the archive's own runtime.
+    fn tasks(&self, tasks: u64, puts: &Arc<DurablePuts>) -> Result<()> {
+        let runtime = &environment()?.0;
+        let mut held = self.0.write();
+        let shared = Arc::new(Mutex::new(held.take()));
+        let task = |_| {
+            let (shared, puts) = (Arc::clone(&shared), Arc::clone(puts));
+            let put = move |item| put_durable(Arc::clone(&shared), item);
+            runtime.spawn(async move { puts.by_task(put).await })
+        };
+        let tasks: Vec<_> = (0..tasks).map(task).collect();
+        let ended = wait(try_join_all(
+            tasks.into_iter().map(async |task| task.await?),
+        ));
+        *held = wait(async { Ok(shared.lock().await.take()) })?;
+        ended.map(drop)
     }
 
     fn get(&self, index: u64, on: OnValue<'_>) -> Result<bool> {

@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Result, bail};
 
+use crate::durable_puts::DurablePuts;
 use crate::items::Key;
 use crate::workload::Workload;
 
@@ -26,6 +28,9 @@ pub type OnEach<'a> = &'a mut dyn FnMut(usize, &[u8]);
 pub trait Engine: Send + Sync + Sized {
     /// What `--variant` may be; without it the engine is as its docs recommend.
     const VARIANTS: &'static [&'static str] = &[];
+
+    /// Whether [`tasks`](Self::tasks) are those of a runtime, so that threads are measured besides.
+    const HAS_ASYNC_TASKS: bool = false;
 
     /// Does the work with what the engine needs around it.
     fn run<T>(_dir: &Path, work: impl FnOnce() -> Result<T>) -> Result<T> {
@@ -53,6 +58,12 @@ pub trait Engine: Send + Sync + Sized {
     /// let them share a flush.
     fn put_durable(&self, item: &Item) -> Result<()> {
         self.put_batch(std::slice::from_ref(item))
+    }
+
+    /// Has as many tasks put all of `puts`; returns when they have ended. They are threads, unless the engine has
+    /// a durable put that can be awaited.
+    fn tasks(&self, tasks: u64, puts: &Arc<DurablePuts>) -> Result<()> {
+        puts.by_threads(tasks, |item| self.put_durable(item))
     }
 
     /// Reads the value of an index; whether there is one.

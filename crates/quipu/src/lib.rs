@@ -52,12 +52,11 @@ pub mod storage;
 mod sync;
 mod value;
 
-#[cfg(not(shuttle))]
-pub use archive::GroupCommit;
 pub use archive::{
-    Archive, Compression, DamagedEntry, Histogram, Id, Item, KeyMemory, Lookup, Options, Put,
-    Quarantined, Range, ReadOnly, Reader, Recovery, RepairReport, Scrub, ScrubHandle, ScrubOptions,
-    ScrubProgress, SectionInfo, SectionRepair, Settings, Stats, Status, VerifyEvent, VerifyReport,
+    Archive, Compression, DamagedEntry, DurablePut, GroupCommit, Histogram, Id, Item, KeyMemory,
+    Lookup, Options, Put, Quarantined, Range, ReadOnly, Reader, Recovery, RepairReport, Scrub,
+    ScrubHandle, ScrubOptions, ScrubProgress, SectionInfo, SectionRepair, Settings, Stats, Status,
+    VerifyEvent, VerifyReport,
 };
 pub use bytes::Bytes;
 #[cfg(feature = "simulated")]

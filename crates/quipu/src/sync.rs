@@ -1,12 +1,16 @@
-//! Locks, atomics and threads: the one place that says which are used.
+//! Locks, conditions, atomics and threads: the one place that says which are used.
 //!
 //! Built with `--cfg shuttle` they are those of the crate `shuttle`, so that the tests in
 //! `tests/shuttle` can run the whole library, on a storage in memory, in orders of their choice.
 
 #[cfg(shuttle)]
 mod checked;
+#[cfg(not(shuttle))]
+mod condvar;
 pub(crate) mod striped;
 
+#[cfg(not(shuttle))]
+pub(crate) use self::condvar::Condvar;
 #[cfg(not(shuttle))]
 pub(crate) use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 #[cfg(not(shuttle))]
@@ -19,8 +23,8 @@ pub(crate) use std::{
 
 #[cfg(shuttle)]
 pub(crate) use self::checked::{
-    ArcSwap, ArcSwapOption, Guard, Mutex, MutexGuard, OnceLock, RwLock, RwLockUpgradableReadGuard,
-    thread,
+    ArcSwap, ArcSwapOption, Condvar, Guard, Mutex, MutexGuard, OnceLock, RwLock,
+    RwLockUpgradableReadGuard, thread,
 };
 #[cfg(shuttle)]
 pub(crate) use shuttle::{sync::atomic, thread_local};

@@ -3,10 +3,13 @@
 
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use quipu::{Archive, GroupCommit, KeyMemory, Options, Reader};
-use quipu_bench::{Engine, Item, KEY_SIZE, Key, OnEach, OnValue, Workload, worker};
+use quipu_bench::{DurablePuts, Engine, Item, KEY_SIZE, Key, OnEach, OnValue, Workload, worker};
+use tokio::runtime::Builder;
+use tokio::task::JoinSet;
 
 fn main() -> Result<()> {
     worker::main::<Quipu>()
@@ -15,12 +18,13 @@ fn main() -> Result<()> {
 /// Puts and flushes need the archive for themselves, so that one waits for the other; durable puts of
 /// several tasks share a flush.
 struct Quipu {
-    archive: GroupCommit<[u8; KEY_SIZE]>,
+    archive: Arc<GroupCommit<[u8; KEY_SIZE]>>,
     reader: Reader<[u8; KEY_SIZE]>,
 }
 
 impl Engine for Quipu {
     const VARIANTS: &'static [&'static str] = &["memory"];
+    const HAS_ASYNC_TASKS: bool = true;
 
     fn open(dir: &Path, workload: &Workload) -> Result<Self> {
         let mut options = Options::new()
@@ -32,7 +36,7 @@ impl Engine for Quipu {
         let archive: Archive<[u8; KEY_SIZE]> = options.open(dir)?;
         let reader = archive.reader();
         Ok(Self {
-            archive: GroupCommit::new(archive),
+            archive: Arc::new(GroupCommit::new(archive)),
             reader,
         })
     }
@@ -57,6 +61,27 @@ impl Engine for Quipu {
     fn put_durable(&self, item: &Item) -> Result<()> {
         let _ = self.archive.put(item.index, &item.key, &item.value[..])?;
         Ok(())
+    }
+
+    /// Those of a runtime with a thread a core.
+    fn tasks(&self, tasks: u64, puts: &Arc<DurablePuts>) -> Result<()> {
+        let mut all = JoinSet::new();
+        let runtime = Builder::new_multi_thread().build()?;
+        for _ in 0..tasks {
+            let (archive, puts) = (Arc::clone(&self.archive), Arc::clone(puts));
+            let task = async move {
+                let put = |item: Item| archive.put_async(item.index, &item.key, &item.value[..]);
+                let put = async |item| put(item).await.map(drop).map_err(anyhow::Error::from);
+                puts.by_task(put).await
+            };
+            all.spawn_on(task, runtime.handle());
+        }
+        runtime.block_on(async {
+            while let Some(ended) = all.join_next().await {
+                ended??;
+            }
+            Ok(())
+        })
     }
 
     fn flush(&self) -> Result<()> {
@@ -95,6 +120,7 @@ impl Engine for Quipu {
     }
 
     fn close(self) -> Result<()> {
-        Ok(self.archive.into_inner().close()?)
+        let archive = Arc::into_inner(self.archive).context("a task has not ended")?;
+        Ok(archive.into_inner().close()?)
     }
 }

@@ -134,7 +134,7 @@ impl Worker {
     }
 }
 
-fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> Result<T> {
+pub(crate) fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> Result<T> {
     let ended = thread.join();
     ended.map_err(|_| anyhow::anyhow!("a thread panicked"))
 }

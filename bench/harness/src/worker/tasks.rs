@@ -1,67 +1,71 @@
 //! One task that waits for each of its puts to be durable, and 64 of them at a time.
 //!
-//! A task is a thread that waits: what an engine does to share a flush among them is its own affair.
+//! A task is a thread that waits, or one of a runtime where the engine has a put that can be awaited. What the
+//! engine does to share a flush among them is its own affair.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::ops::Range;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Result;
-use hdrhistogram::Histogram;
 
 use super::Worker;
+use crate::durable_puts::DurablePuts;
 use crate::engine::Engine;
 
 const TASKS: u64 = 64;
 
 impl Worker {
-    /// A tenth of the items by one task, the rest by all.
+    /// A tenth of the items by one task, the rest by all. Where tasks are those of a runtime, as many items again by
+    /// threads.
     pub(super) fn tasks<E: Engine>(&mut self) -> Result<()> {
         let engine = self.open::<E>()?;
-        let alone = self.workload.items / 10;
-        let (one, latencies) = self.durable_puts(&engine, 1, 0..alone)?;
-        self.report.higher("one task put/s", one);
-        self.report.quantiles("one task put", &latencies);
-        let (all, latencies) = self.durable_puts(&engine, TASKS, alone..self.workload.items)?;
-        self.report.higher("64 tasks put/s", all);
-        self.report.quantiles("64 tasks put", &latencies);
-        self.report.higher("64 tasks, x one", all / one);
-        for index in 0..self.workload.items {
+        let items = self.workload.items;
+        self.one_and_many("task", 0..items, |tasks, puts| engine.tasks(tasks, puts))?;
+        let mut end = items;
+        if E::HAS_ASYNC_TASKS {
+            end = 2 * items;
+            self.one_and_many("thread", items..end, |threads, puts| {
+                puts.by_threads(threads, |item| engine.put_durable(item))
+            })?;
+        }
+        for index in 0..end {
             self.get_one_by_key(&engine, index)?;
         }
         engine.close()
     }
 
-    /// Each takes the next index when its last put is durable; the rate of all, and how long puts took.
-    fn durable_puts<E: Engine>(
-        &self,
-        engine: &E,
-        tasks: u64,
-        range: std::ops::Range<u64>,
-    ) -> Result<(f64, Histogram<u64>)> {
-        let next = AtomicU64::new(range.start);
-        let task = || {
-            let mut latencies = Histogram::<u64>::new(3)?;
-            loop {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                if index >= range.end {
-                    return anyhow::Ok(latencies);
-                }
-                let item = self.item(index);
-                let started = Instant::now();
-                engine.put_durable(&item)?;
-                latencies.record(started.elapsed().as_nanos() as u64)?;
-            }
-        };
-        let started = Instant::now();
-        let latencies = std::thread::scope(|scope| {
-            let tasks: Vec<_> = (0..tasks).map(|_| scope.spawn(task)).collect();
-            let mut all = Histogram::<u64>::new(3)?;
-            for task in tasks {
-                all.add(super::joined(task)??)?;
-            }
-            anyhow::Ok(all)
+    fn one_and_many(
+        &mut self,
+        what: &str,
+        items: Range<u64>,
+        put: impl Fn(u64, &Arc<DurablePuts>) -> Result<()>,
+    ) -> Result<()> {
+        let alone = items.start + (items.end - items.start) / 10;
+        let one = self.durable_puts(&format!("one {what}"), items.start..alone, |puts| {
+            put(1, puts)
         })?;
-        let puts = (range.end - range.start) as f64;
-        Ok((puts / started.elapsed().as_secs_f64(), latencies))
+        let many = format!("{TASKS} {what}s");
+        let all = self.durable_puts(&many, alone..items.end, |puts| put(TASKS, puts))?;
+        self.report.higher(format!("{many}, x one"), all / one);
+        Ok(())
+    }
+
+    /// Each takes the next item when its last put is durable; the rate of all, and how long puts took.
+    fn durable_puts(
+        &mut self,
+        what: &str,
+        range: Range<u64>,
+        put: impl FnOnce(&Arc<DurablePuts>) -> Result<()>,
+    ) -> Result<f64> {
+        let count = (range.end - range.start) as f64;
+        let puts = Arc::new(DurablePuts::new(range, self.workload.value_size)?);
+        let started = Instant::now();
+        put(&puts)?;
+        let rate = count / started.elapsed().as_secs_f64();
+        let what = format!("{what} put");
+        self.report.higher(format!("{what}/s"), rate);
+        self.report.quantiles(&what, &puts.latencies());
+        Ok(rate)
     }
 }

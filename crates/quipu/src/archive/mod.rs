@@ -24,7 +24,6 @@ mod entry;
 mod fingerprint;
 mod follow;
 mod frames;
-#[cfg(not(shuttle))]
 mod group_commit;
 mod handle;
 mod listing;
@@ -56,8 +55,7 @@ mod verify;
 mod writer;
 
 pub use compression::Compression;
-#[cfg(not(shuttle))]
-pub use group_commit::GroupCommit;
+pub use group_commit::{DurablePut, GroupCommit};
 pub use handle::Archive;
 pub use memory_limits::KeyMemory;
 pub use options::Options;

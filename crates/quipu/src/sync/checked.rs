@@ -16,10 +16,12 @@ use shuttle::sync::atomic::{AtomicBool, Ordering};
 
 use self::order::{Class, Held};
 
+mod condvar;
 mod order;
 mod pointer;
 pub(crate) mod thread;
 
+pub(crate) use self::condvar::Condvar;
 pub(crate) use self::pointer::{ArcSwap, ArcSwapOption, Guard};
 
 /// As `parking_lot::Mutex`.
@@ -30,7 +32,8 @@ pub(crate) struct Mutex<T> {
 
 pub(crate) struct MutexGuard<'a, T> {
     inner: shuttle::sync::MutexGuard<'a, T>,
-    _held: Held,
+    lock: &'a shuttle::sync::Mutex<T>,
+    held: Held,
 }
 
 impl<T> Mutex<T> {
@@ -47,7 +50,8 @@ impl<T> Mutex<T> {
         let inner = self.inner.lock();
         MutexGuard {
             inner: inner.unwrap_or_else(PoisonError::into_inner),
-            _held: held,
+            lock: &self.inner,
+            held,
         }
     }
 }

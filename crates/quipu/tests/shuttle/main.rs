@@ -15,6 +15,7 @@
 
 mod beside;
 mod damage;
+mod group_commit;
 mod outlive;
 mod puts;
 mod removals;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::super::atomic::{AtomicBool, Ordering};
 
-pub(crate) use shuttle::thread::{Thread, current, park_timeout, sleep};
+pub(crate) use shuttle::thread::{Thread, current, park_timeout, sleep, yield_now};
 
 /// As `std::thread::Builder`.
 pub(crate) struct Builder(shuttle::thread::Builder);
