@@ -113,3 +113,47 @@ fn a_rewind_below_the_floor_of_a_prune_that_was_cut_off() {
          put 7 8 43 | prune 4 | rewind 2",
     );
 }
+
+/// The flush that clears a commit log failed, and the next process went on behind the record that the system still showed.
+#[test]
+fn a_commit_log_that_was_cleared_in_memory_alone() {
+    goes_well(
+        "items=64 page=50 layout=1 cap=1 buffer=64 reserve=100 log=6000 | put 580 4 34 | sync | put_sync 581 6 16 | \
+         fault 6 flush-fails | put 583 8 26 | put_sync 585 10 39",
+    );
+}
+
+/// A page lacked the last bytes of its empty slot, which were taken for zeros: whoever opened the file cut the page.
+#[test]
+fn a_page_that_a_commit_log_makes_whole_is_whole_to_its_last_byte() {
+    goes_well(
+        "items=64 page=50 layout=1 cap=1 buffer=64 reserve=100 log=6000 | put_sync 585 10 39 | put 581 12 5 | sync | \
+         crash 25 before prefix 918700",
+    );
+}
+
+/// What a commit log has durably was read from the section's file alone, where a flush that failed had taken it away.
+#[test]
+fn what_a_commit_log_has_is_read_from_memory_until_it_is_flushed() {
+    goes_well(
+        "items=8 page=13 layout=1 cap=8 zstd=1 buffer=200 log=4600 | put 985 1 28 | close | put 986 3 27 | \
+         put_sync 987 4 8 | fault 3 flush-fails | put 990 7 10 | put 991 8 6 | sync | read",
+    );
+}
+
+/// The rename that ends the filling of a disk reserve failed and was done all the same; it was tried again for ever.
+#[test]
+fn a_reserve_that_got_its_name_by_a_rename_that_failed() {
+    goes_well(
+        "items=8 page=200 layout=0 cap=1 buffer=64 reserve=5000 log=6000 | put_sync 9 8 2 | fault 13 error-after | \
+         fault 0 no-space | batch 11 10 25 12 12 22 13 14 14 | put_sync 9 15 23",
+    );
+}
+
+/// The same key stands above an index that a rewind was to go back to, and failed: it may be found there.
+#[test]
+fn a_key_above_a_rewind_that_failed() {
+    goes_well(
+        "items=8 page=70 layout=0 cap=1 buffer=64 | put 15 1 23 | batch 2 1 34 | fault 14 short-write | rewind 7 | read",
+    );
+}

@@ -161,13 +161,14 @@ fn a_full_log_begins_anew() {
             continue;
         }
         let calls = calls(&machine, || archive.sync().unwrap());
-        let flushed = of(&calls, CallKind::Sync, &format!("{:016x}", index - index % 7));
+        let flushed = of(
+            &calls,
+            CallKind::Sync,
+            &format!("{:016x}", index - index % 7),
+        );
         checkpoints += u64::from(!flushed.is_empty());
         assert_holds(
-            &open(
-                &machine.after_crash(Survival::Nothing, index),
-                options(),
-            ),
+            &open(&machine.after_crash(Survival::Nothing, index), options()),
             0..index + 1,
         );
     }
@@ -346,7 +347,10 @@ fn a_full_disk_has_no_room_for_a_log() {
     put_syncs(&mut archive, 0..30);
     let names = machine.list("quipu").unwrap();
     assert!(!names.iter().any(|name| name.starts_with(LOG)), "{names:?}");
-    assert_holds(&open(&machine.after_crash(Survival::Nothing, 0), options()), 0..30);
+    assert_holds(
+        &open(&machine.after_crash(Survival::Nothing, 0), options()),
+        0..30,
+    );
 }
 
 /// A log whose flush failed is not believed to be durable, whatever the system shows of it.

@@ -129,7 +129,12 @@ impl Writer {
         let shared = Arc::clone(&self.shared);
         let mut numbers = numbers.to_vec();
         if self.log.holds_syncs() {
-            numbers.extend(self.dirty.iter().filter(|of| !numbers.contains(of)).collect::<Vec<_>>());
+            numbers.extend(
+                self.dirty
+                    .iter()
+                    .filter(|of| !numbers.contains(of))
+                    .collect::<Vec<_>>(),
+            );
         }
         if Canary::CommitLogClearedFirst.sings() {
             self.log.clear()?;

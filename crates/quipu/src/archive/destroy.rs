@@ -28,7 +28,15 @@ pub(super) fn destroy(mut writer: Writer) -> Result<()> {
     remove_sections(&shared)?;
     writer.abandon();
     let storage = &shared.storage;
-    for name in [RESERVE, COMMIT_LOG, MARKS, SCRUB, MANIFEST, MANIFEST_COPY, LOCK] {
+    for name in [
+        RESERVE,
+        COMMIT_LOG,
+        MARKS,
+        SCRUB,
+        MANIFEST,
+        MANIFEST_COPY,
+        LOCK,
+    ] {
         for name in [format!("{name}{NEW_SUFFIX}"), name.to_owned()] {
             match storage.remove(PARTITION, &name) {
                 Err(Error::NotFound { .. }) => {}

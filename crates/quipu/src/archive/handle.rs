@@ -131,7 +131,8 @@ impl<K: Key, V: Value> Archive<K, V> {
     /// Returns when everything that was put before is durable: it survives a crash of the process
     /// and of the system, and a loss of power, as far as the disk honours a flush. Costs two
     /// flushes for each section that was put to since the last sync, a small write of marks, and one flush of
-    /// these every 16 syncs; nothing when no section was put to. Now and then it starts a thread that makes a key
+    /// these every 16 syncs; one flush in all where it has little to make durable, and those before it had
+    /// ([`commit_log_bytes`](super::Options::commit_log_bytes)); nothing when no section was put to. Now and then it starts a thread that makes a key
     /// table.
     pub fn sync(&mut self) -> Result<()> {
         self.writer.sync()

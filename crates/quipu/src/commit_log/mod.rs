@@ -37,4 +37,6 @@ mod redo;
 pub(crate) use file::{CommitLog, Limits, MAX_BYTES, remove};
 pub(crate) use overlay::Redone;
 pub(crate) use record::Records;
+#[cfg(test)]
+pub(crate) use record::{MAGIC, VERSION};
 pub(crate) use redo::{Files, Redo};

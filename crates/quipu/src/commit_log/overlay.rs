@@ -105,7 +105,11 @@ struct RedoneBlob {
 
 impl Blob for RedoneBlob {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
-        let there = self.blob.len()?.saturating_sub(offset).min(buf.len() as u64) as usize;
+        let there = self
+            .blob
+            .len()?
+            .saturating_sub(offset)
+            .min(buf.len() as u64) as usize;
         let whole = self.len()?;
         if offset.saturating_add(buf.len() as u64) > whole {
             // Told as of any blob that is too short.
@@ -146,7 +150,10 @@ impl Blob for RedoneBlob {
     }
 
     fn next_written(&self, offset: u64) -> Result<u64> {
-        let behind = self.patches.iter().filter(|of| of.at + of.bytes.len() as u64 > offset);
+        let behind = self
+            .patches
+            .iter()
+            .filter(|of| of.at + of.bytes.len() as u64 > offset);
         let next = behind.map(|of| of.at.max(offset)).min();
         let of_file = self.blob.next_written(offset)?;
         Ok(next.map_or(of_file, |next| next.min(of_file)))

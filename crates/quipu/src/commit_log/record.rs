@@ -5,8 +5,8 @@ use crate::journal::Pair;
 use crate::manifest::{Decoder, Encoder};
 use crate::paged::PageGrowth;
 
-pub(super) const MAGIC: &[u8; 8] = b"QUIPUCLG";
-pub(super) const VERSION: u32 = 1;
+pub(crate) const MAGIC: &[u8; 8] = b"QUIPUCLG";
+pub(crate) const VERSION: u32 = 1;
 /// Bytes of the header: a block, so that records never share one with it.
 pub(super) const HEADER_BYTES: usize = 4096;
 /// Bytes before a record's sections.
@@ -228,4 +228,106 @@ fn decode_growth<'a>(body: &mut Decoder<'a>) -> Option<PageGrowth<'a>> {
         crc,
         slot,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ARCHIVE: u64 = 7;
+
+    /// A log with a first record and so many syncs, each of one section with a value and a page.
+    fn log(generation: u64, syncs: u64) -> Vec<u8> {
+        let mut out = encode_header(ARCHIVE);
+        push_first(&mut out, generation);
+        for sync in 1..=syncs {
+            let at = begin(&mut out);
+            push_part(&mut out, sync);
+            end(&mut out, at, generation, sync);
+        }
+        out
+    }
+
+    fn push_part(out: &mut Vec<u8>, section: u64) {
+        out.extend_from_slice(&section.to_be_bytes());
+        out.extend_from_slice(&(section * 10).to_be_bytes());
+        out.extend_from_slice(&5_u32.to_be_bytes());
+        out.extend_from_slice(b"value");
+        out.extend_from_slice(&1_u32.to_be_bytes());
+        out.extend_from_slice(&3_u64.to_be_bytes());
+        out.extend_from_slice(&[0, 2, 0, 6, 1, 0, 0, 0, 9]);
+        out.extend_from_slice(b"page");
+    }
+
+    fn sections(records: &Records) -> Vec<u64> {
+        records.parts().map(|part| part.section).collect()
+    }
+
+    #[test]
+    fn parts_come_back_in_order() {
+        let records = Records::parse(log(5, 3), ARCHIVE);
+        assert_eq!(sections(&records), [1, 2, 3]);
+        assert_eq!((records.generation, records.is_damaged), (Some(5), false));
+        let part = records.parts().nth(1).unwrap();
+        assert_eq!((part.value_offset, part.values), (20, &b"value"[..]));
+        let growth = PageGrowth {
+            page: 3,
+            from: 2,
+            bytes: b"page",
+            crc: 9,
+            slot: Slot::Second,
+        };
+        assert_eq!((&part.pages[..], growth.len()), (&[growth][..], 6));
+        assert!(Records::parse(log(5, 0), ARCHIVE).is_empty());
+        assert!(Records::parse(Vec::new(), ARCHIVE).is_empty());
+        assert!(Records::parse(log(5, 3), ARCHIVE + 1).is_empty());
+    }
+
+    #[test]
+    fn a_torn_end_is_no_damage_and_what_stands_behind_it_is_old() {
+        let whole = log(5, 3);
+        let two = log(5, 2).len();
+        for torn in two..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[torn..].fill(0);
+            let records = Records::parse(bytes, ARCHIVE);
+            assert_eq!(sections(&records), [1, 2]);
+            assert!(!records.is_damaged, "{torn}");
+        }
+        // A generation that has come less far than the one before.
+        let mut bytes = log(5, 3);
+        let new = log(6, 1);
+        bytes[..new.len()].copy_from_slice(&new);
+        let records = Records::parse(bytes, ARCHIVE);
+        assert_eq!((sections(&records), records.is_damaged), (vec![1], false));
+    }
+
+    #[test]
+    fn damage_before_the_end_is_told_wherever_it_is() {
+        let whole = log(5, 3);
+        let (first, two) = (FIRST_RECORD, log(5, 2).len());
+        for at in (0..24).chain(HEADER_BYTES..two) {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 0x40;
+            let records = Records::parse(bytes, ARCHIVE);
+            let all = sections(&records) == [1, 2, 3];
+            // Of a first record nothing but the generation counts, which the others tell.
+            assert_eq!(all, (HEADER_BYTES..first).contains(&at), "{at}");
+            assert_eq!(records.is_damaged, !all, "{at}");
+        }
+    }
+
+    #[test]
+    fn a_record_of_a_stranger_ends_where_it_makes_no_sense() {
+        for bytes in [&b"x"[..], &[0xFF; 40], &[0; 24]] {
+            let mut out = encode_header(ARCHIVE);
+            push_first(&mut out, 5);
+            let at = begin(&mut out);
+            out.extend_from_slice(bytes);
+            end(&mut out, at, 5, 1);
+            let records = Records::parse(out, ARCHIVE);
+            assert!(!records.is_empty());
+            assert!(records.parts().all(|part| part.values.is_empty()));
+        }
+    }
 }

@@ -144,11 +144,15 @@ impl Redo {
             return Ok(());
         };
         let end = blob.len()?;
-        let there = end.saturating_sub(part.value_offset).min(part.values.len() as u64);
+        let there = end
+            .saturating_sub(part.value_offset)
+            .min(part.values.len() as u64);
         let mut found = Vec::new();
         blob.read_into(&mut found, part.value_offset.min(end), there as usize)?;
         if found != part.values {
-            let at = part.value_offset.saturating_add(blob.layout().header_size());
+            let at = part
+                .value_offset
+                .saturating_add(blob.layout().header_size());
             let bytes = part.values.to_vec();
             self.add(Which::Values, part.section, vec![Patch { at, bytes }]);
         }
@@ -243,12 +247,7 @@ fn read_page(blob: &DataBlob, page: u64, page_size: usize) -> Result<(Vec<u8>, u
 }
 
 /// The page with a growth, of which the file has the first `there` bytes; none where it would not check.
-fn grow(
-    mut raw: Vec<u8>,
-    there: usize,
-    growth: &PageGrowth<'_>,
-    page_size: usize,
-) -> Option<Page> {
+fn grow(mut raw: Vec<u8>, there: usize, growth: &PageGrowth<'_>, page_size: usize) -> Option<Page> {
     let (from, len) = (usize::from(growth.from), usize::from(growth.len()));
     if len > page_size || len == 0 {
         return None;

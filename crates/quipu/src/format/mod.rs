@@ -27,6 +27,7 @@ pub const MAX_PAGE_SIZE: u16 = u16::MAX;
 
 #[cfg(test)]
 mod tests {
+    use crate::commit_log;
     use crate::index::MAX_LOCATION;
     use crate::manifest;
     use crate::storage::MAX_NAME_LEN;
@@ -85,10 +86,16 @@ mod tests {
             text(manifest::MARKS_MAGIC),
             manifest::MARKS_VERSION
         )));
+        assert!(DOC.contains(&format!(
+            "`{}`, a u32 version of {}, a u64 id",
+            text(commit_log::MAGIC),
+            commit_log::VERSION
+        )));
         for name in [
             manifest::PARTITION,
             manifest::MANIFEST,
             manifest::MARKS,
+            manifest::COMMIT_LOG,
             manifest::LOCK,
         ] {
             assert!(DOC.contains(name), "{name}");

@@ -97,3 +97,55 @@ fn grow(tail: &Tail, page_size: usize, on: &mut dyn FnMut(&PageGrowth<'_>)) {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::encode::Committed;
+    use super::*;
+
+    fn growths(tail: &Tail) -> Vec<(u64, u16, u16, Slot)> {
+        let mut all = Vec::new();
+        grow(tail, 10, &mut |growth| {
+            assert_eq!(
+                growth.crc,
+                crc32c(&tail.bytes[start(tail, growth)..][..usize::from(growth.len())])
+            );
+            all.push((growth.page, growth.from, growth.len(), growth.slot));
+        });
+        all
+    }
+
+    fn start(tail: &Tail, growth: &PageGrowth<'_>) -> usize {
+        (growth.page * 10 - tail.start) as usize
+    }
+
+    #[test]
+    fn pages_grow_from_where_they_were_shown_to_and_spare_the_slot_of_the_last_flush() {
+        let committed = Committed {
+            len: 4,
+            crc: 0,
+            slot: Slot::Second,
+        };
+        let mut tail = Tail {
+            start: 30,
+            bytes: (1..=7).collect(),
+            committed: Some(committed),
+            ..Tail::default()
+        };
+        assert_eq!(growths(&tail), [(3, 4, 7, Slot::First)]);
+        tail.shown = 7;
+        assert_eq!(growths(&tail), []);
+        tail.bytes.extend(8..=23);
+        // The page of the last flush keeps its slot; the others have none to keep.
+        let grown = [
+            (3, 7, 10, Slot::First),
+            (4, 0, 10, Slot::First),
+            (5, 0, 3, Slot::First),
+        ];
+        assert_eq!(growths(&tail), grown);
+        tail.shown = 20;
+        assert_eq!(growths(&tail), [(5, 0, 3, Slot::First)]);
+        tail.shown = 22;
+        assert_eq!(growths(&tail), [(5, 2, 3, Slot::First)]);
+    }
+}

@@ -16,9 +16,17 @@ use crate::sync::atomic::Ordering;
 impl PagedFile {
     /// Writes what waits, without flushing it. Readers go on beside it.
     pub(crate) fn write_out(&self) -> Result<()> {
+        if let Some(committed) = self.write()? {
+            self.settle(committed);
+        }
+        Ok(())
+    }
+
+    /// Writes what waits, and leaves it in memory; what of the last page is on disk then, if anything waited.
+    fn write(&self) -> Result<Option<Option<Committed>>> {
         let tail = self.tail.read();
         if tail.waiting() == 0 {
-            return Ok(());
+            return Ok(None);
         }
         let mut out = Vec::new();
         let committed = encode_pages(&tail.bytes, self.page_size, tail.committed, &mut out);
@@ -30,11 +38,13 @@ impl PagedFile {
         *self.unflushed.lock() = Some(Arc::clone(&blob));
         blob.write_at(&[IoSlice::new(&out)], at)?;
         self.cache_full_pages(page, &tail.bytes);
-        drop(tail);
+        Ok(Some(committed))
+    }
+
+    fn settle(&self, committed: Option<Committed>) {
         let mut tail = self.tail.write();
         tail.settle(self.page_size, committed);
         self.settled.store(tail.start, Ordering::Release);
-        Ok(())
     }
 
     /// What was just written is likely to be read.
@@ -48,15 +58,19 @@ impl PagedFile {
         }
     }
 
-    /// Writes what waits and flushes it.
+    /// Writes what waits and flushes it. Until that is done it is read from memory: a flush that fails may take it from
+    /// the file, and some of it may be durable elsewhere.
     pub(crate) fn sync(&self) -> Result<()> {
-        self.write_out()?;
+        let written = self.write()?;
         let unflushed = self.unflushed.lock().clone();
         if let Some(blob) = unflushed {
             if !Canary::EntriesNotFlushed.sings() {
                 blob.sync()?;
             }
             *self.unflushed.lock() = None;
+        }
+        if let Some(committed) = written {
+            self.settle(committed);
         }
         Ok(())
     }

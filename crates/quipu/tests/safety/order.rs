@@ -14,11 +14,14 @@ type Rule = fn(&Disk, &Call) -> Option<bool>;
 fn holds(rule: Rule) {
     let worked = Simulated::new(0);
     work(&worked, &options().disk_reserve(100_000), &mut |_| {}).unwrap();
+    let logged = Simulated::new(0);
+    let small = options().commit_log_after(0).commit_log_bytes(20_000);
+    work(&logged, &small, &mut |_| {}).unwrap();
     let adopted = Simulated::new(0);
     store(&adopted);
     adopt(&adopted).unwrap();
     let mut said = 0;
-    for machine in [worked, adopted, recovered()] {
+    for machine in [worked, logged, adopted, recovered()] {
         let mut disk = Disk::default();
         for call in machine.log() {
             if let Some(kept) = rule(&disk, &call) {
@@ -77,9 +80,16 @@ fn entries_are_written_once_their_values_are_durable() {
         let writes = call.kind == CallKind::Write && &*call.partition == "index";
         let entries = writes && !call.name.ends_with(".new");
         entries.then(|| {
-            disk.is_flushed("values", &call.name) && disk.has_durable_name("values", &call.name)
+            let in_file = disk.is_flushed("values", &call.name);
+            let is_durable = in_file || logged(disk, "quipu", "commit-log");
+            is_durable && disk.has_durable_name("values", &call.name)
         })
     });
+}
+
+/// Whether there is a log and what is in it is durable.
+fn logged(disk: &Disk, partition: &str, name: &str) -> bool {
+    disk.has(partition, name) && disk.is_flushed(partition, name)
 }
 
 /// A removal, and an index file in another's place, are announced in the manifest or the marks.

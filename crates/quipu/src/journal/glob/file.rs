@@ -37,8 +37,11 @@ pub(crate) struct ValueFile {
 struct Tail {
     start: u64,
     bytes: Vec<u8>,
-    /// What lies before was flushed, or somebody keeps it until then.
-    kept_to: u64,
+    /// How many of the bytes are in the file all the same: somebody else keeps them until they are flushed there, and
+    /// until then they are read from here.
+    shown: usize,
+    /// Whether bytes before were written, and not flushed.
+    is_written_out: bool,
     /// Offset and checksum of the value that was appended last.
     last: Option<(u64, u32)>,
 }
@@ -75,7 +78,8 @@ impl ValueFile {
             tail: RwLock::new(Tail {
                 start,
                 bytes: Vec::new(),
-                kept_to: start,
+                shown: 0,
+                is_written_out: false,
                 last: None,
             }),
             layout: blob.layout(),
@@ -153,7 +157,7 @@ impl ValueFile {
         let offset = self.len();
         let blob = self.begin_write()?;
         blob.write_at(&[IoSlice::new(value), IoSlice::new(crc)], offset)?;
-        self.settle(offset + (value.len() + crc.len()) as u64);
+        self.settle(offset + (value.len() + crc.len()) as u64, false);
         Ok(offset)
     }
 
@@ -164,30 +168,41 @@ impl ValueFile {
     }
 
     /// Everything up to `end` is in the file.
-    fn settle(&self, end: u64) {
+    fn settle(&self, end: u64, is_flushed: bool) {
         let mut tail = self.tail.write();
         tail.bytes.clear();
+        tail.shown = 0;
+        tail.is_written_out = !is_flushed;
         tail.start = end;
         self.settled.store(end, Ordering::Release);
     }
 
     /// Writes what waits, without flushing it. Readers go on beside it.
     pub(crate) fn write_out(&self) -> Result<()> {
-        let tail = self.tail.read();
-        if tail.bytes.is_empty() {
-            return Ok(());
+        if self.tail.read().shown > 0 {
+            // What somebody else keeps leaves the buffer only once it is durable.
+            return self.sync();
         }
-        let blob = self.begin_write()?;
-        blob.write_at(&[IoSlice::new(&tail.bytes)], tail.start)?;
-        let end = tail.end();
-        drop(tail);
-        self.settle(end);
+        if let Some(end) = self.write()? {
+            self.settle(end, false);
+        }
         Ok(())
+    }
+
+    /// Writes what is not in the file, and leaves it in the buffer; where that ends, if there was anything in it.
+    fn write(&self) -> Result<Option<u64>> {
+        let tail = self.tail.read();
+        if tail.bytes.len() > tail.shown {
+            let blob = self.begin_write()?;
+            let (at, rest) = (tail.start + tail.shown as u64, &tail.bytes[tail.shown..]);
+            blob.write_at(&[IoSlice::new(rest)], at)?;
+        }
+        Ok((!tail.bytes.is_empty()).then(|| tail.end()))
     }
 
     /// Writes what waits and flushes the file.
     pub(crate) fn sync(&self) -> Result<()> {
-        self.write_out()?;
+        self.write()?;
         let unflushed = self.unflushed.lock().clone();
         if let Some(blob) = unflushed {
             if !Canary::ValuesNotFlushed.sings() {
@@ -195,32 +210,29 @@ impl ValueFile {
             }
             *self.unflushed.lock() = None;
         }
-        self.keep_to_end();
+        self.settle(self.len(), true);
         Ok(())
     }
 
     /// Bytes since the last flush, or [`show`](Self::show); none where some of them are not in the buffer any more.
     pub(crate) fn unshown(&self) -> Option<usize> {
         let tail = self.tail.read();
-        (tail.start == tail.kept_to).then_some(tail.bytes.len())
+        (!tail.is_written_out).then(|| tail.bytes.len() - tail.shown)
     }
 
     /// What [`unshown`](Self::unshown) counts, and where it begins.
     pub(crate) fn with_unshown<T>(&self, on: impl FnOnce(u64, &[u8]) -> T) -> T {
         let tail = self.tail.read();
-        on(tail.start, &tail.bytes)
+        on(tail.start + tail.shown as u64, &tail.bytes[tail.shown..])
     }
 
     /// Writes the same, without a flush: somebody else keeps it until then.
     pub(crate) fn show(&self) -> Result<()> {
-        self.write_out()?;
-        self.keep_to_end();
+        if self.write()?.is_some() {
+            let mut tail = self.tail.write();
+            tail.shown = tail.bytes.len();
+        }
         Ok(())
-    }
-
-    fn keep_to_end(&self) {
-        let mut tail = self.tail.write();
-        tail.kept_to = tail.end();
     }
 
     /// Gives back the buffer, when nothing waits in it.
@@ -246,7 +258,7 @@ impl ValueFile {
         drop(tail);
         let blob = self.begin_write()?;
         blob.resize(len)?;
-        self.settle(len);
+        self.settle(len, false);
         self.sync()
     }
 
@@ -254,7 +266,7 @@ impl ValueFile {
     pub(crate) fn refresh(&self) -> Result<()> {
         let len = self.file.get_again()?.len()?;
         self.found.store(len, Ordering::Release);
-        self.settle(len.max(self.len()));
+        self.settle(len.max(self.len()), true);
         Ok(())
     }
 }

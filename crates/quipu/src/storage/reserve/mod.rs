@@ -173,7 +173,11 @@ impl Reserve {
             let _ = blob.resize(0);
         })?;
         let name = unfinished(self.name);
-        self.inner.rename(self.partition, &name, self.name)?;
+        match self.inner.rename(self.partition, &name, self.name) {
+            // One that failed before has done it all the same.
+            Err(Error::NotFound { .. }) if self.open(self.name).is_ok() => {}
+            renamed => renamed?,
+        }
         *state = State::Named;
         self.inner.sync_partition(self.partition)
     }
