@@ -67,6 +67,54 @@ fn an_item_is_found_from_the_return_of_its_put_on() {
     explore(gets_beside_puts);
 }
 
+/// Syncs that go through the commit log, until one is too large for it; a reader of another process looks now and then.
+fn gets_beside_small_syncs() {
+    let small = || {
+        options()
+            .write_buffer(1000)
+            .commit_log_after(0)
+            .commit_log_bytes(8192)
+    };
+    let (storage, mut archive) = with_items(small(), 0..2);
+    archive.sync().unwrap();
+    let stored = Arc::new(Told::default());
+    stored.tell(2);
+    let reader = {
+        let (reader, stored) = (archive.reader(), Arc::clone(&stored));
+        thread::spawn(move || read(&reader, &stored, 0))
+    };
+    let beside = {
+        let stored = Arc::clone(&stored);
+        let mut beside = small()
+            .open_read_only_on::<super::setup::Key, quipu::Bytes>(Arc::new(storage))
+            .unwrap();
+        thread::spawn(move || {
+            for _ in 0..3 {
+                let end = stored.get();
+                beside.refresh().unwrap();
+                (0..end).for_each(|index| assert_found(&beside, index, 0));
+            }
+        })
+    };
+    for index in 2..7 {
+        let _ = archive
+            .put_sync(index, &key(index, 0), &value(index, 0))
+            .unwrap();
+        stored.tell(index + 1);
+    }
+    let batch = (7..11).map(|index| (index, key(index, 0), value(index, 0)));
+    assert_eq!(archive.put_batch(batch).unwrap(), 4);
+    archive.sync().unwrap();
+    stored.tell(ITEMS);
+    reader.join().unwrap();
+    beside.join().unwrap();
+}
+
+#[test]
+fn an_item_is_found_while_small_syncs_go_through_the_log() {
+    explore(gets_beside_small_syncs);
+}
+
 fn several_items_at_one_index() {
     let (_, mut archive) = with_items(options(), 0..3);
     let more = Arc::new(Told::default());

@@ -4,13 +4,13 @@
 //! before the flush is asked for.
 
 use std::fs::File;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::Mutex;
 use rustix::io::{Errno, pwrite, retry_on_intr};
 
 use super::super::BLOCK_BYTES;
 use super::folder::Folder;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// A second handle of a file, which goes past the cache.
 #[derive(Debug)]
