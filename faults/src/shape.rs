@@ -12,8 +12,8 @@ pub const COUNT: u64 = 4;
 /// The settings of an archive, chosen by a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Args)]
 pub struct Shape {
-    /// Which archive: 0 has defaults and sections of 64 items, 1 small pages and zstd, 2 one large
-    /// section and the older layout, 3 sections of 5 items
+    /// Which archive: 0 has defaults, sections of 64 items and a commit log from the start, 1 small pages and zstd, 2 one
+    /// large section, the older layout and a small commit log, 3 sections of 5 items
     #[arg(long, default_value_t = 0)]
     pub shape: u64,
     /// Bytes of disk that are kept for when it is full
@@ -42,7 +42,7 @@ impl Shape {
             .items_per_section(self.section())
             .disk_reserve(self.reserve);
         match self.shape % COUNT {
-            0 => options,
+            0 => options.commit_log_after(0),
             1 => options
                 .page_size(100)
                 .write_buffer(1 << 10)
@@ -51,7 +51,9 @@ impl Shape {
             2 => options
                 .page_size(1000)
                 .layout(Layout::V0)
-                .write_buffer(16 << 10),
+                .write_buffer(16 << 10)
+                .commit_log_after(0)
+                .commit_log_bytes(20_000),
             _ => options
                 .max_open_files(16)
                 .translator(Hashed::<TwoCap>::with_seed([7; 16])),

@@ -142,22 +142,22 @@ pub const FIXED: [Fixed; 28] = [
     },
     Fixed {
         name: "a commit log: small syncs, a large one, small ones again",
-        text: "items=100 page=50 buffer=64 log=6000 | put_sync 0 1 9 | put_sync 1 2 30 | put_sync 2 3 0 | \
+        text: "items=100 page=50 buffer=64 log=16900 | put_sync 0 1 9 | put_sync 1 2 30 | put_sync 2 3 0 | \
                batch 3 4 60 4 5 60 5 6 60 | sync | put_sync 6 7 9 | put_sync 7 8 9 | close | put_sync 8 9 9",
     },
     Fixed {
         name: "a commit log that is full, over two sections",
-        text: "items=3 page=28 buffer=1000 log=4600 | put_sync 0 1 20 | put_sync 4 2 20 | put_sync 1 3 20 | \
+        text: "items=3 page=28 buffer=1000 log=16384 | put_sync 0 1 20 | put_sync 4 2 20 | put_sync 1 3 20 | \
                put_sync 5 4 20 | put_sync 2 5 20 | put 3 6 20 | put_sync 6 7 20 | put_sync 7 8 9",
     },
     Fixed {
         name: "a commit log: rewound, pruned, a reader beside",
-        text: "items=4 page=50 buffer=64 log=9000 | put_sync 0 1 9 | put_sync 1 2 9 | put_sync 2 3 9 | beside | \
+        text: "items=4 page=50 buffer=64 log=20000 | put_sync 0 1 9 | put_sync 1 2 9 | put_sync 2 3 9 | beside | \
                rewind 1 | put_sync 2 4 30 | put_sync 3 5 9 | put_sync 4 6 9 | put_sync 5 7 9 | prune 4 | put_sync 6 8 9",
     },
     Fixed {
         name: "a commit log: let go, opened, destroyed, compressed",
-        text: "items=8 page=50 buffer=64 zstd=1 log=9000 | put_sync 0 1 60 | put_sync 1 2 60 | put_sync 2 3 60 | drop | \
+        text: "items=8 page=50 buffer=64 zstd=1 log=20000 | put_sync 0 1 60 | put_sync 1 2 60 | put_sync 2 3 60 | drop | \
                put_sync 3 4 60 | put_sync 4 5 60 | destroy | put_sync 0 6 9 | put_sync 1 7 9 | put_sync 2 8 9",
     },
 ];

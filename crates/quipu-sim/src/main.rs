@@ -14,7 +14,7 @@ Examples:
   quipu-sim --seed 42                  one of them: its steps, and what became of it
   quipu-sim --replay 'items=8 | put 1 1 9 | crash 3 before bytes 7 | sync'
                                        a case from its text, as a failure prints it
-  quipu-sim --every-step               every call of 24 workloads, stopped before and after
+  quipu-sim --every-step               every call of 28 workloads, stopped before and after
   quipu-sim --every-step 3             the same for one of them
   quipu-sim --canaries                 defects that are switched on, and whether they are caught
   quipu-sim --seeds 0..400 --defect SlotReused

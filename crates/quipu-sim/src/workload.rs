@@ -16,8 +16,8 @@ const MAX_STEPS: u64 = 40;
 /// A recovery is stopped at most so many times in turn.
 const MAX_AGAIN: u64 = 3;
 
-/// A few syncs fill these, the first with items of 200 bytes at most; the last takes all.
-pub(crate) const LOG_BYTES: [u64; 4] = [4600, 6000, 9000, 40_000];
+/// Some twenty syncs fill the first, and many the last; a sync of more than a sixteenth goes to the section files.
+pub(crate) const LOG_BYTES: [u64; 4] = [16_384, 16_900, 20_000, 65_536];
 
 /// With a power loss, or the end of the process alone.
 const SURVIVALS: [Survival; 6] = [

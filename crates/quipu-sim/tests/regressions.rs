@@ -118,7 +118,7 @@ fn a_rewind_below_the_floor_of_a_prune_that_was_cut_off() {
 #[test]
 fn a_commit_log_that_was_cleared_in_memory_alone() {
     goes_well(
-        "items=64 page=50 layout=1 cap=1 buffer=64 reserve=100 log=6000 | put 580 4 34 | sync | put_sync 581 6 16 | \
+        "items=64 page=50 layout=1 cap=1 buffer=64 reserve=100 log=16900 | put 580 4 34 | sync | put_sync 581 6 16 | \
          fault 6 flush-fails | put 583 8 26 | put_sync 585 10 39",
     );
 }
@@ -127,7 +127,7 @@ fn a_commit_log_that_was_cleared_in_memory_alone() {
 #[test]
 fn a_page_that_a_commit_log_makes_whole_is_whole_to_its_last_byte() {
     goes_well(
-        "items=64 page=50 layout=1 cap=1 buffer=64 reserve=100 log=6000 | put_sync 585 10 39 | put 581 12 5 | sync | \
+        "items=64 page=50 layout=1 cap=1 buffer=64 reserve=100 log=16900 | put_sync 585 10 39 | put 581 12 5 | sync | \
          crash 25 before prefix 918700",
     );
 }
@@ -136,7 +136,7 @@ fn a_page_that_a_commit_log_makes_whole_is_whole_to_its_last_byte() {
 #[test]
 fn what_a_commit_log_has_is_read_from_memory_until_it_is_flushed() {
     goes_well(
-        "items=8 page=13 layout=1 cap=8 zstd=1 buffer=200 log=4600 | put 985 1 28 | close | put 986 3 27 | \
+        "items=8 page=13 layout=1 cap=8 zstd=1 buffer=200 log=16384 | put 985 1 28 | close | put 986 3 27 | \
          put_sync 987 4 8 | fault 3 flush-fails | put 990 7 10 | put 991 8 6 | sync | read",
     );
 }
@@ -145,7 +145,7 @@ fn what_a_commit_log_has_is_read_from_memory_until_it_is_flushed() {
 #[test]
 fn a_reserve_that_got_its_name_by_a_rename_that_failed() {
     goes_well(
-        "items=8 page=200 layout=0 cap=1 buffer=64 reserve=5000 log=6000 | put_sync 9 8 2 | fault 13 error-after | \
+        "items=8 page=200 layout=0 cap=1 buffer=64 reserve=5000 log=16900 | put_sync 9 8 2 | fault 13 error-after | \
          fault 0 no-space | batch 11 10 25 12 12 22 13 14 14 | put_sync 9 15 23",
     );
 }

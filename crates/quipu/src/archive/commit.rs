@@ -11,7 +11,7 @@ use crate::sync::atomic::Ordering;
 
 /// How far a sync goes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Into {
+enum Reach {
     /// What is put is durable, in the section files or in the commit log.
     Any,
     /// All is durable in the section files.
@@ -21,22 +21,22 @@ enum Into {
 impl Writer {
     /// Makes every put before it durable.
     pub(super) fn sync(&mut self) -> Result<()> {
-        self.sync_into(Into::Any)
+        self.sync_as_far(Reach::Any)
     }
 
     /// Makes every put before it durable in the section files, so that nothing is in the commit log.
     pub(super) fn checkpoint(&mut self) -> Result<()> {
-        self.sync_into(Into::Sections)
+        self.sync_as_far(Reach::Sections)
     }
 
-    /// What the commit log keeps for files that are away is not to come back to those that take their place.
-    pub(super) fn discard_log(&mut self) -> Result<()> {
-        let discarded = self.log.discard();
-        self.poison_on_error(discarded)
+    /// What the commit log keeps for files of sections that are away is not to come back to those that take their place.
+    pub(super) fn forget_log(&mut self, goes: &dyn Fn(u64) -> bool) -> Result<()> {
+        let forgotten = self.log.forget(goes);
+        self.poison_on_error(forgotten)
     }
 
-    fn sync_into(&mut self, into: Into) -> Result<()> {
-        self.sync_dirty(into).inspect_err(|_| self.refill())?;
+    fn sync_as_far(&mut self, reach: Reach) -> Result<()> {
+        self.sync_dirty(reach).inspect_err(|_| self.refill())?;
         match self.prepare_next() {
             // The put that needs the files tells, if there is no room by then either.
             Err(Error::StorageFull { .. }) => drop(self.shared.discard_prepared()),
@@ -46,12 +46,12 @@ impl Writer {
         Ok(())
     }
 
-    fn sync_dirty(&mut self, into: Into) -> Result<()> {
+    fn sync_dirty(&mut self, reach: Reach) -> Result<()> {
         self.check_usable()?;
         self.sweep.step_at_sync(&self.shared);
         let started = Instant::now();
         let is_dirty = !self.dirty.is_empty();
-        if is_dirty && (into == Into::Sections || !self.log_dirty()?) {
+        if is_dirty && (reach == Reach::Sections || !self.log_dirty()?) {
             let current = self.current.as_ref().map(|current| current.section.number);
             let dirty: Vec<_> = self.dirty.iter().copied().collect();
             for section in self.sync_sections(&dirty)? {
@@ -83,10 +83,12 @@ impl Writer {
         if bytes == Some(0) {
             return Ok(true);
         }
+        let has_more = |section: &&Arc<Section>| section.pair.unshown() != Some(0);
+        let sections: Vec<_> = sections.iter().filter(has_more).collect();
         if !self.log.takes(bytes) {
             return Ok(false);
         }
-        let pairs = sections.iter().map(|of| (of.number, &of.pair));
+        let pairs = sections.iter().map(|of| (of.number, of.epoch, &of.pair));
         let appended = self.log.append(pairs);
         if !self.poison_on_error(appended)? {
             return Ok(false);

@@ -168,7 +168,7 @@ pub(super) fn flush_beyond(shared: &Shared, section: &Section, mark: Option<&Mar
 
 /// Makes what a reader found in a section durable, so that nothing it has seen is lost with the
 /// power: the writer may have written it and not have flushed it yet, nor the name of a new file.
-/// The values and their file's name were durable before.
+/// The values, in their file or in the commit log, and their file's name were durable before.
 fn flush(section: &Section) -> Result<()> {
     let records = section.pair.records.file();
     records.get()?.sync()?;

@@ -235,7 +235,7 @@ impl Options {
     }
 
     /// Bytes of the commit log, which makes small syncs durable with one flush of a file that does not grow; 1 MiB when
-    /// not given, 0 for none.
+    /// not given, from 16 KiB to 64 MiB, 0 for none.
     ///
     /// A sync is small that has at most a sixteenth of it to make durable, and the log is made once
     /// [so many](Self::commit_log_after) of them came in a row. From then on such a sync takes about a third of the time, and writes its bytes twice: into the log, and later, with those of
@@ -393,8 +393,9 @@ impl Options {
         if self.keys_per_table == 0 {
             return refuse("keys_per_table", "a table is made of at least 1 key");
         }
-        if self.commit_log.bytes > commit_log::MAX_BYTES {
-            return refuse("commit_log_bytes", "a commit log has at most 1 GiB");
+        let log = self.commit_log.bytes;
+        if log > 0 && !(commit_log::MIN_BYTES..=commit_log::MAX_BYTES).contains(&log) {
+            return refuse("commit_log_bytes", "a commit log has 16 KiB to 64 MiB");
         }
         if self.disk_reserve > MAX_BLOB_LEN {
             return refuse("disk_reserve", "no file has more than 2^63 - 1 bytes");

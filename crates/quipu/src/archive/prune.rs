@@ -209,7 +209,6 @@ impl Writer {
     /// Drops every item above `index`.
     pub(super) fn rewind(&mut self, index: u64) -> Result<()> {
         self.checkpoint()?;
-        self.discard_log()?;
         self.keeper.stop(&self.shared);
         // One that could not be finished goes on with this one.
         let pending = match self.manifest.state {

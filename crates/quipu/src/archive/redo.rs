@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::options::Options;
 use super::recovery::Recovery;
 use crate::canary::Canary;
-use crate::commit_log::{CommitLog, Files, Records, Redo, Redone};
+use crate::commit_log::{self, CommitLog, Files, Records, Redo, Redone};
 use crate::error::Result;
-use crate::format::Layouts;
-use crate::manifest::{Manifest, Marks};
+use crate::format::EntryLayout;
+use crate::manifest::{Manifest, Mark, Marks};
 use crate::storage::Storage;
 
 /// A reader reads the log again so often when the writer began it anew meanwhile.
@@ -28,12 +28,12 @@ pub(super) fn redo(
     if records.is_empty() || Canary::NothingRedone.sings() {
         return Ok(log);
     }
-    let layouts = |section| layouts_of(marks, section);
-    let files = files(&**storage, manifest, &layouts);
+    let mark = |section| marks.of(section);
+    let files = files(&**storage, manifest, &mark);
     let redo = Redo::find(&records, &files)?;
     redo.apply(&files)?;
     recovery.redone.extend(redo.sections());
-    recovery.commit_log_incomplete |= !redo.foreign.is_empty();
+    recovery.commit_log_incomplete |= !redo.incomplete.is_empty();
     if !redo.away.is_empty() {
         log.keep();
     }
@@ -51,14 +51,16 @@ pub(super) fn read_through(
         if records.is_empty() {
             break;
         }
-        let layouts = |section| layouts_of(marks, section);
-        let files = files(&*storage, manifest, &layouts);
+        let mark = |section| marks.of(section);
+        let files = files(&*storage, manifest, &mark);
         let redo = Redo::find(&records, &files)?;
         if redo.is_empty() {
             break;
         }
         // The writer begins the log anew before it changes what is in the files.
         if Records::read(&*storage, manifest.id)?.continues(&records) {
+            // What a reader shows stays: the writer may have been killed before it flushed that.
+            commit_log::flush(&*storage)?;
             let inner = Arc::clone(&storage);
             return Ok(Arc::new(Redone::new(inner, redo, &files)));
         }
@@ -66,22 +68,19 @@ pub(super) fn read_through(
     Ok(storage)
 }
 
-fn layouts_of(marks: &Marks, section: u64) -> Layouts {
-    let mark = marks.of(section);
-    mark.map_or_else(Layouts::default, |mark| mark.layouts)
-}
-
 fn files<'a>(
     storage: &'a dyn Storage,
     manifest: &'a Manifest,
-    layouts: &'a dyn Fn(u64) -> Layouts,
+    mark: &'a dyn Fn(u64) -> Option<&'a Mark>,
 ) -> Files<'a> {
+    let key_size = manifest.key_size as usize;
     Files {
         storage,
         index: &manifest.index_partition,
         values: &manifest.value_partition,
         page_size: manifest.page_size.into(),
+        entry_size: EntryLayout { key_size }.size(),
         floor: manifest.floor,
-        layouts,
+        mark,
     }
 }

@@ -3,9 +3,8 @@
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use super::record::{self, FIRST_RECORD, HEAD_BYTES, HEADER_BYTES, Records};
+use super::record::{self, Head, RECORDS_AT, Records};
 use crate::canary::Canary;
-use crate::entropy;
 use crate::error::{Error, Result};
 use crate::format::NEW_SUFFIX;
 use crate::journal::Pair;
@@ -15,9 +14,11 @@ use crate::storage::{BLOCK_BYTES, Blob, OpenMode, Storage};
 /// A sync of more than this part of the log goes to the section files: it would gain little, and soon fill the log.
 const MAX_PART: u64 = 16;
 /// Bytes that tell whether anything is in a log.
-const FIRST_BYTES: u64 = (FIRST_RECORD + HEAD_BYTES) as u64;
-/// No log is longer.
-pub(crate) const MAX_BYTES: u64 = 1 << 30;
+const FIRST_BYTES: u64 = (RECORDS_AT + record::HEAD_BYTES) as u64;
+/// No log is shorter,
+pub(crate) const MIN_BYTES: u64 = 16 << 10;
+/// or longer.
+pub(crate) const MAX_BYTES: u64 = 64 << 20;
 
 /// How large a log is, and when it is used.
 #[derive(Clone, Copy, Debug)]
@@ -37,54 +38,23 @@ impl Default for Limits {
     }
 }
 
-/// The log of the one writer.
-#[derive(Debug)]
-pub(crate) struct CommitLog {
-    storage: Arc<dyn Storage>,
-    archive: u64,
-    limits: Limits,
-    /// Bytes that the file has; 0 where there is none that could be used.
-    len: u64,
-    blob: Option<Arc<dyn Blob>>,
-    generation: u64,
-    /// How many records there are, the first one included; 0 where that is from an earlier process, which may have
-    /// failed to flush it.
-    records: u64,
-    /// Where the block begins into which the next one goes.
-    start: u64,
-    /// Small syncs one after the other.
-    streak: u32,
-    /// What it holds belongs to files that are away; it stays for when they come back.
-    is_kept: bool,
-    /// The bytes to write, from the start of a block on,
-    buffer: Vec<u8>,
-    /// of which so many are there already.
-    written: usize,
-}
-
-/// Reads the log of an archive.
-pub(super) fn read(storage: &dyn Storage, archive: u64) -> Result<(Records, u64)> {
+/// What the log of an archive holds, and how long its file is; none where there is no file.
+fn read(storage: &dyn Storage, archive: u64) -> Result<(Records, Option<u64>)> {
     let blob = match storage.open(PARTITION, COMMIT_LOG, OpenMode::Read) {
-        Err(Error::NotFound { .. }) => return Ok((Records::default(), 0)),
+        Err(Error::NotFound { .. }) => return Ok((Records::default(), None)),
         opened => opened?,
     };
     let len = blob.len()?;
     let mut bytes = Vec::new();
     for wanted in [FIRST_BYTES, MAX_BYTES] {
-        let more = wanted.min(len).saturating_sub(bytes.len() as u64);
         let from = bytes.len() as u64;
+        let more = wanted.min(len).saturating_sub(from);
         blob.read_into(&mut bytes, from, more as usize)?;
-        if !may_hold_syncs(&bytes) {
+        if !record::may_hold_syncs(&bytes) {
             break;
         }
     }
-    Ok((Records::parse(bytes, archive), len))
-}
-
-/// Whether there may be more than the first record: a checkpoint leaves zeros behind it.
-fn may_hold_syncs(bytes: &[u8]) -> bool {
-    let behind = bytes.get(FIRST_RECORD..).unwrap_or_default();
-    record::check(bytes, HEADER_BYTES, 0).is_none() || behind.iter().any(|&byte| byte != 0)
+    Ok((Records::parse(bytes, len, archive), Some(len)))
 }
 
 /// Removes the log, durably.
@@ -95,20 +65,44 @@ pub(crate) fn remove(storage: &dyn Storage) -> Result<()> {
     }
 }
 
-impl Records {
-    /// Whether these are what was read before, and maybe more.
-    pub(crate) fn continues(&self, before: &Self) -> bool {
-        self.generation == before.generation
-    }
+/// Makes what was read of the log durable: who wrote it may have been killed before it did.
+pub(crate) fn flush(storage: &dyn Storage) -> Result<()> {
+    storage.open(PARTITION, COMMIT_LOG, OpenMode::Read)?.sync()
+}
 
+impl Records {
     /// The syncs in the log of an archive.
     pub(crate) fn read(storage: &dyn Storage, archive: u64) -> Result<Self> {
         read(storage, archive).map(|(records, _)| records)
     }
 }
 
+/// The log of the one writer.
+#[derive(Debug)]
+pub(crate) struct CommitLog {
+    storage: Arc<dyn Storage>,
+    archive: u64,
+    limits: Limits,
+    /// Bytes that the file has; 0 where there is none that could be used.
+    len: u64,
+    blob: Option<Arc<dyn Blob>>,
+    generation: u64,
+    /// How many syncs are in it.
+    records: u64,
+    /// Small syncs one after the other.
+    streak: u32,
+    /// What it holds belongs to files that are away; it stays for when they come back.
+    is_kept: bool,
+    /// Where the block begins into which the next record goes,
+    start: u64,
+    /// the bytes from there on,
+    buffer: Vec<u8>,
+    /// of which so many are there already.
+    written: usize,
+}
+
 impl CommitLog {
-    /// The log of an archive, and what it holds.
+    /// The log of an archive, and what it holds. To be [settled](Self::settle) once that is in the section files.
     pub(crate) fn open(
         storage: &Arc<dyn Storage>,
         archive: u64,
@@ -119,22 +113,20 @@ impl CommitLog {
             storage: Arc::clone(storage),
             archive,
             limits,
-            len: match records.is_of_archive {
-                true => len,
-                false => 0,
-            },
+            len: len.filter(|_| records.is_of_archive).unwrap_or(0),
             blob: None,
-            generation: records.generation.unwrap_or_default(),
-            records: match records.is_empty() {
-                true => 0,
-                false => records.len(),
-            },
-            start: HEADER_BYTES as u64,
+            generation: records.generation,
+            records: records.len(),
             streak: 0,
             is_kept: false,
+            start: RECORDS_AT as u64,
             buffer: Vec::new(),
             written: 0,
         };
+        if len.is_some() && !records.is_of_archive {
+            // Told once, and not again.
+            remove(&**storage)?;
+        }
         Ok((log, records))
     }
 
@@ -143,14 +135,31 @@ impl CommitLog {
         self.is_kept = true;
     }
 
-    /// Whether it holds what the section files may not have durably.
-    pub(crate) fn holds_syncs(&self) -> bool {
-        self.records > 1
+    /// To be called once an open has made what it held durable in the section files. Also where it seems to hold
+    /// nothing: an earlier process may have failed to flush that.
+    pub(crate) fn settle(&mut self) -> Result<()> {
+        if self.is_kept || self.len == 0 {
+            return Ok(());
+        }
+        if self.limits.bytes == 0 {
+            self.len = 0;
+            self.go_to_start();
+            return remove(&*self.storage);
+        }
+        self.begin_anew()
     }
 
-    /// Whether the next sync, of so many bytes, may go into the log. Asked once for each.
+    /// Whether it holds what the section files may not have durably.
+    pub(crate) fn holds_syncs(&self) -> bool {
+        self.records > 0
+    }
+
+    /// Whether the next sync may go into the log, of so many bytes, if it can at all. Asked once for each.
     pub(crate) fn takes(&mut self, bytes: Option<usize>) -> bool {
-        let is_small = bytes.is_some_and(|bytes| bytes as u64 <= self.limits.bytes / MAX_PART);
+        let Some(bytes) = bytes else {
+            return false;
+        };
+        let is_small = bytes as u64 <= self.limits.bytes / MAX_PART;
         self.streak = match is_small && !self.is_kept {
             true => self.streak.saturating_add(1),
             false => 0,
@@ -158,28 +167,27 @@ impl CommitLog {
         self.streak > self.limits.after
     }
 
-    /// Makes what sections lack durable, with one flush; false where there is no room for it.
+    /// Makes what sections lack durable, with one flush: number, epoch and files of each. False where there is no
+    /// room for it.
     pub(crate) fn append<'a>(
         &mut self,
-        sections: impl Iterator<Item = (u64, &'a Pair)>,
+        sections: impl Iterator<Item = (u64, u64, &'a Pair)>,
     ) -> Result<bool> {
         if self.len != self.limits.bytes && !self.create()? {
             return Ok(false);
         }
-        if self.records == 0 {
-            self.begin()?;
-        }
         self.buffer.truncate(self.written);
         let at = record::begin(&mut self.buffer);
-        for (number, pair) in sections {
-            record::push_section(&mut self.buffer, number, pair);
+        for (number, epoch, pair) in sections {
+            record::push_section(&mut self.buffer, number, epoch, pair);
         }
-        record::end(&mut self.buffer, at, self.generation, self.records.max(1));
+        let head = self.head();
+        record::end(&mut self.buffer, at, head);
         if self.start.saturating_add(self.buffer.len() as u64) > self.len {
             return Ok(false);
         }
         self.write()?;
-        self.records = self.records.max(1) + 1;
+        self.records += 1;
         Ok(true)
     }
 
@@ -189,78 +197,118 @@ impl CommitLog {
         if self.is_kept || !self.holds_syncs() || Canary::CommitLogNotCleared.sings() {
             return Ok(());
         }
-        self.begin()?;
-        self.write()?;
-        self.records = 1;
-        Ok(())
+        self.begin_anew()
     }
 
-    /// As [`clear`](Self::clear), also of what waits: it is not to come back.
-    pub(crate) fn discard(&mut self) -> Result<()> {
-        self.is_kept = false;
-        self.clear()
-    }
-
-    /// A new generation's first record, into the buffer.
-    fn begin(&mut self) -> Result<()> {
-        self.generation = entropy::number()?;
-        self.start = HEADER_BYTES as u64;
-        self.buffer.clear();
-        record::push_first(&mut self.buffer, self.generation);
-        self.written = self.buffer.len();
-        Ok(())
-    }
-
-    /// To be called once an open has made what it held durable in the section files.
-    pub(crate) fn settle(&mut self) -> Result<()> {
-        self.clear()?;
-        if self.limits.bytes == 0 && self.len > 0 && !self.is_kept {
-            self.blob = None;
-            self.len = 0;
-            remove(&*self.storage)?;
+    /// Forgets, durably, what waits for the files of these sections: they are not to get it.
+    pub(crate) fn forget(&mut self, goes: &dyn Fn(u64) -> bool) -> Result<()> {
+        if !self.is_kept {
+            return Ok(());
         }
+        let (records, _) = read(&*self.storage, self.archive)?;
+        if !records.parts().any(|part| goes(part.section)) {
+            return Ok(());
+        }
+        let stays = records.without(goes);
+        self.is_kept = !stays.is_empty();
+        self.generation += 1;
+        let mut bytes = self.empty();
+        if self.is_kept {
+            bytes.truncate(RECORDS_AT);
+            let at = record::begin(&mut bytes);
+            bytes.extend_from_slice(&stays);
+            let sequence = 0;
+            let head = Head {
+                sequence,
+                ..self.head()
+            };
+            record::end(&mut bytes, at, head);
+            bytes.resize(bytes.len().max(self.len as usize), 0);
+        }
+        self.blob = None;
+        replace_whole(&self.storage, COMMIT_LOG, &bytes)?;
+        self.records = u64::from(self.is_kept);
         Ok(())
+    }
+
+    fn head(&self) -> Head {
+        Head {
+            generation: self.generation,
+            sequence: self.records,
+        }
+    }
+
+    /// A new generation, durably; the old one stays until it is.
+    fn begin_anew(&mut self) -> Result<()> {
+        self.generation += 1;
+        let (block, at) = record::encode_generation(self.generation);
+        self.write_block(&block, at as u64)?;
+        self.go_to_start();
+        Ok(())
+    }
+
+    fn go_to_start(&mut self) {
+        (self.records, self.start, self.written) = (0, RECORDS_AT as u64, 0);
+        self.buffer.clear();
+    }
+
+    /// The bytes of a log of this generation without a record.
+    fn empty(&self) -> Vec<u8> {
+        let len = self.len.max(RECORDS_AT as u64);
+        let mut bytes = record::encode_header(self.archive, len);
+        bytes.resize(len as usize, 0);
+        let (block, at) = record::encode_generation(self.generation);
+        bytes[at..at + block.len()].copy_from_slice(&block);
+        bytes
     }
 
     /// Makes the file: all of its blocks are written, so that no later flush has to note that they are. Where the disk
     /// has no room for it there is none, until the archive is opened again.
     fn create(&mut self) -> Result<bool> {
-        let mut bytes = record::encode_header(self.archive);
-        bytes.resize(self.limits.bytes as usize, 0);
+        self.generation += 1;
+        self.len = self.limits.bytes;
         self.blob = None;
-        match replace_whole(&self.storage, COMMIT_LOG, &bytes) {
+        match replace_whole(&self.storage, COMMIT_LOG, &self.empty()) {
             Err(Error::StorageFull { .. }) => {
                 let left = format!("{COMMIT_LOG}{NEW_SUFFIX}");
                 let _ = self.storage.remove(PARTITION, &left);
-                self.limits.bytes = 0;
+                (self.len, self.limits.bytes) = (0, 0);
                 return Ok(false);
             }
             created => created?,
         }
-        (self.len, self.records) = (self.limits.bytes, 0);
+        self.go_to_start();
         Ok(true)
     }
 
     /// Writes the buffer, with zeros up to the end of its last block, and flushes it. The next record goes behind it.
     fn write(&mut self) -> Result<()> {
-        let blob = match &self.blob {
-            Some(blob) => Arc::clone(blob),
-            None => self.storage.open_for_blocks(PARTITION, COMMIT_LOG)?,
-        };
-        self.blob = Some(Arc::clone(&blob));
         let len = self.buffer.len();
         let room = self.len.saturating_sub(self.start) as usize;
         self.buffer
             .resize(len.next_multiple_of(BLOCK_BYTES).min(room.max(len)), 0);
-        blob.write_at(&[IoSlice::new(&self.buffer)], self.start)?;
-        if !Canary::CommitLogNotFlushed.sings() {
-            blob.sync()?;
-        }
+        let buffer = std::mem::take(&mut self.buffer);
+        let written = self.write_block(&buffer, self.start);
+        self.buffer = buffer;
+        written?;
         let whole = len - len % BLOCK_BYTES;
         self.buffer.copy_within(whole..len, 0);
         self.start += whole as u64;
         self.written = len - whole;
         self.buffer.truncate(self.written);
         Ok(())
+    }
+
+    fn write_block(&mut self, bytes: &[u8], at: u64) -> Result<()> {
+        let blob = match &self.blob {
+            Some(blob) => Arc::clone(blob),
+            None => self.storage.open_for_blocks(PARTITION, COMMIT_LOG)?,
+        };
+        self.blob = Some(Arc::clone(&blob));
+        blob.write_at(&[IoSlice::new(bytes)], at)?;
+        match Canary::CommitLogNotFlushed.sings() {
+            true => Ok(()),
+            false => blob.sync(),
+        }
     }
 }

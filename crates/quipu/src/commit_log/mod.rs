@@ -6,23 +6,24 @@
 //! a flush, for readers of other processes. A *checkpoint* flushes those, and the log begins anew.
 //!
 //! ```text
-//! quipu/commit-log   | header, padded to 4,096 | record | record | … | old bytes, or zeros |
+//! quipu/commit-log   | header | generation | generation | record | record | … | old bytes, or zeros |
 //! record             | CRC | length | generation | sequence | sections: value bytes, page growths |
 //! ```
 //!
 //! # Invariants
 //!
 //! - What a record holds was appended to section files whose names are durable, behind what a flush made durable there.
-//! - Records of one generation follow each other with sequences 0, 1, 2, …; the first has no sections and is what a
-//!   checkpoint writes, after the section files were flushed and before anything else is written to them.
-//! - A page's slot that spoke at the last flush is not touched before the next, in the file as in a record.
+//! - Records of the generation follow each other with sequences 0, 1, 2, …. A checkpoint writes a new generation, in
+//!   turns into one of two blocks, after the section files were flushed and before anything else is done to them.
+//! - An open for writing begins a generation of its own before it writes anything behind what it found.
+//! - What was shown is read from memory until the section files are flushed.
 //!
 //! # Recovery
 //!
-//! An open for writing brings the section files to where the last whole record left them, before it looks at them: a
-//! page that holds as much already stays as it is, and one that would not check afterwards is not what the record was
-//! written for, so that nothing of that section is changed any more. An open for reading does the same to what it sees
-//! of the files, and changes none.
+//! An open for writing brings the section files to where the last whole record left them, before it looks at them. A
+//! page that holds as much already stays as it is. Nothing below a mark is changed, no byte that is committed, no page
+//! that would not check afterwards, and nothing of a section whose mark is of another life. An open for reading does the
+//! same to what it sees of the files, once the log is flushed, and changes none.
 //!
 //! # Cost
 //!
@@ -34,7 +35,7 @@ mod overlay;
 mod record;
 mod redo;
 
-pub(crate) use file::{CommitLog, Limits, MAX_BYTES, remove};
+pub(crate) use file::{CommitLog, Limits, MAX_BYTES, MIN_BYTES, flush, remove};
 pub(crate) use overlay::Redone;
 pub(crate) use record::Records;
 #[cfg(test)]

@@ -40,8 +40,7 @@ impl Redone {
 }
 
 fn end(patches: &[Patch]) -> u64 {
-    let ends = patches.iter().map(|of| of.at + of.bytes.len() as u64);
-    ends.max().unwrap_or(0)
+    patches.iter().map(Patch::end).max().unwrap_or(0)
 }
 
 impl Storage for Redone {
@@ -122,7 +121,7 @@ impl Blob for RedoneBlob {
         rest.fill(0);
         for patch in &self.patches {
             let from = patch.at.max(offset);
-            let to = (patch.at + patch.bytes.len() as u64).min(offset + buf.len() as u64);
+            let to = patch.end().min(offset.saturating_add(buf.len() as u64));
             if from < to {
                 let at = (from - patch.at) as usize;
                 let len = (to - from) as usize;
@@ -150,13 +149,13 @@ impl Blob for RedoneBlob {
     }
 
     fn next_written(&self, offset: u64) -> Result<u64> {
-        let behind = self
-            .patches
-            .iter()
-            .filter(|of| of.at + of.bytes.len() as u64 > offset);
-        let next = behind.map(|of| of.at.max(offset)).min();
-        let of_file = self.blob.next_written(offset)?;
-        Ok(next.map_or(of_file, |next| next.min(of_file)))
+        let behind = self.patches.iter().filter(|of| of.end() > offset);
+        let patched = behind.map(|of| of.at.max(offset)).min();
+        let of_file = match self.blob.len()? {
+            len if len > offset => self.blob.next_written(offset)?,
+            _ => self.len()?,
+        };
+        Ok(patched.map_or(of_file, |at| at.min(of_file)))
     }
 
     fn path(&self) -> &Path {

@@ -1,36 +1,61 @@
-//! The bytes of the log: its header, and records of what syncs appended to section files.
+//! The bytes of the log: its header, its generation, and records of what syncs appended to section files.
 
 use crate::format::{Slot, crc32c};
 use crate::journal::Pair;
 use crate::manifest::{Decoder, Encoder};
 use crate::paged::PageGrowth;
+use crate::storage::BLOCK_BYTES;
 
 pub(crate) const MAGIC: &[u8; 8] = b"QUIPUCLG";
 pub(crate) const VERSION: u32 = 1;
-/// Bytes of the header: a block, so that records never share one with it.
-pub(super) const HEADER_BYTES: usize = 4096;
+/// Where the two places of the generation are; a block each, written in turns.
+const GENERATIONS: [usize; 2] = [BLOCK_BYTES, 2 * BLOCK_BYTES];
+/// Where the records begin.
+pub(super) const RECORDS_AT: usize = 3 * BLOCK_BYTES;
 /// Bytes before a record's sections.
 pub(super) const HEAD_BYTES: usize = 24;
-/// Where the first record ends, which has no sections.
-pub(super) const FIRST_RECORD: usize = HEADER_BYTES + HEAD_BYTES;
+/// Places that are looked at in search of a record behind one that does not check.
+const MAX_CANDIDATES: usize = 256;
 
-/// The header of an archive's log.
-pub(super) fn encode_header(archive: u64) -> Vec<u8> {
+/// The header of a log of so many bytes.
+pub(super) fn encode_header(archive: u64, len: u64) -> Vec<u8> {
     let mut out = Encoder(MAGIC.to_vec());
     out.u32(VERSION);
     out.u64(archive);
+    out.u64(len);
     let crc = crc32c(&out.0);
     out.u32(crc);
-    out.0.resize(HEADER_BYTES, 0);
+    out.0.resize(BLOCK_BYTES, 0);
     out.0
 }
 
-/// Which archive's log it is; none where the header does not check.
-fn decode_header(bytes: &[u8]) -> Option<u64> {
-    let mut header = Decoder::new(bytes.get(..HEADER_BYTES)?);
-    let (magic, version, archive) = (header.array()?, header.u32()?, header.u64()?);
+/// Which archive's log it is and how long it was made; none where the header does not check.
+fn decode_header(bytes: &[u8]) -> Option<(u64, u64)> {
+    let mut header = Decoder::new(bytes.get(..BLOCK_BYTES)?);
+    let (magic, version) = (header.array()?, header.u32()?);
+    let (archive, len) = (header.u64()?, header.u64()?);
     let checks = crc32c(&bytes[..header.offset()]) == header.u32()?;
-    (checks && magic == *MAGIC && version == VERSION).then_some(archive)
+    (checks && magic == *MAGIC && version == VERSION).then_some((archive, len))
+}
+
+/// The block that says which generation counts, and where it goes.
+pub(super) fn encode_generation(generation: u64) -> (Vec<u8>, usize) {
+    let mut out = Encoder(Vec::with_capacity(BLOCK_BYTES));
+    out.u64(generation);
+    let crc = crc32c(&out.0);
+    out.u32(crc);
+    out.0.resize(BLOCK_BYTES, 0);
+    (out.0, GENERATIONS[(generation % 2) as usize])
+}
+
+/// The later of the two generations that check.
+fn decode_generation(bytes: &[u8]) -> Option<u64> {
+    let at = |at: usize| {
+        let mut place = Decoder::new(bytes.get(at..)?);
+        let (generation, crc) = (place.u64()?, place.u32()?);
+        (crc32c(&generation.to_be_bytes()) == crc).then_some(generation)
+    };
+    GENERATIONS.into_iter().filter_map(at).max()
 }
 
 /// Leaves room for the head of a record at the end of a buffer; where it is. [`end`] fills it in.
@@ -40,9 +65,10 @@ pub(super) fn begin(out: &mut Vec<u8>) -> usize {
     at
 }
 
-/// Adds what the files of a section lack.
-pub(super) fn push_section(out: &mut Vec<u8>, section: u64, pair: &Pair) {
+/// Adds what the files of a section lack, which is in this life of it.
+pub(super) fn push_section(out: &mut Vec<u8>, section: u64, epoch: u64, pair: &Pair) {
     out.extend_from_slice(&section.to_be_bytes());
+    out.extend_from_slice(&epoch.to_be_bytes());
     pair.values.with_unshown(|offset, bytes| {
         out.extend_from_slice(&offset.to_be_bytes());
         out.extend_from_slice(&(bytes.len() as u32).to_be_bytes());
@@ -63,27 +89,29 @@ pub(super) fn push_section(out: &mut Vec<u8>, section: u64, pair: &Pair) {
     out[count_at..count_at + 4].copy_from_slice(&count.to_be_bytes());
 }
 
-/// Appends a generation's first record, which has no sections.
-pub(super) fn push_first(out: &mut Vec<u8>, generation: u64) {
-    let at = begin(out);
-    end(out, at, generation, 0);
-}
-
 /// Fills in the head of the record that begins at `at` and reaches to the end of the buffer.
-pub(super) fn end(out: &mut [u8], at: usize, generation: u64, sequence: u64) {
+pub(super) fn end(out: &mut [u8], at: usize, head: Head) {
     let out = out.split_at_mut(at).1;
     let body = (out.len() - HEAD_BYTES) as u32;
     out[4..8].copy_from_slice(&body.to_be_bytes());
-    out[8..16].copy_from_slice(&generation.to_be_bytes());
-    out[16..24].copy_from_slice(&sequence.to_be_bytes());
+    out[8..16].copy_from_slice(&head.generation.to_be_bytes());
+    out[16..24].copy_from_slice(&head.sequence.to_be_bytes());
     let crc = crc32c(&out[4..]);
     out[..4].copy_from_slice(&crc.to_be_bytes());
+}
+
+/// What a record says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) generation: u64,
+    pub(super) sequence: u64,
 }
 
 /// What one record says of a section.
 #[derive(Debug)]
 pub(super) struct Part<'a> {
     pub(super) section: u64,
+    pub(super) epoch: u64,
     pub(super) value_offset: u64,
     pub(super) values: &'a [u8],
     pub(super) pages: Vec<PageGrowth<'a>>,
@@ -97,32 +125,33 @@ pub(crate) struct Records {
     bodies: Vec<(usize, usize)>,
     /// Whether the log is there, and of this archive.
     pub(super) is_of_archive: bool,
-    /// Which generation they are of; none where the log has none.
-    pub(super) generation: Option<u64>,
+    pub(super) generation: u64,
     /// Whether something was in the log that does not check any more.
     pub(crate) is_damaged: bool,
 }
 
 impl Records {
-    /// The records in the bytes of a log, if it is one of this archive.
-    pub(super) fn parse(bytes: Vec<u8>, archive: u64) -> Self {
+    /// The records in the bytes of a log, which has so many in all, if it is one of this archive.
+    pub(super) fn parse(bytes: Vec<u8>, whole_len: u64, archive: u64) -> Self {
         let mut records = Self::default();
-        if decode_header(&bytes) != Some(archive) {
+        let Some((_, len)) = decode_header(&bytes).filter(|of| of.0 == archive) else {
             records.is_damaged = !bytes.is_empty();
             return records;
-        }
+        };
         records.is_of_archive = true;
-        // The first, which a checkpoint writes, may be torn: then the section files have all that follows.
-        let first = check(&bytes, HEADER_BYTES, 0);
-        records.generation = first.map(|(generation, _)| generation);
-        records.bodies.push((FIRST_RECORD, FIRST_RECORD));
-        while let Some((generation, end)) = check(&bytes, records.end(), records.len()) {
-            if *records.generation.get_or_insert(generation) != generation {
+        let first = check(&bytes, RECORDS_AT).filter(|(head, _)| head.sequence == 0);
+        let said = decode_generation(&bytes);
+        // A record is written once its generation is durable: where no place says so, it is damaged.
+        let found = first.map(|(head, _)| head.generation);
+        records.generation = found.max(said).unwrap_or_default();
+        records.is_damaged = found > said || said.is_none() || whole_len < len;
+        while let Some((head, end)) = check(&bytes, records.end()) {
+            if (head.generation, head.sequence) != (records.generation, records.len()) {
                 break;
             }
             records.bodies.push((records.end() + HEAD_BYTES, end));
         }
-        records.is_damaged = records.has_followers(&bytes);
+        records.is_damaged |= records.has_followers(&bytes);
         records.bytes = bytes;
         records
     }
@@ -130,74 +159,87 @@ impl Records {
     /// Whether there is a record behind one that does not check: each is written when the one before is durable.
     fn has_followers(&self, bytes: &[u8]) -> bool {
         let behind = bytes.get(self.end()..).unwrap_or_default();
-        let Some(generation) = self.generation else {
-            // Nothing is known but that something was written.
-            let all = bytes.get(HEADER_BYTES..).unwrap_or_default();
-            return all.iter().any(|&byte| byte != 0);
-        };
+        let generation = self.generation.to_be_bytes();
         let heads = behind.windows(8).enumerate().skip(8);
-        let mut of_generation = heads.filter(|(_, found)| **found == generation.to_be_bytes());
-        of_generation.any(|(at, _)| {
-            let found = check_head(bytes, self.end() + at - 8);
-            found.is_some_and(|head| head.generation == generation && head.sequence > self.len())
+        let of_generation = heads.filter(|(_, found)| **found == generation);
+        of_generation.take(MAX_CANDIDATES).any(|(at, _)| {
+            let found = check(bytes, self.end() + at - 8);
+            found.is_some_and(|(head, _)| {
+                head.generation == self.generation && head.sequence > self.len()
+            })
         })
     }
 
     /// Whether no sync is in the log.
     pub(crate) fn is_empty(&self) -> bool {
-        self.bodies.len() <= 1
+        self.bodies.is_empty()
     }
 
-    /// How many records there are, the first included.
+    /// How many syncs are in it.
     pub(super) fn len(&self) -> u64 {
         self.bodies.len() as u64
     }
 
     /// Where the next record goes.
     pub(super) fn end(&self) -> usize {
-        self.bodies.last().map_or(FIRST_RECORD, |&(_, end)| end)
+        self.bodies.last().map_or(RECORDS_AT, |&(_, end)| end)
+    }
+
+    /// Whether these are what was read before, and maybe more.
+    pub(crate) fn continues(&self, before: &Self) -> bool {
+        self.generation == before.generation
     }
 
     /// What all records say, in order. What cannot be read as a part, and still has the right checksum, nobody has
     /// written: the rest of such a record is left out.
     pub(super) fn parts(&self) -> impl Iterator<Item = Part<'_>> {
+        self.raw_parts().map(|(part, _)| part)
+    }
+
+    /// The bytes of the parts of sections that stay.
+    pub(super) fn without(&self, goes: &dyn Fn(u64) -> bool) -> Vec<u8> {
+        let stay = self.raw_parts().filter(|(part, _)| !goes(part.section));
+        stay.flat_map(|(_, raw)| raw.iter().copied()).collect()
+    }
+
+    fn raw_parts(&self) -> impl Iterator<Item = (Part<'_>, &[u8])> {
         let bodies = self.bodies.iter().map(|&(from, to)| &self.bytes[from..to]);
         bodies.flat_map(|body| {
-            let mut body = Decoder::new(body);
-            std::iter::from_fn(move || decode_part(&mut body))
+            let mut decoder = Decoder::new(body);
+            std::iter::from_fn(move || {
+                let from = decoder.offset();
+                let part = decode_part(&mut decoder)?;
+                Some((part, body.get(from..decoder.offset())?))
+            })
         })
     }
 }
 
-/// What the head of a record says that is whole.
-struct Head {
-    generation: u64,
-    sequence: u64,
-    end: usize,
-}
-
-/// The head of the record at an offset, if that is whole.
-fn check_head(bytes: &[u8], at: usize) -> Option<Head> {
+/// The head of the record at an offset and where it ends, if it is whole.
+fn check(bytes: &[u8], at: usize) -> Option<(Head, usize)> {
     let mut head = Decoder::new(bytes.get(at..)?);
     let (crc, body) = (head.u32()?, head.u32()? as usize);
     let (generation, sequence) = (head.u64()?, head.u64()?);
     let end = at.checked_add(HEAD_BYTES)?.checked_add(body)?;
     let checks = crc32c(bytes.get(at + 4..end)?) == crc;
-    checks.then_some(Head {
+    let head = Head {
         generation,
         sequence,
-        end,
-    })
+    };
+    checks.then_some((head, end))
 }
 
-/// The generation of the record at an offset and where it ends, if it is whole and the `sequence`th.
-pub(super) fn check(bytes: &[u8], at: usize, sequence: u64) -> Option<(u64, usize)> {
-    let head = check_head(bytes, at)?;
-    (head.sequence == sequence).then_some((head.generation, head.end))
+/// Whether records may follow, in the first bytes of a log up to the head of its first record.
+pub(super) fn may_hold_syncs(bytes: &[u8]) -> bool {
+    let first = bytes.get(RECORDS_AT + 8..RECORDS_AT + 16);
+    let said = decode_generation(bytes).map(u64::to_be_bytes);
+    // Of an earlier generation, or nothing at all.
+    let is_old = first.is_some_and(|first| said.is_some_and(|said| *first < said[..]));
+    decode_header(bytes).is_some() && !is_old
 }
 
 fn decode_part<'a>(body: &mut Decoder<'a>) -> Option<Part<'a>> {
-    let (section, value_offset) = (body.u64()?, body.u64()?);
+    let (section, epoch, value_offset) = (body.u64()?, body.u64()?, body.u64()?);
     let len = body.u32()? as usize;
     let values = body.bytes(len)?;
     let count = body.u32()?;
@@ -207,6 +249,7 @@ fn decode_part<'a>(body: &mut Decoder<'a>) -> Option<Part<'a>> {
     }
     Some(Part {
         section,
+        epoch,
         value_offset,
         values,
         pages,
@@ -236,21 +279,30 @@ mod tests {
 
     const ARCHIVE: u64 = 7;
 
-    /// A log with a first record and so many syncs, each of one section with a value and a page.
+    /// A log of so many syncs, each of one section with a value and a page.
     fn log(generation: u64, syncs: u64) -> Vec<u8> {
-        let mut out = encode_header(ARCHIVE);
-        push_first(&mut out, generation);
-        for sync in 1..=syncs {
+        let mut out = encode_header(ARCHIVE, 0);
+        out.resize(RECORDS_AT, 0);
+        for of in [generation - 1, generation] {
+            let (block, at) = encode_generation(of);
+            out[at..at + BLOCK_BYTES].copy_from_slice(&block);
+        }
+        for sequence in 0..syncs {
             let at = begin(&mut out);
-            push_part(&mut out, sync);
-            end(&mut out, at, generation, sync);
+            push_part(&mut out, sequence + 1);
+            let head = Head {
+                generation,
+                sequence,
+            };
+            end(&mut out, at, head);
         }
         out
     }
 
     fn push_part(out: &mut Vec<u8>, section: u64) {
-        out.extend_from_slice(&section.to_be_bytes());
-        out.extend_from_slice(&(section * 10).to_be_bytes());
+        for field in [section, 99, section * 10] {
+            out.extend_from_slice(&field.to_be_bytes());
+        }
         out.extend_from_slice(&5_u32.to_be_bytes());
         out.extend_from_slice(b"value");
         out.extend_from_slice(&1_u32.to_be_bytes());
@@ -259,17 +311,23 @@ mod tests {
         out.extend_from_slice(b"page");
     }
 
+    fn parse(bytes: Vec<u8>, archive: u64) -> Records {
+        let len = bytes.len() as u64;
+        Records::parse(bytes, len, archive)
+    }
+
     fn sections(records: &Records) -> Vec<u64> {
         records.parts().map(|part| part.section).collect()
     }
 
     #[test]
     fn parts_come_back_in_order() {
-        let records = Records::parse(log(5, 3), ARCHIVE);
+        let records = parse(log(5, 3), ARCHIVE);
         assert_eq!(sections(&records), [1, 2, 3]);
-        assert_eq!((records.generation, records.is_damaged), (Some(5), false));
+        assert_eq!((records.generation, records.is_damaged), (5, false));
         let part = records.parts().nth(1).unwrap();
-        assert_eq!((part.value_offset, part.values), (20, &b"value"[..]));
+        assert_eq!((part.epoch, part.value_offset), (99, 20));
+        assert_eq!(part.values, b"value");
         let growth = PageGrowth {
             page: 3,
             from: 2,
@@ -278,54 +336,77 @@ mod tests {
             slot: Slot::Second,
         };
         assert_eq!((&part.pages[..], growth.len()), (&[growth][..], 6));
-        assert!(Records::parse(log(5, 0), ARCHIVE).is_empty());
-        assert!(Records::parse(Vec::new(), ARCHIVE).is_empty());
-        assert!(Records::parse(log(5, 3), ARCHIVE + 1).is_empty());
+        let stays = records.without(&|section| section == 2);
+        let mut expected = Vec::new();
+        push_part(&mut expected, 1);
+        push_part(&mut expected, 3);
+        assert_eq!(stays, expected);
     }
 
     #[test]
-    fn a_torn_end_is_no_damage_and_what_stands_behind_it_is_old() {
+    fn those_of_others_do_not_count() {
+        assert!(parse(log(5, 0), ARCHIVE).is_empty());
+        assert!(parse(Vec::new(), ARCHIVE).is_empty());
+        assert!(parse(log(5, 3), ARCHIVE + 1).is_empty());
+        // Old ones behind a new generation, and behind its first record.
+        let old = log(5, 3);
+        for syncs in 0..2 {
+            let mut bytes = old.clone();
+            let new = log(6, syncs);
+            bytes[..new.len()].copy_from_slice(&new);
+            let records = parse(bytes, ARCHIVE);
+            assert_eq!((records.len(), records.is_damaged), (syncs, false));
+        }
+    }
+
+    #[test]
+    fn a_torn_end_and_a_torn_generation_are_no_damage() {
         let whole = log(5, 3);
         let two = log(5, 2).len();
         for torn in two..whole.len() {
             let mut bytes = whole.clone();
             bytes[torn..].fill(0);
-            let records = Records::parse(bytes, ARCHIVE);
+            let records = parse(bytes, ARCHIVE);
             assert_eq!(sections(&records), [1, 2]);
             assert!(!records.is_damaged, "{torn}");
         }
-        // A generation that has come less far than the one before.
-        let mut bytes = log(5, 3);
-        let new = log(6, 1);
-        bytes[..new.len()].copy_from_slice(&new);
-        let records = Records::parse(bytes, ARCHIVE);
-        assert_eq!((sections(&records), records.is_damaged), (vec![1], false));
+        let (block, at) = encode_generation(6);
+        for torn in 0..12 {
+            let mut bytes = whole.clone();
+            bytes[at..at + torn].copy_from_slice(&block[..torn]);
+            let records = parse(bytes, ARCHIVE);
+            assert_eq!((records.len(), records.is_damaged), (3, false));
+        }
     }
 
     #[test]
     fn damage_before_the_end_is_told_wherever_it_is() {
         let whole = log(5, 3);
-        let (first, two) = (FIRST_RECORD, log(5, 2).len());
-        for at in (0..24).chain(HEADER_BYTES..two) {
+        let two = log(5, 2).len();
+        let said = GENERATIONS[1]..GENERATIONS[1] + 12;
+        for at in (0..32).chain(said.clone()).chain(RECORDS_AT..two) {
             let mut bytes = whole.clone();
             bytes[at] ^= 0x40;
-            let records = Records::parse(bytes, ARCHIVE);
+            let records = parse(bytes, ARCHIVE);
             let all = sections(&records) == [1, 2, 3];
-            // Of a first record nothing but the generation counts, which the others tell.
-            assert_eq!(all, (HEADER_BYTES..first).contains(&at), "{at}");
-            assert_eq!(records.is_damaged, !all, "{at}");
+            // The records tell the generation, too.
+            assert_eq!(all, said.contains(&at), "{at}");
+            assert!(records.is_damaged, "{at}");
         }
     }
 
     #[test]
     fn a_record_of_a_stranger_ends_where_it_makes_no_sense() {
-        for bytes in [&b"x"[..], &[0xFF; 40], &[0; 24]] {
-            let mut out = encode_header(ARCHIVE);
-            push_first(&mut out, 5);
+        for bytes in [&b"x"[..], &[0xFF; 40], &[0; 32]] {
+            let mut out = log(5, 0);
             let at = begin(&mut out);
             out.extend_from_slice(bytes);
-            end(&mut out, at, 5, 1);
-            let records = Records::parse(out, ARCHIVE);
+            let head = Head {
+                generation: 5,
+                sequence: 0,
+            };
+            end(&mut out, at, head);
+            let records = parse(out, ARCHIVE);
             assert!(!records.is_empty());
             assert!(records.parts().all(|part| part.values.is_empty()));
         }

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IoSlice;
-use std::ops::Range;
 
-use super::record::{Part, Records};
+use super::record::Records;
 use crate::canary::Canary;
 use crate::error::{Error, Result};
-use crate::format::{Layout, Layouts, PageState, SLOTS_SIZE, crc32c, section_name};
+use crate::format::{Layout, PageState, SLOTS_SIZE, crc32c, section_name};
+use crate::manifest::Mark;
 use crate::paged::PageGrowth;
 use crate::storage::{Access, DataBlob, OpenMode, Storage};
 
@@ -17,10 +17,12 @@ pub(crate) struct Files<'a> {
     pub(crate) index: &'a str,
     pub(crate) values: &'a str,
     pub(crate) page_size: usize,
+    /// Bytes of an entry.
+    pub(crate) entry_size: usize,
     /// Sections below are pruned.
     pub(crate) floor: u64,
-    /// The headers that a section's files are known to have.
-    pub(crate) layouts: &'a dyn Fn(u64) -> Layouts,
+    /// What is known durable of a section.
+    pub(crate) mark: &'a dyn Fn(u64) -> Option<&'a Mark>,
 }
 
 /// A file of a section.
@@ -37,27 +39,29 @@ pub(super) struct Patch {
     pub(super) bytes: Vec<u8>,
 }
 
+impl Patch {
+    pub(super) fn end(&self) -> u64 {
+        self.at.saturating_add(self.bytes.len() as u64)
+    }
+}
+
 /// What section files lack of a log.
 #[derive(Debug, Default)]
 pub(crate) struct Redo {
     pub(super) patches: BTreeMap<(Which, u64), Vec<Patch>>,
     /// Sections of which a file is away, or has no header that could be read.
     pub(crate) away: BTreeSet<u64>,
-    /// Sections whose files are not those that the log was written for.
-    pub(crate) foreign: BTreeSet<u64>,
+    /// Sections that do not get all that the log has: a page of them is damaged, or they are others.
+    pub(crate) incomplete: BTreeSet<u64>,
 }
 
-/// The pages of one index file, as they are and as they are to be.
-struct Pages {
-    blob: DataBlob,
-    pages: BTreeMap<u64, Page>,
-}
-
+/// What a log says of one section.
 #[derive(Default)]
-struct Page {
-    raw: Vec<u8>,
-    /// What of it differs from the file.
-    changed: Option<Range<usize>>,
+struct OfSection<'a> {
+    epochs: BTreeSet<u64>,
+    /// Where they begin, and they themselves; one behind the other.
+    values: Vec<(u64, &'a [u8])>,
+    pages: BTreeMap<u64, Vec<PageGrowth<'a>>>,
 }
 
 impl Redo {
@@ -66,37 +70,18 @@ impl Redo {
     /// # Errors
     /// Where a file cannot be read.
     pub(crate) fn find(records: &Records, files: &Files<'_>) -> Result<Self> {
-        let mut redo = Self::default();
-        let mut index_files = BTreeMap::new();
-        for part in records.parts() {
-            let section = part.section;
-            let is_left_out = redo.away.contains(&section) || redo.foreign.contains(&section);
-            if section < files.floor || is_left_out {
-                continue;
-            }
-            let pages = match index_files.entry(section) {
-                std::collections::btree_map::Entry::Occupied(of) => of.into_mut(),
-                std::collections::btree_map::Entry::Vacant(free) => {
-                    match files.open(Which::Index, section)? {
-                        Some(blob) => free.insert(Pages {
-                            blob,
-                            pages: BTreeMap::new(),
-                        }),
-                        None => {
-                            redo.away.insert(section);
-                            continue;
-                        }
-                    }
-                }
-            };
-            if pages.grow(&part.pages, files.page_size)? {
-                redo.values(&part, files)?;
-            } else {
-                redo.foreign.insert(section);
+        let mut sections = BTreeMap::<u64, OfSection<'_>>::new();
+        for part in records.parts().filter(|part| part.section >= files.floor) {
+            let of = sections.entry(part.section).or_default();
+            of.epochs.insert(part.epoch);
+            of.values.push((part.value_offset, part.values));
+            for growth in part.pages {
+                of.pages.entry(growth.page).or_default().push(growth);
             }
         }
-        for (section, pages) in index_files {
-            redo.add(Which::Index, section, pages.patches(files.page_size));
+        let mut redo = Self::default();
+        for (number, of) in sections {
+            redo.section(number, &of, files)?;
         }
         Ok(redo)
     }
@@ -125,38 +110,51 @@ impl Redo {
         Ok(())
     }
 
-    fn add(&mut self, which: Which, section: u64, patches: Vec<Patch>) {
-        if !patches.is_empty() {
-            self.patches
-                .entry((which, section))
-                .or_default()
-                .extend(patches);
-        }
-    }
-
-    /// The values of a part, where the file has others in their place, or none.
-    fn values(&mut self, part: &Part<'_>, files: &Files<'_>) -> Result<()> {
-        if part.values.is_empty() || Canary::ValuesNotRedone.sings() {
+    fn section(&mut self, number: u64, of: &OfSection<'_>, files: &Files<'_>) -> Result<()> {
+        let mark = (files.mark)(number);
+        let known = mark.map_or(0, |mark| mark.epoch);
+        if known != 0 && of.epochs.iter().any(|&epoch| epoch != known) {
+            self.incomplete.insert(number);
             return Ok(());
         }
-        let Some(blob) = files.open(Which::Values, part.section)? else {
-            self.away.insert(part.section);
+        let index = files.open(Which::Index, number)?;
+        let (Some(index), Some(values)) = (index, files.open(Which::Values, number)?) else {
+            self.away.insert(number);
             return Ok(());
         };
-        let end = blob.len()?;
-        let there = end
-            .saturating_sub(part.value_offset)
-            .min(part.values.len() as u64);
-        let mut found = Vec::new();
-        blob.read_into(&mut found, part.value_offset.min(end), there as usize)?;
-        if found != part.values {
-            let at = part
-                .value_offset
-                .saturating_add(blob.layout().header_size());
-            let bytes = part.values.to_vec();
-            self.add(Which::Values, part.section, vec![Patch { at, bytes }]);
+        // Below a mark nothing is changed.
+        let entries = mark.map_or(0, |mark| mark.records);
+        let durable = entries.saturating_mul(files.entry_size as u64);
+        let mut patches = Vec::new();
+        for (&page, growths) in &of.pages {
+            match redo_page(&index, page, growths, files.page_size, durable)? {
+                Found::Lacking(more) => patches.extend(more),
+                Found::Damaged => drop(self.incomplete.insert(number)),
+                Found::Foreign => {
+                    self.incomplete.insert(number);
+                    return Ok(());
+                }
+            }
         }
+        self.add(Which::Index, number, patches);
+        if Canary::ValuesNotRedone.sings() {
+            return Ok(());
+        }
+        let durable = mark.map_or(0, |mark| mark.value_bytes);
+        let mut patches = Vec::new();
+        for &(at, bytes) in &of.values {
+            let known = durable.saturating_sub(at).min(bytes.len() as u64);
+            let rest = bytes.get(known as usize..).unwrap_or_default();
+            patches.extend(redo_values(&values, at.saturating_add(known), rest)?);
+        }
+        self.add(Which::Values, number, patches);
         Ok(())
+    }
+
+    fn add(&mut self, which: Which, section: u64, patches: Vec<Patch>) {
+        if !patches.is_empty() {
+            self.patches.insert((which, section), patches);
+        }
     }
 }
 
@@ -170,10 +168,10 @@ impl Files<'_> {
 
     /// A file of a section, if it is there and its header, or what is known of it, tells where its data is.
     fn open(&self, which: Which, section: u64) -> Result<Option<DataBlob>> {
-        let known = (self.layouts)(section);
+        let known = (self.mark)(section).map(|mark| mark.layouts);
         let known = match which {
-            Which::Values => known.values,
-            Which::Index => known.records,
+            Which::Values => known.and_then(|of| of.values),
+            Which::Index => known.and_then(|of| of.records),
         };
         let (partition, name) = (self.partition(which), section_name(section));
         let opened = DataBlob::open(
@@ -193,50 +191,94 @@ impl Files<'_> {
     }
 }
 
-impl Pages {
-    /// Lets pages grow; false, and nothing changed, where one would not check then.
-    fn grow(&mut self, growths: &[PageGrowth<'_>], page_size: usize) -> Result<bool> {
-        let mut grown = Vec::new();
-        for growth in growths {
-            let (raw, there) = match self.pages.get(&growth.page) {
-                Some(page) => (page.raw.clone(), page.raw.len()),
-                None => read_page(&self.blob, growth.page, page_size)?,
-            };
-            match grow(raw, there, growth, page_size) {
-                Some(page) => grown.push((growth.page, page)),
-                None => return Ok(false),
-            }
-        }
-        for (number, Page { raw, changed }) in grown {
-            let page = self.pages.entry(number).or_default();
-            page.raw = raw;
-            page.changed = match (page.changed.take(), changed) {
-                (Some(old), Some(new)) => Some(old.start.min(new.start)..old.end.max(new.end)),
-                (old, new) => old.or(new),
-            };
-        }
-        Ok(true)
+/// Values, where the file has others in their place, or none.
+fn redo_values(blob: &DataBlob, at: u64, values: &[u8]) -> Result<Option<Patch>> {
+    let there = blob.len()?.saturating_sub(at).min(values.len() as u64);
+    let mut found = Vec::new();
+    if there > 0 {
+        blob.read_into(&mut found, at, there as usize)?;
     }
+    Ok((found != values).then(|| Patch {
+        at: at.saturating_add(blob.layout().header_size()),
+        bytes: values.to_vec(),
+    }))
+}
 
-    fn patches(self, page_size: usize) -> Vec<Patch> {
-        let header = self.blob.layout().header_size();
-        let physical = (page_size + SLOTS_SIZE) as u64;
-        let patches = self.pages.into_iter().filter_map(|(number, page)| {
-            let changed = page.changed?;
-            let at = number.saturating_mul(physical).saturating_add(header);
-            Some(Patch {
-                at: at.saturating_add(changed.start as u64),
-                bytes: page.raw[changed].to_vec(),
-            })
-        });
-        patches.collect()
+/// What became of the growths of one page of an index file.
+enum Found {
+    /// It lacks this.
+    Lacking(Vec<Patch>),
+    /// It does not check, and would not with them.
+    Damaged,
+    /// It checks, and is not the one that they are for.
+    Foreign,
+}
+
+fn redo_page(
+    blob: &DataBlob,
+    page: u64,
+    growths: &[PageGrowth<'_>],
+    page_size: usize,
+    durable: u64,
+) -> Result<Found> {
+    let physical = page_size + SLOTS_SIZE;
+    let begin = page.saturating_mul(page_size as u64);
+    let at = page.saturating_mul(physical as u64);
+    let (mut raw, there) = read_page(blob, at, physical)?;
+    let mut changed: Option<(usize, usize)> = None;
+    for growth in growths {
+        let (from, len) = (usize::from(growth.from), usize::from(growth.len()));
+        let has = match PageState::of(&raw) {
+            PageState::Valid { len, .. } => usize::from(len),
+            PageState::Invalid { .. } => 0,
+        };
+        let no = || match has {
+            0 => Found::Damaged,
+            _ => Found::Foreign,
+        };
+        if len > page_size || len == from {
+            return Ok(Found::Foreign);
+        }
+        let known = has.min(len).saturating_sub(from);
+        if raw[from..from + known] != growth.bytes[..known] {
+            return Ok(no());
+        }
+        if has >= len && crc32c(&raw[..len]) == growth.crc {
+            continue;
+        }
+        if begin.saturating_add(len as u64) <= durable {
+            // It is damaged: it was durable as a whole.
+            return Ok(no());
+        }
+        raw[from..len].copy_from_slice(growth.bytes);
+        growth
+            .slot
+            .write(&mut raw[page_size..], growth.len(), growth.crc);
+        if crc32c(&raw[..len]) != growth.crc {
+            return Ok(no());
+        }
+        changed = Some(changed.map_or((from, len), |(a, b)| (a.min(from), b.max(len))));
     }
+    // Whoever opens the file counts whole pages.
+    let is_short = there < physical && matches!(PageState::of(&raw), PageState::Valid { .. });
+    let header = blob.layout().header_size();
+    let patch = |from: usize, to: usize| Patch {
+        at: at.saturating_add(header).saturating_add(from as u64),
+        bytes: raw[from..to].to_vec(),
+    };
+    let mut patches = Vec::new();
+    if let Some((from, to)) = changed {
+        patches.push(patch(from, to));
+    }
+    if changed.is_some() || is_short {
+        // What lies between, and is not there, is zeros then.
+        patches.push(patch(page_size, physical));
+    }
+    Ok(Found::Lacking(patches))
 }
 
 /// A page with its slots, and how much of it the file has; zeros take the place of the rest.
-fn read_page(blob: &DataBlob, page: u64, page_size: usize) -> Result<(Vec<u8>, usize)> {
-    let physical = page_size + SLOTS_SIZE;
-    let at = page.saturating_mul(physical as u64);
+fn read_page(blob: &DataBlob, at: u64, physical: usize) -> Result<(Vec<u8>, usize)> {
     let there = blob.len()?.saturating_sub(at).min(physical as u64);
     let mut raw = Vec::new();
     if there > 0 {
@@ -244,33 +286,4 @@ fn read_page(blob: &DataBlob, page: u64, page_size: usize) -> Result<(Vec<u8>, u
     }
     raw.resize(physical, 0);
     Ok((raw, there as usize))
-}
-
-/// The page with a growth, of which the file has the first `there` bytes; none where it would not check.
-fn grow(mut raw: Vec<u8>, there: usize, growth: &PageGrowth<'_>, page_size: usize) -> Option<Page> {
-    let (from, len) = (usize::from(growth.from), usize::from(growth.len()));
-    if len > page_size || len == 0 {
-        return None;
-    }
-    let has = match PageState::of(&raw) {
-        PageState::Valid { len, .. } => usize::from(len),
-        PageState::Invalid { .. } => 0,
-    };
-    let known = has.min(len).saturating_sub(from);
-    if raw[from..from + known] != growth.bytes[..known] {
-        // Nothing that is committed is changed.
-        return None;
-    }
-    if has >= len && crc32c(&raw[..len]) == growth.crc {
-        // Whoever opens the file counts whole pages.
-        let changed = (there < raw.len()).then_some(there..raw.len());
-        return Some(Page { raw, changed });
-    }
-    raw[from..len].copy_from_slice(growth.bytes);
-    growth
-        .slot
-        .write(&mut raw[page_size..], growth.len(), growth.crc);
-    let checks = crc32c(&raw[..len]) == growth.crc;
-    let changed = Some(from.min(there)..raw.len());
-    checks.then_some(Page { raw, changed })
 }

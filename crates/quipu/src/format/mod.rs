@@ -87,7 +87,7 @@ mod tests {
             manifest::MARKS_VERSION
         )));
         assert!(DOC.contains(&format!(
-            "`{}`, a u32 version of {}, a u64 id",
+            "`{}`, a u32 version of {}, a u64 id of the archive",
             text(commit_log::MAGIC),
             commit_log::VERSION
         )));

@@ -139,7 +139,7 @@ impl PagedFile {
                 tail.start = (last.number + u64::from(full)) * page_size;
                 if !full {
                     tail.bytes = last.bytes;
-                    tail.committed = Some(last.committed);
+                    tail.is_written(Some(last.committed));
                 }
                 Ok((tail, last.number + 1))
             }

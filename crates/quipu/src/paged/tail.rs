@@ -8,10 +8,10 @@ pub(super) struct Tail {
     /// Where in the stream they begin: at the start of a page.
     pub(super) start: u64,
     pub(super) bytes: Vec<u8>,
-    /// What of the first page is on disk.
+    /// How many of them are on disk. Pages that are full there stay as long as they are not flushed.
+    pub(super) written: usize,
+    /// What of the page is on disk that holds the next byte to write; none where that begins a page.
     pub(super) committed: Option<Committed>,
-    /// How many of the bytes were written without a flush; 0 where none were.
-    pub(super) shown: usize,
     /// Whether the page before is damaged.
     pub(super) damaged: bool,
 }
@@ -27,35 +27,35 @@ impl Tail {
         self.damaged && self.bytes.is_empty()
     }
 
-    /// How many of the bytes a flush has made durable, or is about to.
-    pub(super) fn committed_len(&self) -> usize {
-        self.committed.map_or(0, |committed| committed.len.into())
-    }
-
-    /// How many of the bytes are on disk, flushed or not.
-    pub(super) fn shown_len(&self) -> usize {
-        self.shown.max(self.committed_len())
-    }
-
-    /// How many are not on disk, or not flushed.
+    /// How many of the bytes are not on disk.
     pub(super) fn waiting(&self) -> usize {
-        self.bytes.len().saturating_sub(self.committed_len())
+        self.bytes.len().saturating_sub(self.written)
     }
 
     /// Where the stream ends on disk.
     pub(super) fn disk_end(&self) -> u64 {
-        self.start + self.committed_len() as u64
+        self.start + self.written as u64
     }
 
-    /// After everything was written: keeps only the last page, while it is not full.
-    pub(super) fn settle(&mut self, page_size: usize, committed: Option<Committed>) {
-        let kept = self.bytes.len() % page_size;
-        let full = self.bytes.len() - kept;
-        self.bytes.copy_within(full.., 0);
-        self.bytes.truncate(kept);
-        self.start += full as u64;
+    /// Where the page begins that holds the next byte to write, in the bytes.
+    pub(super) fn next_page(&self, page_size: usize) -> usize {
+        self.written - self.written % page_size
+    }
+
+    /// After everything was written.
+    pub(super) fn is_written(&mut self, committed: Option<Committed>) {
+        self.written = self.bytes.len();
         self.committed = committed;
-        self.shown = 0;
-        self.damaged = false;
+    }
+
+    /// Keeps only the last page, while it is not full.
+    pub(super) fn settle(&mut self, page_size: usize) {
+        let full = self.next_page(page_size);
+        self.bytes.drain(..full);
+        self.start += full as u64;
+        self.written -= full;
+        if full > 0 || self.written > 0 {
+            self.damaged = false;
+        }
     }
 }

@@ -16,34 +16,38 @@ use crate::sync::atomic::Ordering;
 impl PagedFile {
     /// Writes what waits, without flushing it. Readers go on beside it.
     pub(crate) fn write_out(&self) -> Result<()> {
-        if let Some(committed) = self.write()? {
-            self.settle(committed);
-        }
+        self.show()?;
+        self.settle();
         Ok(())
     }
 
-    /// Writes what waits, and leaves it in memory; what of the last page is on disk then, if anything waited.
-    fn write(&self) -> Result<Option<Option<Committed>>> {
+    /// Writes what waits, and leaves it in memory, where it is read until it is flushed.
+    pub(crate) fn show(&self) -> Result<()> {
         let tail = self.tail.read();
         if tail.waiting() == 0 {
-            return Ok(None);
+            return Ok(());
         }
         let mut out = Vec::new();
-        let committed = encode_pages(&tail.bytes, self.page_size, tail.committed, &mut out);
-        let page = tail.start / self.page_size as u64;
+        let first = tail.next_page(self.page_size);
+        let stream = &tail.bytes[first..];
+        let committed = encode_pages(stream, self.page_size, tail.committed, &mut out);
+        let page = (tail.start + first as u64) / self.page_size as u64;
         let at = self
             .page_offset(page)?
-            .saturating_add(tail.committed_len() as u64);
+            .saturating_add((tail.written - first) as u64);
         let blob = self.file.get()?;
         *self.unflushed.lock() = Some(Arc::clone(&blob));
         blob.write_at(&[IoSlice::new(&out)], at)?;
-        self.cache_full_pages(page, &tail.bytes);
-        Ok(Some(committed))
+        self.cache_full_pages(page, stream);
+        drop(tail);
+        self.tail.write().is_written(committed);
+        Ok(())
     }
 
-    fn settle(&self, committed: Option<Committed>) {
+    /// What is written is read from the file from now on, but for a page that is not full.
+    fn settle(&self) {
         let mut tail = self.tail.write();
-        tail.settle(self.page_size, committed);
+        tail.settle(self.page_size);
         self.settled.store(tail.start, Ordering::Release);
     }
 
@@ -61,7 +65,7 @@ impl PagedFile {
     /// Writes what waits and flushes it. Until that is done it is read from memory: a flush that fails may take it from
     /// the file, and some of it may be durable elsewhere.
     pub(crate) fn sync(&self) -> Result<()> {
-        let written = self.write()?;
+        self.show()?;
         let unflushed = self.unflushed.lock().clone();
         if let Some(blob) = unflushed {
             if !Canary::EntriesNotFlushed.sings() {
@@ -69,19 +73,13 @@ impl PagedFile {
             }
             *self.unflushed.lock() = None;
         }
-        if let Some(committed) = written {
-            self.settle(committed);
-        }
+        self.settle();
         Ok(())
     }
 
     /// Cuts the stream to `len` bytes; durable when it returns. In each crash in between the
     /// stream ends at the old end, the new one, or a page between them.
     pub(crate) fn truncate(&self, len: u64) -> Result<()> {
-        if self.tail.read().shown > 0 {
-            // What was shown is to be cut off the blob, too.
-            self.write_out()?;
-        }
         let mut tail = self.tail.write();
         if len >= tail.end() {
             return Ok(());
@@ -104,7 +102,10 @@ impl PagedFile {
         };
         if kept > 0 {
             match self.shorten_page(&blob, page, kept) {
-                Ok((bytes, committed)) => (new.bytes, new.committed) = (bytes, committed),
+                Ok((bytes, committed)) => {
+                    new.bytes = bytes;
+                    new.is_written(committed);
+                }
                 // A damaged page stays as it is; the stream goes on behind it.
                 Err(error) if error.is_corruption() => {
                     new.start += self.page_size as u64;

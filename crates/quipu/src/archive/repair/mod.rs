@@ -89,7 +89,6 @@ impl Writer {
     pub(super) fn repair(&mut self) -> Result<RepairReport> {
         self.check_usable()?;
         self.checkpoint()?;
-        self.discard_log()?;
         self.keeper.stop(&self.shared);
         let shared = Arc::clone(&self.shared);
         let mut sections = Vec::new();
