@@ -1,4 +1,4 @@
-//! 24 workloads, stopped before and after every single call of the storage.
+//! 28 workloads, stopped before and after every single call of the storage.
 
 use quipu_sim::every_step::{SUBSETS, every_step};
 use quipu_sim::fixed::FIXED;

@@ -304,7 +304,7 @@ impl<'a> Opening<'a> {
         if self.trust == Trust::Ordered {
             self.trust = trust_in(wholeness);
         }
-        let log = redo::redo(
+        let (log, lost) = redo::redo(
             &self.storage,
             &self.for_derived,
             self.options,
@@ -323,6 +323,7 @@ impl<'a> Opening<'a> {
         self.load_sections(&shared, &listing, marks.marks())?;
         shared.tidy_tables()?;
         note_lost_sections(&shared, &listing, marks.marks());
+        redo::note_lost(&shared, &lost);
         self.recovery.unreadable = shared.unreadable();
         self.recovery.damaged = shared.damage.read().indices.count();
         let mut writer = Writer::new(shared, self.manifest, marks, log, lock, self.options)?;

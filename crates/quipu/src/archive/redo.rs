@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::options::Options;
 use super::recovery::Recovery;
+use super::shared::Shared;
 use crate::canary::Canary;
 use crate::commit_log::{self, CommitLog, Files, Records, Redo, Redone};
 use crate::error::Result;
@@ -14,7 +15,8 @@ use crate::storage::Storage;
 /// A reader reads the log again so often when the writer began it anew meanwhile.
 const MAX_TRIES: u32 = 10;
 
-/// Brings the section files to where the last sync left them; the log of the writer.
+/// Brings the section files to where the last sync left them; the log of the writer, and indices that pages which are
+/// damaged should have got.
 pub(super) fn redo(
     storage: &Arc<dyn Storage>,
     for_derived: &Arc<dyn Storage>,
@@ -22,11 +24,11 @@ pub(super) fn redo(
     manifest: &Manifest,
     marks: &Marks,
     recovery: &mut Recovery,
-) -> Result<CommitLog> {
+) -> Result<(CommitLog, Vec<u64>)> {
     let (mut log, records) = CommitLog::open(for_derived, manifest.id, options.commit_log)?;
     recovery.commit_log_incomplete = records.is_damaged;
     if records.is_empty() || Canary::NothingRedone.sings() {
-        return Ok(log);
+        return Ok((log, Vec::new()));
     }
     let mark = |section| marks.of(section);
     let files = files(&**storage, manifest, &mark);
@@ -37,7 +39,7 @@ pub(super) fn redo(
     if !redo.away.is_empty() {
         log.keep();
     }
-    Ok(log)
+    Ok((log, redo.lost))
 }
 
 /// The storage as a reader is to see it. Mostly the section files have all that the log has, and it is the same.
@@ -82,5 +84,14 @@ fn files<'a>(
         entry_size: EntryLayout { key_size }.size(),
         floor: manifest.floor,
         mark,
+    }
+}
+
+/// Notes indices that were durable, and that nothing holds now.
+pub(super) fn note_lost(shared: &Shared, lost: &[u64]) {
+    for &index in lost.iter().filter(|&&index| index >= shared.floor()) {
+        if !shared.runs.read().contains(index) {
+            shared.note_lost(index);
+        }
     }
 }

@@ -53,6 +53,8 @@ pub(crate) struct Redo {
     pub(crate) away: BTreeSet<u64>,
     /// Sections that do not get all that the log has: a page of them is damaged, or they are others.
     pub(crate) incomplete: BTreeSet<u64>,
+    /// The indices of entries that damaged pages do not get.
+    pub(crate) lost: Vec<u64>,
 }
 
 /// What a log says of one section.
@@ -129,7 +131,10 @@ impl Redo {
         for (&page, growths) in &of.pages {
             match redo_page(&index, page, growths, files.page_size, durable)? {
                 Found::Lacking(more) => patches.extend(more),
-                Found::Damaged => drop(self.incomplete.insert(number)),
+                Found::Damaged => {
+                    self.incomplete.insert(number);
+                    self.lost.extend(indices(growths, files));
+                }
                 Found::Foreign => {
                     self.incomplete.insert(number);
                     return Ok(());
@@ -275,6 +280,24 @@ fn redo_page(
         patches.push(patch(page_size, physical));
     }
     Ok(Found::Lacking(patches))
+}
+
+/// The indices of the entries that begin in what a page gets.
+fn indices<'a>(
+    growths: &'a [PageGrowth<'_>],
+    files: &'a Files<'_>,
+) -> impl Iterator<Item = u64> + 'a {
+    let entry = files.entry_size.max(1) as u64;
+    growths
+        .iter()
+        .flat_map(move |growth| {
+            let begin = growth.page.saturating_mul(files.page_size as u64);
+            let begin = begin.saturating_add(growth.from.into());
+            let first = begin.checked_next_multiple_of(entry).unwrap_or(begin) - begin;
+            let entries = (first as usize..growth.bytes.len()).step_by(entry as usize);
+            entries.filter_map(|at| growth.bytes.get(at..)?.first_chunk().copied())
+        })
+        .map(u64::from_be_bytes)
 }
 
 /// A page with its slots, and how much of it the file has; zeros take the place of the rest.
