@@ -29,12 +29,6 @@ impl Writer {
         self.sync_as_far(Reach::Sections)
     }
 
-    /// What the commit log keeps for files of sections that are away is not to come back to those that take their place.
-    pub(super) fn forget_log(&mut self, goes: &dyn Fn(u64) -> bool) -> Result<()> {
-        let forgotten = self.log.forget(goes);
-        self.poison_on_error(forgotten)
-    }
-
     fn sync_as_far(&mut self, reach: Reach) -> Result<()> {
         self.sync_dirty(reach).inspect_err(|_| self.refill())?;
         match self.prepare_next() {
@@ -150,7 +144,8 @@ impl Writer {
             self.poison_on_error(synced)?;
         }
         // Before anything else is written to these files, or they go.
-        let cleared = self.log.clear();
+        let forgotten = self.log.forget(&|section| numbers.contains(&section));
+        let cleared = forgotten.and_then(|()| self.log.clear());
         self.poison_on_error(cleared)?;
         for section in &sections {
             shared.counters.syncs.fetch_add(1, Ordering::Relaxed);
@@ -172,7 +167,7 @@ impl Writer {
         self.close_tables();
         let discarded = self.shared.discard_prepared();
         self.poison_on_error(discarded)?;
-        let settled = self.marks.settle();
+        let settled = self.marks.settle().and_then(|()| self.log.close());
         self.poison_on_error(settled)
     }
 }

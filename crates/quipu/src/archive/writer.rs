@@ -263,7 +263,6 @@ impl Writer {
                 self.unmarked.rolled = true;
                 let forgotten = self.forget_lost_files(number);
                 self.poison_on_error(forgotten)?;
-                self.forget_log(&|section| section == number)?;
                 let created = self.shared.create_section(number);
                 self.poison_on_error(created)?
             }

@@ -13,8 +13,6 @@ use crate::storage::{BLOCK_BYTES, Blob, OpenMode, Storage};
 
 /// A sync of more than this part of the log goes to the section files: it would gain little, and soon fill the log.
 const MAX_PART: u64 = 16;
-/// Bytes that tell whether anything is in a log.
-const FIRST_BYTES: u64 = (RECORDS_AT + record::HEAD_BYTES) as u64;
 /// No log is shorter,
 pub(crate) const MIN_BYTES: u64 = 16 << 10;
 /// or longer.
@@ -46,11 +44,11 @@ fn read(storage: &dyn Storage, archive: u64) -> Result<(Records, Option<u64>)> {
     };
     let len = blob.len()?;
     let mut bytes = Vec::new();
-    for wanted in [FIRST_BYTES, MAX_BYTES] {
+    for wanted in [RECORDS_AT as u64, MAX_BYTES] {
         let from = bytes.len() as u64;
         let more = wanted.min(len).saturating_sub(from);
         blob.read_into(&mut bytes, from, more as usize)?;
-        if !record::may_hold_syncs(&bytes) {
+        if record::is_closed(&bytes) {
             break;
         }
     }
@@ -93,6 +91,8 @@ pub(crate) struct CommitLog {
     streak: u32,
     /// What it holds belongs to files that are away; it stays for when they come back.
     is_kept: bool,
+    /// There is a file that cannot be used.
+    is_strange: bool,
     /// Where the block begins into which the next record goes,
     start: u64,
     /// the bytes from there on,
@@ -109,24 +109,22 @@ impl CommitLog {
         limits: Limits,
     ) -> Result<(Self, Records)> {
         let (records, len) = read(&**storage, archive)?;
+        let is_usable = records.is_of_archive && len.is_some_and(|len| len <= MAX_BYTES);
         let log = Self {
             storage: Arc::clone(storage),
             archive,
             limits,
-            len: len.filter(|_| records.is_of_archive).unwrap_or(0),
+            len: len.filter(|_| is_usable).unwrap_or(0),
             blob: None,
             generation: records.generation,
             records: records.len(),
             streak: 0,
             is_kept: false,
+            is_strange: len.is_some() && !is_usable,
             start: RECORDS_AT as u64,
             buffer: Vec::new(),
             written: 0,
         };
-        if len.is_some() && !records.is_of_archive {
-            // Told once, and not again.
-            remove(&**storage)?;
-        }
         Ok((log, records))
     }
 
@@ -138,6 +136,11 @@ impl CommitLog {
     /// To be called once an open has made what it held durable in the section files. Also where it seems to hold
     /// nothing: an earlier process may have failed to flush that.
     pub(crate) fn settle(&mut self) -> Result<()> {
+        if self.is_strange {
+            // Told once, and not again.
+            self.is_strange = false;
+            return remove(&*self.storage);
+        }
         if self.is_kept || self.len == 0 {
             return Ok(());
         }
@@ -191,16 +194,7 @@ impl CommitLog {
         Ok(true)
     }
 
-    /// Forgets what it holds, durably: everything of it is durable in the section files. What waits for files that are
-    /// away stays.
-    pub(crate) fn clear(&mut self) -> Result<()> {
-        if self.is_kept || !self.holds_syncs() || Canary::CommitLogNotCleared.sings() {
-            return Ok(());
-        }
-        self.begin_anew()
-    }
-
-    /// Forgets, durably, what waits for the files of these sections: they are not to get it.
+    /// Forgets, durably, what waits for files of these sections: others are there now, durably, in their place.
     pub(crate) fn forget(&mut self, goes: &dyn Fn(u64) -> bool) -> Result<()> {
         if !self.is_kept {
             return Ok(());
@@ -217,18 +211,35 @@ impl CommitLog {
             bytes.truncate(RECORDS_AT);
             let at = record::begin(&mut bytes);
             bytes.extend_from_slice(&stays);
-            let sequence = 0;
             let head = Head {
-                sequence,
-                ..self.head()
+                generation: self.generation,
+                sequence: 0,
             };
             record::end(&mut bytes, at, head);
             bytes.resize(bytes.len().max(self.len as usize), 0);
         }
         self.blob = None;
         replace_whole(&self.storage, COMMIT_LOG, &bytes)?;
+        self.go_to_start();
         self.records = u64::from(self.is_kept);
         Ok(())
+    }
+
+    /// Forgets what it holds, durably: everything of it is durable in the section files. What waits for files that are
+    /// away stays.
+    pub(crate) fn clear(&mut self) -> Result<()> {
+        if self.is_kept || !self.holds_syncs() || Canary::CommitLogNotCleared.sings() {
+            return Ok(());
+        }
+        self.begin_anew()
+    }
+
+    /// All is durable in the section files, and nothing comes any more: the next open has nothing to read.
+    pub(crate) fn close(&mut self) -> Result<()> {
+        match self.is_kept || self.len == 0 {
+            true => Ok(()),
+            false => self.begin(true),
+        }
     }
 
     fn head(&self) -> Head {
@@ -240,8 +251,12 @@ impl CommitLog {
 
     /// A new generation, durably; the old one stays until it is.
     fn begin_anew(&mut self) -> Result<()> {
+        self.begin(false)
+    }
+
+    fn begin(&mut self, is_closed: bool) -> Result<()> {
         self.generation += 1;
-        let (block, at) = record::encode_generation(self.generation);
+        let (block, at) = record::encode_generation(self.generation, is_closed);
         self.write_block(&block, at as u64)?;
         self.go_to_start();
         Ok(())
@@ -257,7 +272,7 @@ impl CommitLog {
         let len = self.len.max(RECORDS_AT as u64);
         let mut bytes = record::encode_header(self.archive, len);
         bytes.resize(len as usize, 0);
-        let (block, at) = record::encode_generation(self.generation);
+        let (block, at) = record::encode_generation(self.generation, false);
         bytes[at..at + block.len()].copy_from_slice(&block);
         bytes
     }

@@ -14,6 +14,8 @@ const GENERATIONS: [usize; 2] = [BLOCK_BYTES, 2 * BLOCK_BYTES];
 pub(super) const RECORDS_AT: usize = 3 * BLOCK_BYTES;
 /// Bytes before a record's sections.
 pub(super) const HEAD_BYTES: usize = 24;
+/// No log comes so far.
+const MAX_GENERATION: u64 = u64::MAX >> 1;
 /// Places that are looked at in search of a record behind one that does not check.
 const MAX_CANDIDATES: usize = 256;
 
@@ -38,24 +40,32 @@ fn decode_header(bytes: &[u8]) -> Option<(u64, u64)> {
     (checks && magic == *MAGIC && version == VERSION).then_some((archive, len))
 }
 
-/// The block that says which generation counts, and where it goes.
-pub(super) fn encode_generation(generation: u64) -> (Vec<u8>, usize) {
+/// The block that says which generation counts, and whether it stays without records; and where it goes.
+pub(super) fn encode_generation(generation: u64, is_closed: bool) -> (Vec<u8>, usize) {
     let mut out = Encoder(Vec::with_capacity(BLOCK_BYTES));
     out.u64(generation);
+    out.u8(is_closed.into());
     let crc = crc32c(&out.0);
     out.u32(crc);
     out.0.resize(BLOCK_BYTES, 0);
     (out.0, GENERATIONS[(generation % 2) as usize])
 }
 
-/// The later of the two generations that check.
-fn decode_generation(bytes: &[u8]) -> Option<u64> {
+/// The later of the two generations that check, and whether it is closed.
+fn decode_generation(bytes: &[u8]) -> Option<(u64, bool)> {
     let at = |at: usize| {
-        let mut place = Decoder::new(bytes.get(at..)?);
-        let (generation, crc) = (place.u64()?, place.u32()?);
-        (crc32c(&generation.to_be_bytes()) == crc).then_some(generation)
+        let block = bytes.get(at..)?;
+        let mut place = Decoder::new(block);
+        let (generation, is_closed) = (place.u64()?, place.u8()? != 0);
+        let checks = crc32c(&block[..place.offset()]) == place.u32()?;
+        (checks && generation <= MAX_GENERATION).then_some((generation, is_closed))
     };
     GENERATIONS.into_iter().filter_map(at).max()
+}
+
+/// Whether nothing was written behind a generation that counts, by the first bytes of a log.
+pub(super) fn is_closed(bytes: &[u8]) -> bool {
+    decode_generation(bytes).is_some_and(|(_, is_closed)| is_closed)
 }
 
 /// Leaves room for the head of a record at the end of a buffer; where it is. [`end`] fills it in.
@@ -135,12 +145,14 @@ impl Records {
     pub(super) fn parse(bytes: Vec<u8>, whole_len: u64, archive: u64) -> Self {
         let mut records = Self::default();
         let Some((_, len)) = decode_header(&bytes).filter(|of| of.0 == archive) else {
-            records.is_damaged = !bytes.is_empty();
+            records.is_damaged = true;
             return records;
         };
         records.is_of_archive = true;
-        let first = check(&bytes, RECORDS_AT).filter(|(head, _)| head.sequence == 0);
-        let said = decode_generation(&bytes);
+        let is_first =
+            |(head, _): &(Head, usize)| head.sequence == 0 && head.generation <= MAX_GENERATION;
+        let first = check(&bytes, RECORDS_AT).filter(is_first);
+        let said = decode_generation(&bytes).map(|(generation, _)| generation);
         // A record is written once its generation is durable: where no place says so, it is damaged.
         let found = first.map(|(head, _)| head.generation);
         records.generation = found.max(said).unwrap_or_default();
@@ -229,15 +241,6 @@ fn check(bytes: &[u8], at: usize) -> Option<(Head, usize)> {
     checks.then_some((head, end))
 }
 
-/// Whether records may follow, in the first bytes of a log up to the head of its first record.
-pub(super) fn may_hold_syncs(bytes: &[u8]) -> bool {
-    let first = bytes.get(RECORDS_AT + 8..RECORDS_AT + 16);
-    let said = decode_generation(bytes).map(u64::to_be_bytes);
-    // Of an earlier generation, or nothing at all.
-    let is_old = first.is_some_and(|first| said.is_some_and(|said| *first < said[..]));
-    decode_header(bytes).is_some() && !is_old
-}
-
 fn decode_part<'a>(body: &mut Decoder<'a>) -> Option<Part<'a>> {
     let (section, epoch, value_offset) = (body.u64()?, body.u64()?, body.u64()?);
     let len = body.u32()? as usize;
@@ -284,7 +287,7 @@ mod tests {
         let mut out = encode_header(ARCHIVE, 0);
         out.resize(RECORDS_AT, 0);
         for of in [generation - 1, generation] {
-            let (block, at) = encode_generation(of);
+            let (block, at) = encode_generation(of, false);
             out[at..at + BLOCK_BYTES].copy_from_slice(&block);
         }
         for sequence in 0..syncs {
@@ -346,7 +349,7 @@ mod tests {
     #[test]
     fn those_of_others_do_not_count() {
         assert!(parse(log(5, 0), ARCHIVE).is_empty());
-        assert!(parse(Vec::new(), ARCHIVE).is_empty());
+        assert!(parse(Vec::new(), ARCHIVE).is_damaged);
         assert!(parse(log(5, 3), ARCHIVE + 1).is_empty());
         // Old ones behind a new generation, and behind its first record.
         let old = log(5, 3);
@@ -370,7 +373,7 @@ mod tests {
             assert_eq!(sections(&records), [1, 2]);
             assert!(!records.is_damaged, "{torn}");
         }
-        let (block, at) = encode_generation(6);
+        let (block, at) = encode_generation(6, false);
         for torn in 0..12 {
             let mut bytes = whole.clone();
             bytes[at..at + torn].copy_from_slice(&block[..torn]);
@@ -383,16 +386,21 @@ mod tests {
     fn damage_before_the_end_is_told_wherever_it_is() {
         let whole = log(5, 3);
         let two = log(5, 2).len();
-        let said = GENERATIONS[1]..GENERATIONS[1] + 12;
+        let said = GENERATIONS[1]..GENERATIONS[1] + 13;
         for at in (0..32).chain(said.clone()).chain(RECORDS_AT..two) {
-            let mut bytes = whole.clone();
-            bytes[at] ^= 0x40;
-            let records = parse(bytes, ARCHIVE);
-            let all = sections(&records) == [1, 2, 3];
-            // The records tell the generation, too.
-            assert_eq!(all, said.contains(&at), "{at}");
-            assert!(records.is_damaged, "{at}");
+            for bit in 0..8 {
+                let mut bytes = whole.clone();
+                bytes[at] ^= 1 << bit;
+                let records = parse(bytes, ARCHIVE);
+                let all = sections(&records) == [1, 2, 3];
+                // The records tell the generation, too.
+                assert_eq!(all, said.contains(&at), "{at}");
+                assert!(records.is_damaged, "{at}");
+            }
         }
+        let mut bytes = whole;
+        bytes[RECORDS_AT..RECORDS_AT + 50].fill(0);
+        assert!(parse(bytes, ARCHIVE).is_damaged);
     }
 
     #[test]

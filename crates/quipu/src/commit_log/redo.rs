@@ -128,7 +128,16 @@ impl Redo {
         let entries = mark.map_or(0, |mark| mark.records);
         let durable = entries.saturating_mul(files.entry_size as u64);
         let mut patches = Vec::new();
+        let physical = (files.page_size + SLOTS_SIZE) as u64;
+        let mut end = index.len()?;
         for (&page, growths) in &of.pages {
+            let at = page.saturating_mul(physical);
+            if at > end {
+                // Nothing was written so far behind the end.
+                self.incomplete.insert(number);
+                return Ok(());
+            }
+            end = end.max(at.saturating_add(physical));
             match redo_page(&index, page, growths, files.page_size, durable)? {
                 Found::Lacking(more) => patches.extend(more),
                 Found::Damaged => {
@@ -147,7 +156,13 @@ impl Redo {
         }
         let durable = mark.map_or(0, |mark| mark.value_bytes);
         let mut patches = Vec::new();
+        let mut end = values.len()?;
         for &(at, bytes) in &of.values {
+            if at > end {
+                self.incomplete.insert(number);
+                break;
+            }
+            end = end.max(at.saturating_add(bytes.len() as u64));
             let known = durable.saturating_sub(at).min(bytes.len() as u64);
             let rest = bytes.get(known as usize..).unwrap_or_default();
             patches.extend(redo_values(&values, at.saturating_add(known), rest)?);

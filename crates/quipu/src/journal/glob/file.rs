@@ -252,8 +252,10 @@ impl ValueFile {
         tail.last = None;
         if len >= tail.start {
             let kept = (len - tail.start) as usize;
-            tail.bytes.truncate(kept);
-            return Ok(());
+            if kept >= tail.shown {
+                tail.bytes.truncate(kept);
+                return Ok(());
+            }
         }
         drop(tail);
         let blob = self.begin_write()?;
