@@ -73,7 +73,7 @@ fn gets_beside_small_syncs() {
         options()
             .write_buffer(1000)
             .commit_log_after(0)
-            .commit_log_bytes(8192)
+            .commit_log_bytes(16_384)
     };
     let (storage, mut archive) = with_items(small(), 0..2);
     archive.sync().unwrap();
