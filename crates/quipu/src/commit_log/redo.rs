@@ -234,6 +234,7 @@ enum Found {
     Foreign,
 }
 
+/// Lets one page grow in memory; `durable` bytes of the stream are not to be changed.
 fn redo_page(
     blob: &DataBlob,
     page: u64,
