@@ -89,6 +89,12 @@ pub trait Engine: Send + Sync + Sized {
         Ok(count)
     }
 
+    /// The bytes of memory that its cache of what is on disk takes, where it tells: they are bounded by an option, and
+    /// the same for any number of items.
+    fn cache_bytes(&self) -> Option<u64> {
+        None
+    }
+
     /// Drops what lies below `min`, as far as the engine's granularity allows.
     fn prune(&self, min: u64) -> Result<()>;
 

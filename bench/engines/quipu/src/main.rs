@@ -114,6 +114,10 @@ impl Engine for Quipu {
         Ok(count)
     }
 
+    fn cache_bytes(&self) -> Option<u64> {
+        Some(self.reader.stats().memory_page_cache)
+    }
+
     fn prune(&self, min: u64) -> Result<()> {
         self.archive.with(|archive| archive.prune(min))?;
         Ok(())

@@ -42,6 +42,11 @@ impl Worker {
         let grown = anonymous_memory()?.saturating_sub(memory) as f64;
         self.report
             .lower("memory after reads MiB", grown / f64::from(1 << 20));
+        if let Some(cache) = engine.cache_bytes() {
+            let index = (grown - cache as f64).max(0.0) / self.workload.items as f64;
+            self.report
+                .lower("memory after reads but its cache B/item", index);
+        }
         let files = open_files()?.saturating_sub(files) as f64;
         self.report.lower("open files after reads", files);
         engine.close()

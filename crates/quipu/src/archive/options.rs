@@ -222,7 +222,8 @@ impl Options {
     }
 
     /// How many files may be open at a time, at least 8. With fewer than 32 no key tables are made or
-    /// read: all keys are in memory.
+    /// read: all keys are in memory. Memory maps of closed files, 8,192 at most, count for nothing here: see
+    /// [`mapped_reads`](Self::mapped_reads).
     pub fn max_open_files(mut self, files: usize) -> Self {
         self.max_open_files = files;
         self

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::filter::{self, Filter};
 use super::memory::{PageMemory, PagePlace};
-use super::page::{self, PAGE_SIZE, WORDS, Words, pages, word};
+use super::page::{self, Blocks, PAGE_SIZE, WORDS, Words, pages, word};
 use super::search::{self, Wanted};
 use super::{Claim, MAX_ORDINAL_BITS, PARTITION, name, ordinal_bits};
 use crate::error::{Error, Result};
@@ -15,7 +15,7 @@ use crate::storage::{Blob, OpenMode, Storage};
 use crate::sync::{Mutex, OnceLock};
 
 const MAGIC: u64 = u64::from_le_bytes(*b"QUIPUKEY");
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 pub(super) const HEADER_WORDS: usize = 7;
 /// Which word of the header says which table it is.
 pub(super) const TABLE_AT: usize = 3;
@@ -212,11 +212,11 @@ impl KeyTable {
         Words::new(&*self.blob, table, Header::SLOTS_AT, slots)
     }
 
-    /// Puts the ordinals of entries that may have a key of this mix into `out`, in place of what is there. Reads a page at most, if that is not in memory;
-    /// of a table that is asked the first time the filter as well.
+    /// Puts the ordinals of entries that may have a key of this mix into `out`, in place of what is there. Where the page
+    /// is not in memory, reads it, or a block or two of it; of a table that is asked the first time the filter as well.
     ///
     /// # Errors
-    /// [`Error::Damaged`] where a page does not check.
+    /// [`Error::Damaged`] where what is read does not check.
     pub(crate) fn look_up(&self, mix: u64, out: &mut Candidates) -> Result<()> {
         out.clear();
         let guide = self.guide()?;
@@ -281,8 +281,13 @@ impl KeyTable {
             return Ok(goes_on);
         }
         out.truncate(before);
-        let mut read = Vec::new();
         let number = Header::SLOTS_AT + at;
+        if !self.memory.takes(at) {
+            let blocks = Blocks::new(&*self.blob, self.header.table, number);
+            let goes_on = wanted.find(|at| blocks.word(at), out);
+            return blocks.end().map(|()| goes_on);
+        }
+        let mut read = Vec::new();
         page::read(&*self.blob, Some(self.header.table), number, 1, &mut read)?;
         place.put(&read, &self.memory, self.stream, at);
         Ok(wanted.find(|at| word(&read, at), out))

@@ -7,11 +7,11 @@
 //! The lock and the atomics of the slots are not those of [`sync`](crate::sync), as in the cache: see there.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use super::page::PAGE_SIZE;
+use super::page::{PAGE_BYTES, PAGE_SIZE};
 use crate::paged::PageCache;
 use crate::slabs::{Free, MAX_SLOTS, SLOT_BYTES, Slabs, Slot};
 use crate::sync::OnceLock;
@@ -24,6 +24,8 @@ pub(crate) struct PageMemory {
     /// Slots for pages that stay with tables.
     slabs: Slabs,
     kept: Mutex<Kept>,
+    /// Whether there was no slot for the last page.
+    is_full: AtomicBool,
     cache: PageCache,
 }
 
@@ -43,6 +45,7 @@ impl PageMemory {
         Self {
             slabs: Slabs::new(usize::try_from(kept).unwrap_or(MAX_SLOTS)),
             kept: Mutex::default(),
+            is_full: AtomicBool::new(false),
             cache: PageCache::new(usize::try_from(cached).unwrap_or(usize::MAX)),
         }
     }
@@ -64,17 +67,25 @@ impl PageMemory {
         self.slabs.memory() + free + self.cache.memory()
     }
 
+    /// Whether a page that was looked for in vain is to be read as a whole and [put](PagePlace::put) here. Where
+    /// not, less is to be read.
+    pub(super) fn takes(&self, at: u64) -> bool {
+        !self.is_full.load(Ordering::Relaxed) || self.cache.takes_offer(at)
+    }
+
     fn take(&self) -> Option<(u32, Slot<'_>)> {
         let mut kept = self.kept.lock();
-        let taken = kept.free.take(&self.slabs)?;
-        kept.pages += 1;
-        Some(taken)
+        let taken = kept.free.take(&self.slabs);
+        self.is_full.store(taken.is_none(), Ordering::Relaxed);
+        kept.pages += usize::from(taken.is_some());
+        taken
     }
 
     fn put_back(&self, number: u32) {
         let mut kept = self.kept.lock();
         kept.free.put_back(number);
         kept.pages -= 1;
+        self.is_full.store(false, Ordering::Relaxed);
     }
 }
 
@@ -120,9 +131,9 @@ impl PagePlace {
         }
     }
 
-    /// Keeps a page that was read, where there is room.
+    /// Keeps the words of a page that was read: with the table, where there is room, else in the cache.
     pub(super) fn put(&self, page: &[u8], memory: &PageMemory, stream: u64, at: u64) {
-        const _: () = assert!(SLOT_BYTES == PAGE_SIZE);
+        const _: () = assert!(PAGE_BYTES <= SLOT_BYTES && SLOT_BYTES == PAGE_SIZE);
         let Some((number, slot)) = memory.take() else {
             return memory.cache.insert(stream, at, page);
         };

@@ -3,7 +3,8 @@
 //! ```text
 //! quipu/keys-<16 hex digits>     a table; the greater its number, the later it was written
 //!
-//! a file is pages of 4,096 bytes: 511 words of 8 bytes | 4 bytes unused | CRC-32C u32
+//! a file is pages of 4,096 bytes, a page 8 blocks of 512:
+//! 63 words of 8 bytes | 4 bytes unused | CRC-32C u32
 //!
 //! header   1 page    "QUIPUKEY", version, archive, table, slots, bits of an
 //!                    ordinal, claims
@@ -15,12 +16,13 @@
 //!
 //! Entries get their ordinals in the order of the claims, so a table of n slots needs log2(n) bits for
 //! them; the rest of a word tells keys apart. A look-up asks the filter, finds the page by the fences,
-//! reads that one page, and has section and position by the claims. What it finds is a place where the
+//! reads that one page or, where it is not to be kept in memory, about one block of it, and has section and position by
+//! the claims. What it finds is a place where the
 //! key may be: the caller compares the whole key, as with the [key index](crate::index).
 //!
 //! **Derived data.** A table is made of nothing but entries of index files, and can be made again. A
 //! claim holds for a section as long as that has the epoch: a section that is written anew, or whose
-//! files are lost or doubtful, gets another. Where a page does not check, the table's entries are read
+//! files are lost or doubtful, gets another. Where a block does not check, the table's entries are read
 //! from their index files instead.
 //!
 //! **Cost.** 8.2 bytes a key on disk for the slots and 1.5 for the filter; the filter and the fences are in

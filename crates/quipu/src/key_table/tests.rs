@@ -16,6 +16,11 @@ fn memory() -> Arc<PageMemory> {
     Arc::new(PageMemory::new(Some(4 * PAGE_SIZE as u64 + 400)))
 }
 
+/// Room for none: what a look-up reads is a block, but for the first.
+fn no_memory() -> Arc<PageMemory> {
+    Arc::new(PageMemory::new(Some(0)))
+}
+
 fn storage() -> Arc<dyn Storage> {
     Arc::new(Memory::new())
 }
@@ -102,7 +107,14 @@ fn assert_holds(table: &KeyTable, claims: &[Claim]) {
 
 #[test]
 fn every_entry_is_found_at_its_place() {
-    for sizes in [&[1][..], &[2], &[511], &[512, 1], &[3, 5_000, 40, 30_000]] {
+    for sizes in [
+        &[1][..],
+        &[2],
+        &[63],
+        &[504],
+        &[505, 1],
+        &[3, 5_000, 40, 30_000],
+    ] {
         let storage = storage();
         let claims: Vec<_> = (0..)
             .zip(sizes)
@@ -229,6 +241,19 @@ fn merge_into(
     )
 }
 
+#[test]
+fn without_memory_for_pages_all_is_found() {
+    let storage = storage();
+    let claims = [claim(3, 0, 5_000), claim(4, 10, 700)];
+    write_table(&storage, 1, &claims);
+    let memory = no_memory();
+    let table = KeyTable::open(&*storage, 1, ARCHIVE, Arc::clone(&memory)).unwrap();
+    for _ in 0..2 {
+        assert_holds(table.as_ref().unwrap(), &claims);
+    }
+    assert_eq!(memory.bytes(), 0);
+}
+
 /// Each byte of each page: what does not check is an error, or no table, and never another answer.
 #[test]
 fn no_flipped_byte_is_believed() {
@@ -244,7 +269,8 @@ fn no_flipped_byte_is_believed() {
         blob.read_at(&mut byte, offset).unwrap();
         let flipped = [byte[0] ^ 0x10];
         blob.write_at(&[IoSlice::new(&flipped)], offset).unwrap();
-        if let Some(table) = KeyTable::open(&*storage, 1, ARCHIVE, memory()).unwrap() {
+        let memory = [memory(), no_memory()][offset as usize % 2].clone();
+        if let Some(table) = KeyTable::open(&*storage, 1, ARCHIVE, memory).unwrap() {
             assert!(table.verify().is_err(), "{offset}");
             for (position, &key) in (0..).zip(&keys) {
                 let mut out = Candidates::new();
@@ -376,7 +402,7 @@ fn pages_in_memory_stay_within_their_bytes() {
         let table = table.unwrap().unwrap();
         for _ in 0..2 {
             assert_holds(&table, &claims);
-            let most = bytes.unwrap_or(20_000 / 511 * 4096 + 4096);
+            let most = bytes.unwrap_or(20_000 / 504 * 4096 + 4096);
             assert!(
                 memory.bytes() as u64 <= most,
                 "{} of {bytes:?}",

@@ -228,21 +228,30 @@ impl PagedFile {
         mut out: &mut [u8],
     ) -> Result<()> {
         let pages = (within + out.len()).div_ceil(self.page_size);
-        let raw = self
-            .file
-            .with(|blob| self.read_raw(blob, first, pages as u64))?;
+        let raw = self.read_stored(first, pages as u64)?;
         for (page, raw) in (first..).zip(raw.chunks_exact(self.physical())) {
             let wanted = out.len().min(self.page_size - within);
             let valid = self.check(page, raw, within + wanted)?;
             let (now, rest) = out.split_at_mut(wanted);
             now.copy_from_slice(&raw[within..within + wanted]);
             if valid == self.page_size && self.page_size >= MIN_CACHED_PAGE {
-                self.cache.insert(stream, page, &raw[..self.page_size]);
+                self.cache.offer(stream, page, &raw[..self.page_size]);
             }
             out = rest;
             within = 0;
         }
         Ok(())
+    }
+
+    /// Reads pages as they are in the file, which need not be open for that.
+    fn read_stored(&self, first: u64, pages: u64) -> Result<Vec<u8>> {
+        let at = self.page_offset(first)?;
+        let len = pages.saturating_mul(self.physical() as u64);
+        let mut raw = Vec::new();
+        match self.file.read_into(&mut raw, at, len as usize) {
+            Err(Error::OutOfBounds { .. }) => self.read_raw(&*self.file.get()?, first, pages),
+            read => read.map(|()| raw),
+        }
     }
 
     /// Reads pages as they are in the blob. Where that was cut short, zeros take the place of what

@@ -48,6 +48,7 @@ mod reserve;
 #[cfg(feature = "simulated")]
 pub mod simulated;
 pub mod suite;
+mod window;
 
 pub(crate) use data_blob::{Access, DataBlob};
 #[cfg(unix)]
@@ -58,6 +59,7 @@ pub use memory::Memory;
 pub use name::{MAX_NAME_LEN, check_blob_name, check_partition_name};
 pub(crate) use open_files::{BlobFile, OpenFiles};
 pub(crate) use reserve::{Reserve, Reserved};
+pub use window::Window;
 
 #[cfg(not(unix))]
 compile_error!("quipu keeps its files through the system calls of unix; this target has none");
@@ -89,6 +91,18 @@ pub trait Storage: Debug + Send + Sync + 'static {
     /// A blob that this call creates is durable only after `sync` of the blob and
     /// [`sync_partition`](Self::sync_partition). A partition that it creates is durable at once.
     fn open(&self, partition: &str, name: &str, mode: OpenMode) -> Result<Arc<dyn Blob>>;
+
+    /// As [`open`](Self::open), for a blob that was open before and left a [window](Blob::window). Where it is still the
+    /// same blob, a storage that can goes on with what the window knows of it.
+    fn open_again(
+        &self,
+        partition: &str,
+        name: &str,
+        mode: OpenMode,
+        _window: &Arc<dyn Window>,
+    ) -> Result<Arc<dyn Blob>> {
+        self.open(partition, name, mode)
+    }
 
     /// Opens a blob, which must be there, for writes of whole blocks: [`BLOCK_BYTES`] or several times as many, at a
     /// multiple of them, from one buffer. A storage that can may take such writes past its caches, so that the flush
@@ -199,6 +213,11 @@ pub trait Blob: Debug + Send + Sync + 'static {
     /// zeros. The blob's length where there are none; `offset` where the storage cannot tell.
     fn next_written(&self, offset: u64) -> Result<u64> {
         Ok(offset)
+    }
+
+    /// What can be read of the blob once it is closed; none where nothing can, as by default.
+    fn window(&self) -> Option<Arc<dyn Window>> {
+        None
     }
 
     /// Whether the blob has no bytes.

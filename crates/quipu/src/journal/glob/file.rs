@@ -305,8 +305,7 @@ impl ValueFile {
         let end = end.ok_or_else(|| self.out_of_bounds(offset, len))?;
         let mut bytes = Vec::new();
         if end <= self.settled.load(Ordering::Acquire) {
-            let mut read = |blob: &DataBlob| blob.read_into(&mut bytes, offset, len as usize);
-            self.file.with(&mut read)?;
+            self.file.read_into(&mut bytes, offset, len as usize)?;
         } else {
             self.read_end(offset, end, &mut bytes)?;
         }
@@ -330,8 +329,7 @@ impl ValueFile {
             return Ok(());
         }
         let on_disk = (from - offset) as usize;
-        self.file
-            .with(|blob| blob.read_into(out, offset, on_disk))?;
+        self.file.read_into(out, offset, on_disk)?;
         out.extend_from_slice(&waiting);
         Ok(())
     }

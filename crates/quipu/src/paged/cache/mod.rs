@@ -82,8 +82,22 @@ impl PageCache {
         self.pool.look(stream, page, look)
     }
 
+    /// Takes in a page that is likely to be read soon.
     pub(crate) fn insert(&self, stream: u64, page: u64, bytes: &[u8]) {
         self.pool.insert(stream, page, bytes);
+    }
+
+    /// Takes in a page that was read, if there is room; else one of some, by chance. What is read often comes in soon,
+    /// and what is read once costs little and pushes out little.
+    pub(crate) fn offer(&self, stream: u64, page: u64, bytes: &[u8]) {
+        if self.takes_offer(page) {
+            self.insert(stream, page, bytes);
+        }
+    }
+
+    /// Whether an offer of a page that was looked for in vain is taken.
+    pub(crate) fn takes_offer(&self, page: u64) -> bool {
+        self.pool.takes_offer(page)
     }
 }
 
@@ -131,6 +145,26 @@ mod tests {
         let first = kept();
         assert!(!first.is_empty());
         assert!((0..20).all(|_| kept() == first));
+    }
+
+    #[test]
+    fn of_pages_that_are_read_once_few_push_out_others() {
+        let cache = PageCache::new(100_000);
+        let miss_and_offer = |page| {
+            if !cache.has(1, page) {
+                cache.offer(1, page, &[0; 4084]);
+            }
+        };
+        (0..1000).for_each(|page| cache.insert(1, page, &[0; 4084]));
+        let kept: Vec<u64> = (0..1000).filter(|&page| cache.has(1, page)).collect();
+        (1000..1000 + kept.len() as u64).for_each(miss_and_offer);
+        let left = kept.iter().filter(|&&page| cache.has(1, page)).count();
+        assert!(left > kept.len() / 2, "{left} of {}", kept.len());
+        // What is read again and again comes in, whatever its number.
+        for page in 2000..2020 {
+            (0..200).for_each(|_| miss_and_offer(page));
+            assert!(cache.has(1, page), "{page}");
+        }
     }
 
     #[test]

@@ -14,12 +14,14 @@
 //! them, but for a mark that the first one sets. What a bucket says is a hint: the frame says which part it has.
 //!
 //! A part that comes in takes the place of one that was not read since the hand came by (a clock). It is
-//! not marked itself, so that pages that are read once do not push out those in daily use.
+//! not marked itself, so that pages that are read once do not push out those in daily use. Once there is no room
+//! left, of the pages that are read from disk only some come in, by chance: where more is read than fits, most would
+//! be pushed out before they are read again, and each costs a copy and a victim.
 //!
 //! The lock and the atomics are not those of [`sync`](crate::sync): all that is done beside them is copying and
 //! arithmetic, so there is nothing between which another order of steps could come.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -34,6 +36,8 @@ pub(super) const PART_BYTES: usize = COST_BYTES + 32;
 const WAYS: usize = 8;
 /// and frames that there are for each: with more, full buckets would be many.
 const FRAMES_PER_BUCKET: usize = 3;
+/// Of so many pages that are offered to a full pool, about one comes in.
+const OFFERS: u64 = 8;
 /// Bits of a part's number that say where in its page it is: a page has at most 65,535 bytes.
 const WITHIN_BITS: u32 = 4;
 
@@ -65,6 +69,8 @@ pub(super) struct Pool {
     slabs: Slabs,
     buckets: Box<[Bucket]>,
     hand: Mutex<Hand>,
+    /// Whether a part had to go for another.
+    is_full: AtomicBool,
     looks: Striped<Looks>,
 }
 
@@ -121,6 +127,7 @@ impl Pool {
             slabs: Slabs::new(parts),
             buckets: (0..buckets).map(|_| Bucket::default()).collect(),
             hand: Mutex::default(),
+            is_full: AtomicBool::new(parts == 0),
             looks: Striped::default(),
         }
     }
@@ -251,6 +258,20 @@ impl Pool {
 
 /// What changes the pool, by one thread at a time.
 impl Pool {
+    /// Whether a page that was looked for in vain is to come in.
+    pub(super) fn takes_offer(&self, page: u64) -> bool {
+        if !self.is_full.load(Ordering::Relaxed) {
+            return true;
+        }
+        if self.buckets.is_empty() {
+            return false;
+        }
+        // Mixed, so that no pattern of looks decides which pages never come in.
+        let looks = self.looks.of(OfThread::get());
+        let misses = looks.misses.load(Ordering::Relaxed);
+        Name::new(misses, page).hash.is_multiple_of(OFFERS)
+    }
+
     /// Takes a page in, as far as there can be room for it.
     pub(super) fn insert(&self, stream: u64, page: u64, bytes: &[u8]) {
         if !is_named(page, bytes.len()) {
@@ -311,6 +332,7 @@ impl Pool {
 
     /// Makes the frame free that was not read for longest, about.
     fn evict_next(&self, hand: &mut Hand) {
+        self.is_full.store(true, Ordering::Relaxed);
         // The first turn takes the marks away.
         for _ in 0..=2 * hand.parts {
             let number = hand.at;

@@ -31,7 +31,7 @@ use std::io::IoSlice;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Blob, OpenMode, Storage};
+use super::{Blob, OpenMode, Storage, Window};
 use crate::canary::Canary;
 use crate::error::{Error, Result};
 use crate::format::{HeaderState, Layout, MAX_HEADER_SIZE, NEW_SUFFIX};
@@ -53,6 +53,25 @@ pub(crate) struct DataBlob {
     /// Whether the creation of the file was interrupted and nobody may repair it: no data then,
     /// whatever the file's length.
     hollow: bool,
+}
+
+/// What can be read of the data of a file that is not open.
+#[derive(Debug)]
+pub(crate) struct DataWindow {
+    window: Arc<dyn Window>,
+    header: u64,
+}
+
+impl DataWindow {
+    /// As [`Window::read_into`].
+    pub(super) fn read_into(&self, buf: &mut Vec<u8>, offset: u64, len: usize) -> bool {
+        let at = offset.checked_add(self.header);
+        at.is_some_and(|at| self.window.read_into(buf, at, len))
+    }
+
+    pub(super) fn memory(&self) -> usize {
+        size_of::<Self>() + self.window.memory()
+    }
 }
 
 /// What a file is called until it is whole.
@@ -133,7 +152,10 @@ impl DataBlob {
         layout: Layout,
         known: Option<Layout>,
     ) -> Result<Self> {
-        match (Self::find(storage, partition, name, access, known)?, access) {
+        match (
+            Self::find(storage, partition, name, access, known, None)?,
+            access,
+        ) {
             (Found::Whole(blob), _) => Ok(blob),
             (Found::Interrupted(_), Access::Write) => {
                 let created = Self::create(storage, partition, name, layout)?;
@@ -146,19 +168,24 @@ impl DataBlob {
     }
 
     /// Opens the file and reads its header; changes nothing. Where the header is not right, and the
-    /// file's layout is `known`, its data is where that says: it has checksums of its own.
+    /// file's layout is `known`, its data is where that says: it has checksums of its own. The handle goes on with what
+    /// a `window` to the file knows of it.
     pub(super) fn find(
         storage: &dyn Storage,
         partition: &str,
         name: &str,
         access: Access,
         known: Option<Layout>,
+        window: Option<&DataWindow>,
     ) -> Result<Found> {
         let mode = match access {
             Access::Read => OpenMode::Read,
             Access::Write => OpenMode::Write,
         };
-        let blob = storage.open(partition, name, mode)?;
+        let blob = match window {
+            Some(before) => storage.open_again(partition, name, mode, &before.window)?,
+            None => storage.open(partition, name, mode)?,
+        };
         let len = blob.len()?;
         let mut start = Vec::new();
         let header_len = len.min(MAX_HEADER_SIZE as u64) as usize;
@@ -192,6 +219,13 @@ impl DataBlob {
             layout,
             hollow: true,
         }
+    }
+
+    /// What can be read of the data once the file is closed.
+    pub(super) fn window(&self) -> Option<DataWindow> {
+        let window = self.blob.window().filter(|_| !self.hollow)?;
+        let header = self.layout.header_size();
+        Some(DataWindow { window, header })
     }
 
     /// Whether the file had no whole header, and so no data.

@@ -3,12 +3,13 @@
 use std::fs::File;
 use std::io::{ErrorKind, IoSlice};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::buffer::spare_capacity;
 use rustix::io::{pread, pwrite, pwritev, retry_on_intr};
 
 use super::super::handle::Handle;
-use super::super::{Blob, checked_end, reserve};
+use super::super::{Blob, Window, checked_end, reserve};
 use super::blocks::Blocks;
 use super::holes;
 use super::look::{Look, look_at};
@@ -18,22 +19,22 @@ use crate::error::{Error, Result};
 /// The most bytes for one system call: some systems refuse 2 GiB and more.
 const MAX_CALL: usize = 1 << 30;
 /// Reads of more bytes than this are held against the file's length before memory is taken for
-/// them, so that a damaged size costs no memory.
-const LARGE_READ: usize = 1 << 16;
+/// them, so that a damaged size costs no memory. As many as are read through a map, without a call.
+const LARGE_READ: usize = 1 << 17;
 
 #[derive(Debug)]
 pub(super) struct DiskBlob {
     file: File,
-    maps: Maps,
+    maps: Option<Arc<Maps>>,
     blocks: Option<Blocks>,
     handle: Handle,
 }
 
 impl DiskBlob {
-    pub(super) fn new(file: File, path: PathBuf, writable: bool, mapped_reads: bool) -> Self {
+    pub(super) fn new(file: File, path: PathBuf, writable: bool, maps: Option<Arc<Maps>>) -> Self {
         Self {
             file,
-            maps: Maps::new(mapped_reads),
+            maps,
             blocks: None,
             handle: Handle::new(path, writable),
         }
@@ -139,7 +140,9 @@ impl Blob for DiskBlob {
             return self.out_of_bounds(offset, len as u64);
         }
         reserve(buf, len, self.handle.path())?;
-        if self.maps.read(&self.file, buf, offset, len) {
+        if let Some(maps) = &self.maps
+            && maps.read(&self.file, buf, offset, len)
+        {
             return Ok(());
         }
         // Filling the whole room is fine when it is about what was asked for. A call is then one
@@ -183,7 +186,9 @@ impl Blob for DiskBlob {
     fn resize(&self, len: u64) -> Result<()> {
         self.handle.check_writable()?;
         self.check_end(len, 0)?;
-        self.maps.cut(len);
+        if let Some(maps) = &self.maps {
+            maps.cut(len);
+        }
         self.file.set_len(len).map_err(|e| self.failed("resize", e))
     }
 
@@ -206,6 +211,10 @@ impl Blob for DiskBlob {
         Ok(self.stat()?.len)
     }
 
+    fn window(&self) -> Option<Arc<dyn Window>> {
+        self.maps.as_ref().map(Maps::window)
+    }
+
     fn path(&self) -> &Path {
         self.handle.path()
     }
@@ -222,7 +231,7 @@ mod tests {
         let bufs = [&b""[..], b"one", b"", b"three", b"", b"5"].map(IoSlice::new);
         for done in 0..9 {
             let file = tempfile::tempfile().unwrap();
-            let blob = DiskBlob::new(file.try_clone().unwrap(), "file".into(), true, true);
+            let blob = DiskBlob::new(file.try_clone().unwrap(), "file".into(), true, None);
             let mut at = done;
             while at < 9 {
                 at += blob.write_rest(&bufs, at, at as u64).unwrap();
@@ -231,7 +240,7 @@ mod tests {
             file.read_exact_at(&mut found, done as u64).unwrap();
             assert_eq!(found, &b"onethree5"[done..]);
         }
-        let blob = DiskBlob::new(tempfile::tempfile().unwrap(), "file".into(), true, true);
+        let blob = DiskBlob::new(tempfile::tempfile().unwrap(), "file".into(), true, None);
         assert_eq!(blob.write_rest(&bufs, 9, 9).unwrap(), 0);
     }
 }

@@ -21,6 +21,24 @@ pub(super) fn flush(dir: &File, path: &Path) -> Result<()> {
     dir.sync_all().map_err(|e| Error::io("flush", path, e))
 }
 
+/// Which file of a system a handle is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    device: u64,
+    number: u64,
+}
+
+impl Identity {
+    // The types of both differ from system to system.
+    #[allow(clippy::unnecessary_cast)]
+    pub(super) fn of(stat: &Stat) -> Self {
+        Self {
+            device: stat.st_dev as u64,
+            number: stat.st_ino as u64,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Folder {
     dir: File,
@@ -85,13 +103,18 @@ impl Folder {
     /// Opens a regular file, and nothing else. Does not wait: a FIFO that nobody writes to would
     /// otherwise hold the call up.
     pub(super) fn open_file(&self, name: &str, flags: OFlags) -> Result<File> {
+        self.open_identified(name, flags).map(|(file, _)| file)
+    }
+
+    /// As [`open_file`](Self::open_file), and which file it is.
+    pub(super) fn open_identified(&self, name: &str, flags: OFlags) -> Result<(File, Identity)> {
         let file = self
             .openat(name, flags | OFlags::NONBLOCK | OFlags::NOCTTY)
             .map_err(|errno| self.refused("open", name, errno, FileType::RegularFile))?;
         let stat = retry_on_intr(|| rustix::fs::fstat(&file))
             .map_err(|errno| self.failed("look at", name, errno))?;
         self.check_kind(name, &stat, FileType::RegularFile)?;
-        Ok(file)
+        Ok((file, Identity::of(&stat)))
     }
 
     pub(super) fn remove_file(&self, name: &str) -> Result<()> {

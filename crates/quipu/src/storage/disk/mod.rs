@@ -75,8 +75,9 @@ use rustix::fs::OFlags;
 use self::blob::DiskBlob;
 use self::blocks::Blocks;
 use self::folder::Folder;
+use self::mapped::Maps;
 use self::mode::FileMode;
-use super::{Blob, Lock, OpenMode, Storage, check_blob_name, check_partition_name};
+use super::{Blob, Lock, OpenMode, Storage, Window, check_blob_name, check_partition_name};
 use crate::error::{Error, Result};
 use crate::sync::Mutex;
 
@@ -178,6 +179,36 @@ impl Disk {
         self.root.folder(partition)
     }
 
+    /// Opens a blob with the maps behind a window, if those are of the same file.
+    fn open_blob(
+        &self,
+        partition: &str,
+        name: &str,
+        mode: OpenMode,
+        window: Option<&Arc<dyn Window>>,
+    ) -> Result<Arc<dyn Blob>> {
+        check_partition_name(partition)?;
+        check_blob_name(name)?;
+        let (folder, flags) = match mode {
+            OpenMode::Read => (self.existing_partition(partition, name)?, OFlags::RDONLY),
+            OpenMode::Write => (self.existing_partition(partition, name)?, OFlags::RDWR),
+            OpenMode::Create => (
+                self.make_partition(partition)?,
+                OFlags::RDWR | OFlags::CREATE,
+            ),
+        };
+        let (file, identity) = folder.open_identified(name, flags)?;
+        let maps = match self.mapped_reads {
+            true => window
+                .and_then(|window| Maps::behind(window, identity))
+                .or_else(|| Maps::new(identity)),
+            false => None,
+        };
+        let writable = mode != OpenMode::Read;
+        let blob = DiskBlob::new(file, folder.path_of(name), writable, maps);
+        Ok(Arc::new(blob))
+    }
+
     fn existing_partition(&self, partition: &str, wanted: &str) -> Result<Folder> {
         self.partition(partition)?.ok_or_else(|| Error::NotFound {
             path: self.path(partition, wanted),
@@ -203,24 +234,17 @@ impl Disk {
 
 impl Storage for Disk {
     fn open(&self, partition: &str, name: &str, mode: OpenMode) -> Result<Arc<dyn Blob>> {
-        check_partition_name(partition)?;
-        check_blob_name(name)?;
-        let (folder, flags) = match mode {
-            OpenMode::Read => (self.existing_partition(partition, name)?, OFlags::RDONLY),
-            OpenMode::Write => (self.existing_partition(partition, name)?, OFlags::RDWR),
-            OpenMode::Create => (
-                self.make_partition(partition)?,
-                OFlags::RDWR | OFlags::CREATE,
-            ),
-        };
-        let file = folder.open_file(name, flags)?;
-        let writable = mode != OpenMode::Read;
-        Ok(Arc::new(DiskBlob::new(
-            file,
-            folder.path_of(name),
-            writable,
-            self.mapped_reads,
-        )))
+        self.open_blob(partition, name, mode, None)
+    }
+
+    fn open_again(
+        &self,
+        partition: &str,
+        name: &str,
+        mode: OpenMode,
+        window: &Arc<dyn Window>,
+    ) -> Result<Arc<dyn Blob>> {
+        self.open_blob(partition, name, mode, Some(window))
     }
 
     fn open_for_blocks(&self, partition: &str, name: &str) -> Result<Arc<dyn Blob>> {
@@ -228,7 +252,7 @@ impl Storage for Disk {
         check_blob_name(name)?;
         let folder = self.existing_partition(partition, name)?;
         let file = folder.open_file(name, OFlags::RDWR)?;
-        let blob = DiskBlob::new(file, folder.path_of(name), true, false);
+        let blob = DiskBlob::new(file, folder.path_of(name), true, None);
         Ok(Arc::new(blob.with_blocks(Blocks::open(&folder, name))))
     }
 

@@ -301,7 +301,7 @@ fn no_room_left_says_so() {
     let Ok(full) = full else {
         return; // this system has no such device
     };
-    let blob = DiskBlob::new(full, "full".into(), true, true);
+    let blob = DiskBlob::new(full, "full".into(), true, None);
     let written = blob.write_at(&[IoSlice::new(b"x")], 0);
     expect_error!(
         written,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::super::handle::Handle;
-use super::super::{Blob, reserve};
+use super::super::{Blob, Window, checked_end, reserve};
 use super::Node;
 use crate::error::Result;
 
@@ -72,7 +72,27 @@ impl Blob for MemoryBlob {
         Ok(self.node.content.read().len())
     }
 
+    fn window(&self) -> Option<Arc<dyn Window>> {
+        Some(Arc::clone(&self.node) as _)
+    }
+
     fn path(&self) -> &Path {
         self.handle.path()
+    }
+}
+
+impl Window for Node {
+    fn read_into(&self, buf: &mut Vec<u8>, offset: u64, len: usize) -> bool {
+        let content = self.content.read();
+        let end = checked_end(offset, len as u64).filter(|&end| end <= content.len());
+        let is_there = end.is_some() && buf.try_reserve(len).is_ok();
+        if is_there {
+            content.read_into(offset, len, buf);
+        }
+        is_there
+    }
+
+    fn memory(&self) -> usize {
+        0
     }
 }

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::super::OpenMode;
-use super::super::data_blob::Found;
-use super::{Access, DataBlob, Hand, OpenFile, OpenFiles};
+use super::super::data_blob::{DataWindow, Found};
+use super::clock::{Clock, Member};
+use super::{Access, DataBlob, Hands, MAX_WINDOWS, OpenFiles};
 use crate::error::{Error, Result};
 use crate::format::{Layout, section_name};
 use crate::sync::atomic::{AtomicU8, AtomicU32, Ordering};
@@ -24,6 +25,8 @@ pub(crate) struct BlobFile {
     pub(super) id: u64,
     /// The slot that this file was last seen in; the slot's id tells whether it still is.
     place: AtomicU32,
+    /// The same, of its window.
+    window_place: AtomicU32,
     /// Counts creations and forgets. A file that was opened before the last of them is stale.
     era: AtomicU32,
     /// The file to go on with, whatever has the name by now.
@@ -41,6 +44,7 @@ impl BlobFile {
             section,
             id: IDS.next(),
             place: AtomicU32::new(0),
+            window_place: AtomicU32::new(0),
             era: AtomicU32::new(0),
             pinned: OnceLock::new(),
             layout: AtomicU8::new(Layout::code(None)),
@@ -76,13 +80,17 @@ impl BlobFile {
         self.get()
     }
 
-    /// What `read` makes of the open file; opened if it is not. It counts as held for that time only as far
-    /// as it stays open: others may take its place in the set.
+    /// Appends `len` bytes of the data from `offset` on to `buf`; as [`DataBlob::read_into`]. The file is opened if it
+    /// is not, and its window does not show them.
     #[inline]
-    pub(crate) fn with<T>(&self, mut read: impl FnMut(&DataBlob) -> Result<T>) -> Result<T> {
-        match self.look_in_set(|blob| read(blob)) {
-            Some(done) => done,
-            None => read(&*self.open()?),
+    pub(crate) fn read_into(&self, buf: &mut Vec<u8>, offset: u64, len: usize) -> Result<()> {
+        if let Some(done) = self.look_in_set(|blob| blob.read_into(buf, offset, len)) {
+            return done;
+        }
+        let window = self.look_at_window(|window| window.read_into(buf, offset, len));
+        match window == Some(true) {
+            true => Ok(()),
+            false => self.open()?.read_into(buf, offset, len),
         }
     }
 
@@ -111,10 +119,10 @@ impl BlobFile {
         // A failed creation may have replaced the file all the same.
         let blob = Arc::new(created.inspect_err(|_| self.forget())?);
         self.know_layout(Some(blob.layout()));
-        let mut hand = files.hand.lock();
+        let mut hands = files.hands.lock();
         self.era.fetch_add(1, Ordering::Release);
-        let old = self.keep(&mut hand, &blob);
-        drop(hand);
+        let old = self.keep(&mut hands, &blob);
+        drop(hands);
         drop(old);
         Ok(blob)
     }
@@ -137,14 +145,15 @@ impl BlobFile {
 
     /// Takes the file out of the set; the next [`get`](Self::get) opens it again.
     pub(crate) fn forget(&self) {
-        let mut hand = self.files.hand.lock();
+        let mut hands = self.files.hands.lock();
         self.era.fetch_add(1, Ordering::Release);
-        let old = match self.in_set() {
-            Some(_) => self.files.empty(&mut hand, self.place()),
-            None => None,
+        let file = match self.is_in_set() {
+            true => self.files.files.empty(&mut hands.files, self.place()),
+            false => None,
         };
-        drop(hand);
-        drop(old);
+        let window = self.empty_window(&mut hands);
+        drop(hands);
+        drop((file, window));
     }
 
     /// Keeps the file that has the name now open for as long as this is used: the name is about to
@@ -184,24 +193,31 @@ impl BlobFile {
         self.look_in_set(Arc::clone)
     }
 
+    fn is_in_set(&self) -> bool {
+        self.look_in_set(|_| ()).is_some()
+    }
+
     /// What `look` makes of the open file, if it is in the set.
     #[inline]
     fn look_in_set<T>(&self, look: impl FnOnce(&Arc<DataBlob>) -> T) -> Option<T> {
-        let slot = self.files.slots.get(self.place())?;
-        let file = slot.file.load();
-        let file = file.as_ref().filter(|file| file.id == self.id)?;
-        // Read first: readers that find the mark set then share the line.
-        if !slot.used.load(Ordering::Relaxed) {
-            slot.used.store(true, Ordering::Relaxed);
-        }
-        Some(look(&file.blob))
+        self.files.files.look(self.place(), self.id, look)
+    }
+
+    /// What `look` makes of the file's window, if that is kept.
+    fn look_at_window<T>(&self, look: impl FnOnce(&Arc<DataWindow>) -> T) -> Option<T> {
+        let place = self.window_place.load(Ordering::Relaxed);
+        self.files
+            .windows
+            .get()?
+            .look(place as usize, self.id, look)
     }
 
     #[cold]
     fn open(&self) -> Result<Arc<DataBlob>> {
         loop {
             let era = self.era.load(Ordering::Acquire);
-            let opened = self.open_now();
+            let window = self.look_at_window(Arc::clone);
+            let opened = self.open_now(window.as_deref());
             // Before an error counts, too: that a file is gone may be because of it.
             self.files.guard.get().map_or(Ok(()), |guard| guard())?;
             // After the name was looked up: it goes to another file only once this one is pinned.
@@ -209,7 +225,7 @@ impl BlobFile {
                 return Ok(Arc::clone(blob));
             }
             let opened = opened?;
-            let mut hand = self.files.hand.lock();
+            let mut hands = self.files.hands.lock();
             // Another thread may have opened it meanwhile.
             if let Some(blob) = self.in_set() {
                 return Ok(blob);
@@ -217,20 +233,21 @@ impl BlobFile {
             if self.era.load(Ordering::Acquire) == era {
                 self.know_layout(Some(opened.layout()));
                 let blob = Arc::new(opened);
-                let old = self.keep(&mut hand, &blob);
-                drop(hand);
+                let old = self.keep(&mut hands, &blob);
+                drop(hands);
                 drop(old);
                 return Ok(blob);
             }
         }
     }
 
-    fn open_now(&self) -> Result<DataBlob> {
+    fn open_now(&self, window: Option<&DataWindow>) -> Result<DataBlob> {
         let name = section_name(self.section);
         let files = &*self.files;
         let storage = &*files.storage;
         let known = self.layout();
-        match DataBlob::find(storage, &self.partition, &name, files.access, known)? {
+        let found = DataBlob::find(storage, &self.partition, &name, files.access, known, window)?;
+        match found {
             Found::Whole(blob) => Ok(blob),
             Found::Interrupted(blob) if files.access == Access::Read => {
                 Ok(DataBlob::hollow(blob, files.layout))
@@ -250,25 +267,55 @@ impl BlobFile {
         }
     }
 
-    /// Puts the file into the set, in place of an older handle of it if there is one.
-    fn keep(&self, hand: &mut Hand, blob: &Arc<DataBlob>) -> Option<Arc<OpenFile>> {
-        let at = match self.in_set() {
-            Some(_) => self.place(),
-            None => self.files.free_slot(hand),
+    /// Puts the file into the set, in place of an older handle of it if there is one, and its window beside it once
+    /// the set is full. What leaves is returned.
+    fn keep(&self, hands: &mut Hands, blob: &Arc<DataBlob>) -> Left {
+        let files = &self.files.files;
+        let at = match self.is_in_set() {
+            true => self.place(),
+            false => files.free_slot(&mut hands.files),
         };
         self.place.store(at as u32, Ordering::Relaxed);
-        let file = OpenFile {
-            id: self.id,
-            blob: blob.clone(),
+        let file = files.fill(&mut hands.files, at, self.id, Arc::clone(blob));
+        let is_full = hands.files.members() >= files.capacity();
+        let window = match blob.window().filter(|_| is_full) {
+            Some(window) => self.keep_window(hands, window),
+            None => self.empty_window(hands),
         };
-        self.files.fill(hand, at, file)
+        (file, window)
+    }
+
+    fn keep_window(
+        &self,
+        hands: &mut Hands,
+        window: DataWindow,
+    ) -> Option<Arc<Member<DataWindow>>> {
+        let windows = self.files.windows.get_or_init(|| Clock::new(MAX_WINDOWS));
+        let at = match self.look_at_window(|_| ()) {
+            Some(()) => self.window_place.load(Ordering::Relaxed) as usize,
+            None => windows.free_slot(&mut hands.windows),
+        };
+        self.window_place.store(at as u32, Ordering::Relaxed);
+        windows.fill(&mut hands.windows, at, self.id, Arc::new(window))
+    }
+
+    fn empty_window(&self, hands: &mut Hands) -> Option<Arc<Member<DataWindow>>> {
+        self.look_at_window(|_| ())?;
+        let at = self.window_place.load(Ordering::Relaxed) as usize;
+        self.files.windows.get()?.empty(&mut hands.windows, at)
     }
 }
+
+/// What left the two sets.
+type Left = (
+    Option<Arc<Member<DataBlob>>>,
+    Option<Arc<Member<DataWindow>>>,
+);
 
 impl Drop for BlobFile {
     fn drop(&mut self) {
         // Without the look, 100,000 closed sections would take the lock for nothing.
-        if self.in_set().is_some() {
+        if self.is_in_set() || self.look_at_window(|_| ()).is_some() {
             self.forget();
         }
     }

@@ -3,6 +3,7 @@
 use std::io::IoSlice;
 use std::path::PathBuf;
 use std::sync::Weak;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::*;
@@ -105,6 +106,69 @@ fn create_and_forget_leave_no_stale_file() {
     });
 }
 
+fn number_read(file: &BlobFile) -> Result<u64> {
+    let mut bytes = Vec::new();
+    file.read_into(&mut bytes, 0, 8)?;
+    Ok(u64::from_be_bytes(bytes.try_into().unwrap()))
+}
+
+#[test]
+fn closed_files_are_read_through_their_windows() {
+    let storage = Arc::new(Interfering::default());
+    let files = set(storage.clone(), 3);
+    let sections = sections(&files, 20);
+    let before_windows = files.memory();
+    let read_all = || {
+        for (number, section) in (0..).zip(&sections) {
+            assert_eq!(number_read(section).unwrap(), number);
+        }
+        storage.opens.load(Ordering::Relaxed)
+    };
+    // Files that were opened before the set was full have none yet.
+    let opened = read_all();
+    assert_eq!(read_all(), opened);
+    assert_eq!(files.open_count(), 3);
+    assert!(files.memory() > before_windows);
+    // What a window does not show is read from the file.
+    let section = &sections[5];
+    expect_error!(
+        section.read_into(&mut Vec::new(), 3, 6),
+        Error::OutOfBounds {
+            offset: 3,
+            wanted: 6,
+            len: 8,
+            ..
+        }
+    );
+    assert_eq!(storage.opens.load(Ordering::Relaxed), opened + 1);
+}
+
+#[test]
+fn create_and_forget_leave_no_stale_window() {
+    everywhere(|storage| {
+        let files = set(storage.clone(), 1);
+        let sections = sections(&files, 3);
+        let read_often = || {
+            (0..100).for_each(|nth| drop(number_read(&sections[nth % 3])));
+        };
+        read_often();
+        sections[0].create().unwrap();
+        read_often();
+        expect_error!(number_read(&sections[0]), Error::OutOfBounds { .. });
+        storage
+            .rename("p", "0000000000000001", "0000000000000002")
+            .unwrap();
+        sections[2].forget();
+        sections[0].get().unwrap();
+        assert_eq!(number_read(&sections[2]).unwrap(), 1);
+        sections[1].forget();
+        expect_error!(number_read(&sections[1]), Error::NotFound { .. });
+        read_often();
+        sections.iter().for_each(BlobFile::forget);
+        assert_eq!(files.hands.lock().windows.members(), 0);
+    });
+}
+
 #[test]
 fn names_and_ids() {
     let storage: Arc<dyn Storage> = Arc::new(Memory::new());
@@ -151,11 +215,12 @@ fn many_threads_see_the_right_files() {
     assert_eq!(files.open_count(), 5);
 }
 
-/// A memory that does something of the test's, once, right after it opened a blob.
+/// A memory that does something of the test's, once, right after it opened a blob; and counts what it opened.
 #[derive(Default)]
 struct Interfering {
     memory: Memory,
     after_open: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    opens: AtomicUsize,
 }
 
 impl std::fmt::Debug for Interfering {
@@ -167,6 +232,7 @@ impl std::fmt::Debug for Interfering {
 impl Storage for Interfering {
     fn open(&self, partition: &str, name: &str, mode: OpenMode) -> Result<Arc<dyn Blob>> {
         let blob = self.memory.open(partition, name, mode);
+        self.opens.fetch_add(1, Ordering::Relaxed);
         let interfere = self.after_open.lock().take();
         if let Some(interfere) = interfere {
             interfere();

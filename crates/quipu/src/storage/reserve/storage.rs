@@ -4,7 +4,7 @@ use std::io::IoSlice;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::super::{Blob, Lock, OpenMode, Storage};
+use super::super::{Blob, Lock, OpenMode, Storage, Window};
 use super::Reserve;
 use crate::error::{Error, Result};
 
@@ -21,6 +21,16 @@ impl Reserved {
 
     fn inner(&self) -> &dyn Storage {
         &*self.reserve.inner
+    }
+
+    fn wrap(&self, blob: Arc<dyn Blob>, mode: OpenMode) -> Arc<dyn Blob> {
+        match mode {
+            OpenMode::Read => blob,
+            OpenMode::Write | OpenMode::Create => Arc::new(ReservedBlob {
+                blob,
+                reserve: Arc::clone(&self.reserve),
+            }),
+        }
     }
 }
 
@@ -41,13 +51,19 @@ impl Storage for Reserved {
     fn open(&self, partition: &str, name: &str, mode: OpenMode) -> Result<Arc<dyn Blob>> {
         let open = || self.inner().open(partition, name, mode);
         let blob = self.reserve.with_room(open)?;
-        Ok(match mode {
-            OpenMode::Read => blob,
-            OpenMode::Write | OpenMode::Create => Arc::new(ReservedBlob {
-                blob,
-                reserve: Arc::clone(&self.reserve),
-            }),
-        })
+        Ok(self.wrap(blob, mode))
+    }
+
+    fn open_again(
+        &self,
+        partition: &str,
+        name: &str,
+        mode: OpenMode,
+        window: &Arc<dyn Window>,
+    ) -> Result<Arc<dyn Blob>> {
+        let open = || self.inner().open_again(partition, name, mode, window);
+        let blob = self.reserve.with_room(open)?;
+        Ok(self.wrap(blob, mode))
     }
 
     fn remove(&self, partition: &str, name: &str) -> Result<()> {
@@ -117,6 +133,10 @@ impl Blob for ReservedBlob {
 
     fn next_written(&self, offset: u64) -> Result<u64> {
         self.blob.next_written(offset)
+    }
+
+    fn window(&self) -> Option<Arc<dyn Window>> {
+        self.blob.window()
     }
 
     fn len(&self) -> Result<u64> {

@@ -32,6 +32,7 @@ pub(crate) use expect_error;
 
 mod bytes;
 mod names;
+mod windows;
 
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -48,6 +49,7 @@ pub use names::{
     bad_names, list_is_sorted, locks, missing_things, open_modes, partitions_come_and_go,
     remove_with_open_handle, rename_replaces,
 };
+pub use windows::windows;
 
 /// One behaviour; panics when the storage, which must be empty, does not show it.
 pub type Check = fn(&dyn Storage);
@@ -76,6 +78,7 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("list_is_sorted", list_is_sorted),
     ("partitions_come_and_go", partitions_come_and_go),
     ("locks", locks),
+    ("windows", windows),
 ];
 
 /// Runs every check, each on a storage of its own that `factory` makes and that must be empty.

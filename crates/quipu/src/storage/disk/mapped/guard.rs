@@ -23,8 +23,8 @@ use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 
-/// The most maps of a process; more files are read with calls.
-pub(super) const MAX_MAPS: usize = 4096;
+/// The most maps of a process, a quarter of those that Linux lets it have; more files are read with calls.
+pub(super) const MAX_MAPS: usize = 16_384;
 
 /// One map, for the handler.
 struct Watched {

@@ -19,21 +19,28 @@
 //!
 //! Maps are made for a file that grows as well: each is longer than the one before, reaches beyond the file's
 //! end, and none is ever made anew. Memory maps of one file take at most twice its length of addresses, and
-//! 64 MiB; they go when the file is closed.
+//! 64 MiB; they go when the file is closed, and the last [`Window`] to it is dropped.
+//!
+//! A map needs no open file: who keeps a window reads what is mapped with the file closed, and hands the maps on to
+//! the next handle.
 
 mod guard;
 mod map;
 
+use std::any::Any;
 use std::fs::File;
+use std::sync::Arc;
 
 use self::map::Map;
+use super::super::Window;
+use super::folder::Identity;
 use crate::sync::OnceLock;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Bytes of the first map; of each one after the second twice as many as of the one before.
 const FIRST_BITS: u32 = 26;
-/// So many maps reach to 2^46 bytes, more than a file has.
-const MAPS: usize = 21;
+/// So many maps behind the first reach to 2^46 bytes, more than a file has.
+const MORE_MAPS: usize = 20;
 /// Of so many bytes the first read is made with a call.
 const CHUNK_BITS: u32 = 16;
 /// Longer reads are made with a call, which reads them at once.
@@ -41,15 +48,20 @@ const MAX_READ: usize = 1 << 17;
 /// A file that was read no more often is not mapped.
 const READS_BEFORE: u32 = 16;
 
-/// The maps of one open file.
+/// The maps of one file, which its handles share if one is given those of another.
 #[derive(Debug)]
 pub(super) struct Maps {
-    allowed: bool,
+    of: Identity,
     reads: AtomicU32,
     /// The file is known to have so many bytes.
     len: AtomicU64,
-    maps: [OnceLock<Option<Segment>>; MAPS],
+    first: Place,
+    /// Those of a file that has more bytes than the first map.
+    more: OnceLock<Box<[Place; MORE_MAPS]>>,
 }
+
+/// A map, once it was made; none where that failed.
+type Place = OnceLock<Option<Segment>>;
 
 /// A part of the file, and which of its chunks were read with a call.
 #[derive(Debug)]
@@ -69,36 +81,66 @@ fn place(offset: u64) -> (usize, u64) {
     }
 }
 
+/// Where a read ends that may go through a map.
+#[inline]
+fn end_of_read(offset: u64, len: usize) -> Option<u64> {
+    match len {
+        1..=MAX_READ => offset.checked_add(len as u64),
+        _ => None,
+    }
+}
+
 impl Maps {
-    pub(super) fn new(allowed: bool) -> Self {
-        Self {
-            allowed,
+    /// Those of a file of which none is made yet; none where files are not mapped at all.
+    #[allow(clippy::unnecessary_wraps)]
+    pub(super) fn new(of: Identity) -> Option<Arc<Self>> {
+        Some(Arc::new(Self {
+            of,
             reads: AtomicU32::new(0),
             len: AtomicU64::new(0),
-            maps: [const { OnceLock::new() }; MAPS],
-        }
+            first: Place::new(),
+            more: OnceLock::new(),
+        }))
+    }
+
+    /// Those of a window to this file.
+    pub(super) fn behind(window: &Arc<dyn Window>, of: Identity) -> Option<Arc<Self>> {
+        let window: Arc<dyn Any + Send + Sync> = Arc::clone(window) as _;
+        let maps = window.downcast::<Self>().ok()?;
+        (maps.of == of).then_some(maps)
+    }
+
+    pub(super) fn window(self: &Arc<Self>) -> Arc<dyn Window> {
+        Arc::clone(self) as _
     }
 
     /// Appends `len` bytes of the file at `offset` to `buf`, which has room for them. False, with `buf` as
     /// it was, where they are to be read with a call.
     #[inline]
     pub(super) fn read(&self, file: &File, buf: &mut Vec<u8>, offset: u64, len: usize) -> bool {
-        if !self.allowed || len > MAX_READ || len == 0 {
-            return false;
-        }
-        let Some(end) = offset.checked_add(len as u64) else {
+        let Some(end) = end_of_read(offset, len) else {
             return false;
         };
-        let known = self.len.load(Ordering::Acquire);
-        if end > known && !self.learn_length(file, end) {
+        if end > self.len.load(Ordering::Acquire) && !self.learn_length(file, end) {
             return false;
         }
         let (nth, start) = place(offset);
-        let segment = self.maps.get(nth).and_then(|map| match map.get() {
+        let made = self.nth(nth, true).and_then(|place| match place.get() {
             Some(segment) => segment.as_ref(),
-            None => map.get_or_init(|| Segment::new(file, start)).as_ref(),
+            None => place.get_or_init(|| Segment::new(file, start)).as_ref(),
         });
-        segment.is_some_and(|segment| segment.read(buf, (offset - start) as usize, len))
+        made.is_some_and(|segment| segment.read(buf, (offset - start) as usize, len))
+    }
+
+    fn nth(&self, nth: usize, is_to_be_made: bool) -> Option<&Place> {
+        let Some(nth) = nth.checked_sub(1) else {
+            return Some(&self.first);
+        };
+        let more = match self.more.get() {
+            None if is_to_be_made => self.more.get_or_init(Box::default),
+            more => more?,
+        };
+        more.get(nth)
     }
 
     /// Whether the file has so many bytes by now, and was read often enough to be mapped.
@@ -116,6 +158,27 @@ impl Maps {
     /// The file is about to have no more than so many bytes.
     pub(super) fn cut(&self, len: u64) {
         self.len.fetch_min(len, Ordering::AcqRel);
+    }
+}
+
+impl Window for Maps {
+    fn read_into(&self, buf: &mut Vec<u8>, offset: u64, len: usize) -> bool {
+        let known = self.len.load(Ordering::Acquire);
+        let Some(_) = end_of_read(offset, len).filter(|&end| end <= known) else {
+            return false;
+        };
+        let (nth, start) = place(offset);
+        let made = self.nth(nth, false).and_then(|place| place.get()?.as_ref());
+        made.is_some_and(|segment| {
+            buf.try_reserve(len).is_ok() && segment.read(buf, (offset - start) as usize, len)
+        })
+    }
+
+    fn memory(&self) -> usize {
+        let more = self.more.get().map_or(0, |more| size_of_val(&**more));
+        let places = (0..=MORE_MAPS).filter_map(|nth| self.nth(nth, false)?.get()?.as_ref());
+        let bits: usize = places.map(|segment| size_of_val(&*segment.read)).sum();
+        size_of::<Self>() + more + bits
     }
 }
 
@@ -172,8 +235,12 @@ mod tests {
         read.then_some(buf)
     }
 
-    fn warm(file: &File, offset: u64, len: usize) -> Maps {
-        let maps = Maps::new(true);
+    fn maps_of(file: &File) -> Arc<Maps> {
+        Maps::new(Identity::of(&rustix::fs::fstat(file).unwrap())).unwrap()
+    }
+
+    fn warm(file: &File, offset: u64, len: usize) -> Arc<Maps> {
+        let maps = maps_of(file);
         for _ in 0..=READS_BEFORE {
             assert_eq!(read(&maps, file, offset, len), None);
         }
@@ -183,13 +250,13 @@ mod tests {
     #[test]
     fn maps_lie_side_by_side() {
         let mut end = 0;
-        for nth in 0..MAPS {
+        for nth in 0..=MORE_MAPS {
             assert_eq!(place(end), (nth, end));
             end += end.max(1 << FIRST_BITS);
             assert_eq!(place(end - 1).0, nth);
         }
         assert_eq!(end, 1 << 46);
-        assert!(place(u64::MAX).0 >= MAPS);
+        assert!(place(u64::MAX).0 > MORE_MAPS);
     }
 
     #[test]
@@ -254,6 +321,31 @@ mod tests {
         assert_eq!(read(&maps, &file, 50_000, 100), None);
         file.write_all_at(&[9; 100], 50_000).unwrap();
         assert_eq!(read(&maps, &file, 50_000, 100).unwrap(), [9; 100]);
+    }
+
+    #[test]
+    fn a_window_shows_what_is_mapped() {
+        let file = file(300_000);
+        let maps = warm(&file, 1000, 100);
+        let window = maps.window();
+        let look = |offset, len| {
+            let mut buf = vec![1, 2];
+            let read = window.read_into(&mut buf, offset, len);
+            assert_eq!(buf.len(), if read { 2 + len } else { 2 });
+            read.then(|| buf.split_off(2))
+        };
+        let expected = read(&maps, &file, 1000, 100).unwrap();
+        let other = maps_of(&self::file(1));
+        let of = Identity::of(&rustix::fs::fstat(&file).unwrap());
+        assert!(Arc::ptr_eq(&Maps::behind(&window, of).unwrap(), &maps));
+        assert!(Maps::behind(&other.window(), of).is_none());
+        drop((file, maps));
+        assert_eq!(look(1000, 100).unwrap(), expected);
+        assert_eq!(look(200_000, 10), None, "not read before");
+        assert_eq!(look(1000, 0), None);
+        assert_eq!(look(u64::MAX, 2), None);
+        assert_eq!(look(1 << FIRST_BITS, 2), None);
+        assert_eq!(look(0, MAX_READ + 1), None);
     }
 
     #[test]
