@@ -36,7 +36,7 @@
 //! |---|---|
 //! | `zstd` (default) | compression of values |
 //! | `serde` | values of any type that serde can write: `Serde` |
-//! | `io-uring` | reads of many at once through io_uring, where there is one: see [`Disk::with_io_uring`](storage::Disk::with_io_uring) |
+//! | `io-uring` | [`Reader::get_many`] of what is not in memory through io_uring, where there is one: see [`Disk::with_io_uring`](storage::Disk::with_io_uring) |
 //! | `simulated` | a storage that crashes and fails as a seed says: `storage::simulated` |
 #![deny(missing_docs)]
 

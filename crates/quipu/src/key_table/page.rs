@@ -29,8 +29,10 @@ fn checksum(page: &[u8], table: u64, number: u64) -> u32 {
 }
 
 /// Whether a page is whole, and the one of this number.
-fn is_right(page: &[u8], table: u64, number: u64) -> bool {
-    let stored = page.get(CRC_AT..).and_then(|crc| crc.try_into().ok());
+pub(super) fn is_right(page: &[u8], table: u64, number: u64) -> bool {
+    let stored = page
+        .get(CRC_AT..PAGE_SIZE)
+        .and_then(|crc| crc.try_into().ok());
     stored.map(u32::from_be_bytes) == Some(checksum(page, table, number))
 }
 

@@ -166,6 +166,11 @@ impl BlobFile {
         &self.partition
     }
 
+    /// What no other file of the process has, while this is there or later.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
     /// The section that the file belongs to.
     pub(crate) fn section(&self) -> u64 {
         self.section

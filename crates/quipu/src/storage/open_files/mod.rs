@@ -118,6 +118,11 @@ impl OpenFiles {
         self.guard.get_or_init(|| Box::new(guard));
     }
 
+    /// The most files that the set holds.
+    pub(crate) fn capacity(&self) -> usize {
+        self.slots.len()
+    }
+
     /// How many files the set holds now.
     pub(crate) fn open_count(&self) -> usize {
         self.hand.lock().open
