@@ -45,6 +45,10 @@ bench-index:
 bench-archive:
     cargo bench -p quipu --bench archive
 
+# Many items a call, by threads and through io_uring
+bench-many *arguments:
+    cargo bench -p quipu --features io-uring --bench many -- {{arguments}}
+
 # quipu and its rivals side by side, in under ten minutes; writes docs/performance.md
 bench *arguments:
     bash bench/run.sh quick {{arguments}}

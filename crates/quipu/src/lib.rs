@@ -29,6 +29,15 @@
 //! - [`Reader`]: everything that can be asked. [`Error`]: everything that can go wrong.
 //! - [`journal`] and [`index`]: the parts, usable on their own.
 //! - [`format`](mod@format): the bytes of a section.
+//!
+//! # Features
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `zstd` (default) | compression of values |
+//! | `serde` | values of any type that serde can write: `Serde` |
+//! | `io-uring` | [`Reader::get_many`] of what is not in memory through io_uring, where there is one: see [`Disk::with_io_uring`](storage::Disk::with_io_uring) |
+//! | `simulated` | a storage that crashes and fails as a seed says: `storage::simulated` |
 #![deny(missing_docs)]
 
 mod archive;

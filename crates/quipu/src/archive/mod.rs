@@ -10,7 +10,7 @@
 //! - `handle`, `group_commit`, `reader`, `read_only`, `options`: what users hold. `writer` (with `current`),
 //!   `shared`: the state behind it, without types.
 //! - `recovery`, `load`, `fingerprint`, `adopt`, `follow`: from files to state. `prune`, `rewrite`, `destroy`: taking away.
-//! - `lookup`, `many` (by threads, `side_by_side`), `presence`, `range`, `verify`: reading. `check`: what verification,
+//! - `lookup`, `many` (read ahead, or by threads, `side_by_side`), `presence`, `range`, `verify`: reading. `check`: what verification,
 //!   `repair` and `scrub` find alike.
 
 mod adopt;

@@ -84,15 +84,16 @@ impl Shared {
         missing
     }
 
-    /// Where an item probably stands, to read several in the order of their places.
-    pub(super) fn place(&self, by: By<'_>) -> (u64, u64) {
+    /// Where an item probably stands, to read several in the order of their places: its section, and its position as
+    /// far as that is known without a look at the files.
+    pub(super) fn place(&self, by: By<'_>) -> (u64, Option<u64>) {
         match by {
             By::Index(index) => {
                 let number = self.number_of(index);
                 let position = self
                     .open_section(number)
                     .and_then(|section| section.positions.first(index));
-                (number, position.unwrap_or(0))
+                (number, position)
             }
             By::Key(key) => {
                 let translated = self.translator.translate(key);
@@ -102,7 +103,7 @@ impl Shared {
                 first
                     .and_then(|&location| self.locations.resolve(location))
                     .or_else(|| self.place_in_tables(translated))
-                    .unwrap_or_default()
+                    .map_or((0, None), |(number, position)| (number, Some(position)))
             }
         }
     }

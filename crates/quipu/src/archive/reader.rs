@@ -172,8 +172,16 @@ impl<K: Key, V: Value> Reader<K, V> {
         values?.into_iter().map(V::decode).collect()
     }
 
-    /// The values of several ids, in their order. They are read in the order of their places on
-    /// disk; from 128 on by 2 to 8 threads, side by side.
+    /// The values of several ids, in their order; the first error, in the order of their places on disk, where
+    /// one of them cannot be read.
+    ///
+    /// They are read in the order of their places. From 128 on 2 to 8 threads read side by side, where the storage
+    /// [serves](crate::storage::Storage::serves_side_by_side) them. Where it
+    /// [reads at once](crate::storage::Storage::reads_at_once), as a disk through io_uring (feature `io-uring`), and
+    /// a sample of them is not in memory, what dozens of items need is asked for together: pages of key tables,
+    /// then pages of index files, then values. For the time of the call each thread then takes 4 MiB more than the
+    /// values, or as much as the longest of them has, and may keep 32 files open longer than
+    /// [`Options::max_open_files`](crate::Options::max_open_files) says.
     pub fn get_many<I>(&self, ids: I) -> Result<Vec<Option<V>>>
     where
         I: IntoIterator,

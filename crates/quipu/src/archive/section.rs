@@ -176,6 +176,17 @@ impl Section {
 
     /// The value that an entry points to, as it was put.
     pub(super) fn value(&self, entry: &EntryBuf, max_value_size: u32) -> Result<Bytes> {
+        let (offset, size) = self.value_place(entry, max_value_size)?;
+        let values = &self.pair.values;
+        let ahead = entry.take_ahead(values.file().id(), offset);
+        let stored = values.read_ahead(offset, size, ahead)?;
+        self.unpack(stored, max_value_size)
+    }
+
+    /// Where in the value file the value stands that an entry points to, and its size with the checksum; an error
+    /// where no value can be as large.
+    #[inline]
+    pub(super) fn value_place(&self, entry: &EntryBuf, max_value_size: u32) -> Result<(u64, u32)> {
         let (offset, size) = entry.location();
         let stored_max = match self.compressed {
             true => max_frame_size(max_value_size),
@@ -186,8 +197,7 @@ impl Section {
             stored_max,
             max_value_size,
         )?;
-        let stored = self.pair.values.read(offset, size)?;
-        self.unpack(stored, max_value_size)
+        Ok((offset, size))
     }
 
     /// A value from the bytes that are stored for it.

@@ -72,6 +72,8 @@ pub(crate) struct Shared {
     pub(super) ended: AtomicU64,
     /// Held while a reader beside the writer of another process takes in a higher floor.
     pub(super) following: Mutex<()>,
+    /// Whether the last look-up of many ids took as long as if it waited for a disk.
+    pub(super) waits: AtomicBool,
     pub(super) counters: Counters,
     pub(super) scrub: ScrubState,
 }
@@ -150,6 +152,7 @@ impl Shared {
             id: manifest.id,
             ended: AtomicU64::new(0),
             following: Mutex::default(),
+            waits: AtomicBool::new(true),
             counters: Counters::default(),
             scrub: ScrubState::default(),
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::redo::{Files, Patch, Redo, Which};
 use crate::error::Result;
 use crate::format::section_number;
-use crate::storage::{Blob, Lock, OpenMode, Storage};
+use crate::storage::{Blob, Lock, OpenMode, Read, Storage};
 
 /// A storage for reading, with what its section files lack of a log.
 #[derive(Debug)]
@@ -79,6 +79,15 @@ impl Storage for Redone {
         self.inner.serves_side_by_side()
     }
 
+    fn reads_at_once(&self) -> bool {
+        self.inner.reads_at_once()
+    }
+
+    /// Those of a blob with patches are made alone: no file has all of its bytes.
+    fn read_many(&self, reads: &[Read<'_>]) -> Vec<Result<Vec<u8>>> {
+        self.inner.read_many(reads)
+    }
+
     fn sync_partition(&self, partition: &str) -> Result<()> {
         self.inner.sync_partition(partition)
     }
@@ -130,6 +139,10 @@ impl Blob for RedoneBlob {
             }
         }
         Ok(())
+    }
+
+    fn is_in_memory(&self, offset: u64, len: usize) -> bool {
+        self.blob.is_in_memory(offset, len)
     }
 
     fn write_at(&self, bufs: &[IoSlice<'_>], offset: u64) -> Result<()> {

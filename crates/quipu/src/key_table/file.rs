@@ -11,7 +11,7 @@ use super::search::{self, Wanted};
 use super::{Claim, MAX_ORDINAL_BITS, PARTITION, name, ordinal_bits};
 use crate::error::{Error, Result};
 use crate::index::Candidates;
-use crate::storage::{Blob, OpenMode, Storage};
+use crate::storage::{Blob, OpenMode, Read, Storage};
 use crate::sync::{Mutex, OnceLock};
 
 const MAGIC: u64 = u64::from_le_bytes(*b"QUIPUKEY");
@@ -97,6 +97,12 @@ pub(crate) struct Place {
     pub(crate) section: u64,
     pub(crate) epoch: u64,
     pub(crate) position: u64,
+}
+
+/// A page of slots that is not in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct PageAhead {
+    at: usize,
 }
 
 /// What a look-up needs before it reads a page.
@@ -248,6 +254,43 @@ impl KeyTable {
             at += 1;
         }
         Ok(())
+    }
+
+    /// The page that a [look-up](Self::look_up) reads first, if that is not in memory: where it begins, and its
+    /// bytes. Reads the filter of a table that is asked the first time.
+    pub(crate) fn page_ahead(&self, mix: u64) -> Result<Option<PageAhead>> {
+        let guide = self.guide()?;
+        let bits = self.ordinal_bits();
+        let (least, mask) = (mix >> bits << bits, (1 << bits) - 1);
+        let at = guide.first_not_below(least).saturating_sub(1);
+        let place = guide.pages.get(at);
+        let place =
+            place.filter(|page| page.first <= least | mask && guide.filter.may_contain(mix));
+        let lacks = |place: &PagePlace| {
+            place
+                .look(&self.memory, self.stream, at as u64, |_| ())
+                .is_none()
+        };
+        Ok(place.filter(|place| lacks(place)).map(|_| PageAhead { at }))
+    }
+
+    /// The read of such a page.
+    pub(crate) fn read_of(&self, PageAhead { at }: PageAhead) -> Read<'_> {
+        Read {
+            blob: &*self.blob,
+            offset: (Header::SLOTS_AT + at as u64) * PAGE_SIZE as u64,
+            len: PAGE_SIZE,
+        }
+    }
+
+    /// Keeps a page that was read. One that does not check is left to the look-up that wants it, which tells.
+    pub(crate) fn take_in(&self, PageAhead { at }: PageAhead, page: Vec<u8>) {
+        let number = Header::SLOTS_AT + at as u64;
+        let place = self.guide.get().and_then(|guide| guide.pages.get(at));
+        let words = page::words_of(page, self.header.table, number);
+        if let Some((place, words)) = place.zip(words) {
+            place.put(&words, &self.memory, self.stream, at as u64);
+        }
     }
 
     /// The place of an ordinal; none where the claims have fewer.

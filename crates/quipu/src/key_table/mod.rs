@@ -43,7 +43,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use file::{KeyTable, Place};
+pub(crate) use file::{KeyTable, PageAhead, Place};
 pub(crate) use memory::PageMemory;
 pub(crate) use merge::merge;
 pub(crate) use sort::sort;

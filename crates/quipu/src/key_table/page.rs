@@ -91,21 +91,41 @@ fn read_blocks(
     blob.read_into(words, first * BLOCK_SIZE as u64, count * BLOCK_SIZE)?;
     // The header tells which table it is.
     let table = table.unwrap_or_else(|| word(words, super::file::TABLE_AT));
-    for (number, block) in (first..).zip(words.chunks_exact(BLOCK_SIZE)) {
-        if !is_right(block, table, number) && !Canary::TableUnchecked.sings() {
-            return Err(Error::Damaged {
-                path: blob.path().to_path_buf(),
-                offset: number * BLOCK_SIZE as u64,
-                reason: "a block of this key table does not check; it is made again".to_owned(),
-            });
+    match damaged_block(words, table, first) {
+        Some(number) if !Canary::TableUnchecked.sings() => Err(Error::Damaged {
+            path: blob.path().to_path_buf(),
+            offset: number * BLOCK_SIZE as u64,
+            reason: "a block of this key table does not check; it is made again".to_owned(),
+        }),
+        _ => {
+            leave_words(words);
+            Ok(())
         }
     }
+}
+
+/// The words of a page as it is in the file, if that is whole.
+pub(super) fn words_of(mut page: Vec<u8>, table: u64, number: u64) -> Option<Vec<u8>> {
+    let is_right = damaged_block(&page, table, number * BLOCKS as u64).is_none();
+    leave_words(&mut page);
+    (is_right && page.len() == PAGE_BYTES).then_some(page)
+}
+
+/// The first of these blocks that is not whole.
+fn damaged_block(blocks: &[u8], table: u64, first: u64) -> Option<u64> {
+    let mut blocks = (first..).zip(blocks.chunks_exact(BLOCK_SIZE));
+    let damaged = blocks.find(|(number, block)| !is_right(block, table, *number));
+    damaged.map(|(number, _)| number)
+}
+
+/// Takes what is not words out of whole blocks.
+fn leave_words(blocks: &mut Vec<u8>) {
+    let count = blocks.len() / BLOCK_SIZE;
     for block in 1..count {
         let at = block * BLOCK_SIZE;
-        words.copy_within(at..at + BLOCK_BYTES, block * BLOCK_BYTES);
+        blocks.copy_within(at..at + BLOCK_BYTES, block * BLOCK_BYTES);
     }
-    words.truncate(count * BLOCK_BYTES);
-    Ok(())
+    blocks.truncate(count * BLOCK_BYTES);
 }
 
 /// Words of one page, of which only those blocks are read that somebody looks at.

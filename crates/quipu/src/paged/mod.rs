@@ -26,6 +26,7 @@
 //! A read within one cached page is a look-up and a copy; a miss is one read of all pages it
 //! spans. An append is a copy under a short lock.
 
+mod ahead;
 mod cache;
 mod encode;
 mod end;
@@ -35,6 +36,7 @@ mod replay;
 mod tail;
 mod write;
 
+pub(crate) use ahead::PageAhead;
 pub use cache::PageCache;
 pub(crate) use encode::encode_pages;
 pub(crate) use end::Durable;

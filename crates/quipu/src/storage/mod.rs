@@ -21,6 +21,7 @@
 //!   [`Storage::sync_partition`]. Until then a crash may keep any part of what was done.
 //! - [`Storage::rename`] replaces its target at once: a crash leaves the old blob or the new one.
 //! - All calls may come from several threads at a time.
+//! - A read that is made with others ([`Storage::read_many`]) finds, and fails as, the same one alone.
 //!
 //! [`suite`] checks these and the rest for any storage.
 //!
@@ -32,6 +33,7 @@
 
 use std::fmt::Debug;
 use std::io::{self, IoSlice};
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -44,6 +46,7 @@ mod handle;
 mod memory;
 mod name;
 mod open_files;
+mod read;
 mod reserve;
 #[cfg(feature = "simulated")]
 pub mod simulated;
@@ -58,6 +61,7 @@ pub(crate) use disk::{DEFAULT_FILE_MODE, check_file_mode};
 pub use memory::Memory;
 pub use name::{MAX_NAME_LEN, check_blob_name, check_partition_name};
 pub(crate) use open_files::{BlobFile, OpenFiles};
+pub use read::Read;
 pub(crate) use reserve::{Reserve, Reserved};
 pub use window::Window;
 
@@ -162,6 +166,19 @@ pub trait Storage: Debug + Send + Sync + 'static {
         false
     }
 
+    /// Whether [`read_many`](Self::read_many) has several reads under way at a time, so that it is worth gathering
+    /// them. By default it has not.
+    fn reads_at_once(&self) -> bool {
+        false
+    }
+
+    /// Makes several reads, in any order; what each has read, or why it could not, in the order they were asked
+    /// for. The blobs are this storage's, or those of a storage in front of it: what is asked of a blob here is
+    /// what its trait has. By default the reads are made one after the other.
+    fn read_many(&self, reads: &[Read<'_>]) -> Vec<Result<Vec<u8>>> {
+        reads.iter().map(Read::alone).collect()
+    }
+
     /// What errors call a blob, a partition (`name` empty) or the root (both empty).
     fn path(&self, partition: &str, name: &str) -> PathBuf;
 }
@@ -193,6 +210,19 @@ pub trait Blob: Debug + Send + Sync + 'static {
         buf.resize(start + len, 0);
         self.read_at(buf.split_at_mut(start).1, offset)
             .inspect_err(|_| buf.truncate(start))
+    }
+
+    /// Whether a read is likely to find these bytes in memory, as far as that can be told without waiting for a
+    /// disk: what is not there is worth gathering for [`Storage::read_many`]. False where the blob cannot tell.
+    fn is_in_memory(&self, _offset: u64, _len: usize) -> bool {
+        false
+    }
+
+    /// The open file that has these bytes at the same offsets, where there is one, for
+    /// [`Storage::read_many`] to read. Others must not: a blob in front of another gives the other's only where
+    /// a read of it does nothing else.
+    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        None
     }
 
     /// Writes the buffers one after the other from `offset` on; a blob that is shorter grows, the

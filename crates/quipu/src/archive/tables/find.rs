@@ -11,7 +11,10 @@ use crate::archive::shared::Shared;
 use crate::canary::Canary;
 use crate::error::{Error, Result};
 use crate::index::{Candidates, mix};
-use crate::key_table::{KeyTable, Place};
+use crate::key_table::{KeyTable, PageAhead, Place};
+
+/// A page of a table that is not in memory.
+pub(in crate::archive) type TablePage = (Arc<KeyTable>, PageAhead);
 
 /// What a look into the tables found.
 pub(in crate::archive) enum InTables {
@@ -65,6 +68,18 @@ impl Shared {
             let place = table.place(*ordinals.first()?)?;
             Some((place.section, place.position))
         })
+    }
+
+    /// The pages that a look for a key in the tables reads and that are not in memory.
+    pub(in crate::archive) fn table_pages_ahead(&self, translated: u64) -> Vec<TablePage> {
+        let mix = mix(translated, self.id);
+        let list = self.tables.list();
+        let page = |table: &Arc<KeyTable>| {
+            // What is wrong with a table, the look-up tells.
+            let page = table.page_ahead(mix).ok()??;
+            Some((Arc::clone(table), page))
+        };
+        list.iter().rev().filter_map(page).collect()
     }
 
     /// Looks a key up in one table; false where that is damaged, and its keys are in the key index now.

@@ -14,8 +14,8 @@ use crate::key_table::Claim;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::thread;
 
-/// Of as many keys as a table begins with, this part at least is made a table when the archive is closed: an
-/// open reads fewer entries in the time that it takes to open a table.
+/// Where an open would have to read this part of as many entries as a table begins with, a table is made when the archive
+/// is closed: fewer are read in the time that it takes to open a table.
 const LEAST_AT_CLOSE: u64 = 16;
 
 /// Entries that wait for a table, and the job that makes one.
@@ -202,7 +202,11 @@ impl Writer {
     pub(in crate::archive) fn close_tables(&mut self) {
         self.keeper.wait(&self.shared);
         let least = self.keeper.keys_per_table.unwrap_or(u64::MAX) / LEAST_AT_CLOSE;
-        if let Some(job) = self.keeper.job(&self.shared, least) {
+        // Of a section that is not in tables as a whole an open reads all.
+        let to_read: u64 = self.keeper.waiting.values().map(|of| of.end).sum();
+        if to_read >= least
+            && let Some(job) = self.keeper.job(&self.shared, 1)
+        {
             let _ = job.run();
             self.keeper.end(&self.shared);
         }

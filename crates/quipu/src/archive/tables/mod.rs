@@ -12,7 +12,7 @@ mod keeper;
 
 use std::sync::Arc;
 
-pub(super) use find::InTables;
+pub(super) use find::{InTables, TablePage};
 pub(super) use keeper::Keeper;
 
 use super::memory_limits::KeyMemory;

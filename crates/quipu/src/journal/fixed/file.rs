@@ -4,7 +4,7 @@ use super::super::config::RecordConfig;
 use crate::canary::Canary;
 use crate::error::{Error, Result};
 use crate::format::{Layout, NEW_SUFFIX, section_name};
-use crate::paged::{Cut, Durable, OnRecord, PageGrowth, PagedFile, encode_pages};
+use crate::paged::{Cut, Durable, OnRecord, PageAhead, PageGrowth, PagedFile, encode_pages};
 use crate::storage::{Access, BlobFile, OpenMode};
 
 /// Bytes of records that are gathered before a new file is written on.
@@ -149,6 +149,23 @@ impl RecordFile {
             true => Ok(()),
             false => Err(self.no_such_item(position)),
         }
+    }
+
+    /// Reads the record at a position, if it is in memory.
+    pub(crate) fn peek(&self, position: u64, out: &mut [u8]) -> bool {
+        let offset = position.checked_mul(self.record_size as u64);
+        out.len() == self.record_size && offset.is_some_and(|offset| self.pages.peek(offset, out))
+    }
+
+    /// The full pages on disk with the record at a position; as [`PagedFile::pages_ahead`].
+    pub(crate) fn pages_ahead(&self, position: u64) -> impl Iterator<Item = PageAhead> {
+        let offset = position.saturating_mul(self.record_size as u64);
+        self.pages.pages_ahead(offset, self.record_size)
+    }
+
+    /// As [`PagedFile::take_in`].
+    pub(crate) fn take_in(&self, of: &PageAhead, raw: &[u8]) {
+        self.pages.take_in(of, raw);
     }
 
     fn no_such_item(&self, position: u64) -> Error {

@@ -278,10 +278,23 @@ impl ValueFile {
     /// The value at an offset whose size with the checksum is `size`. Checks the checksum; copies
     /// once, out of the file or the buffer.
     pub(crate) fn read(&self, offset: u64, size: u32) -> Result<Bytes> {
+        self.read_ahead(offset, size, None)
+    }
+
+    /// As [`read`](Self::read), of bytes that were read from the file already, if any were.
+    pub(crate) fn read_ahead(
+        &self,
+        offset: u64,
+        size: u32,
+        ahead: Option<Vec<u8>>,
+    ) -> Result<Bytes> {
         if size < VALUE_CHECKSUM_SIZE {
             return Err(self.too_small(offset, size));
         }
-        let mut stored = self.read_bytes(offset, size.into())?;
+        let mut stored = match ahead.filter(|bytes| bytes.len() == size as usize) {
+            Some(bytes) => bytes,
+            None => self.read_bytes(offset, size.into())?,
+        };
         let len = self.check(&stored, offset)?;
         stored.truncate(len);
         // With room for no more than it holds, it needs no second allocation to be shared.
@@ -293,6 +306,12 @@ impl ValueFile {
         let last = self.tail.read().last;
         last.filter(|&(at, _)| at == offset)
             .map(|(_, checksum)| checksum)
+    }
+
+    /// Whether a value is in the file as a whole: what is never changes there.
+    pub(crate) fn is_settled(&self, offset: u64, size: u32) -> bool {
+        let end = offset.checked_add(size.into());
+        end.is_some_and(|end| end <= self.settled.load(Ordering::Acquire))
     }
 
     /// Bytes as they are stored, unchecked.

@@ -82,6 +82,17 @@ impl PageCache {
         self.pool.look(stream, page, look)
     }
 
+    /// As [`read`](Self::read), without a count of the look.
+    pub(crate) fn peek(&self, stream: u64, page: u64, within: usize, out: &mut [u8]) -> bool {
+        self.pool.peek(stream, page, within, out)
+    }
+
+    /// As [`insert`](Self::insert), of a page that was read because only [`peek`](Self::peek) had looked for it.
+    pub(crate) fn insert_missed(&self, stream: u64, page: u64, bytes: &[u8]) {
+        self.pool.count(false);
+        self.pool.insert(stream, page, bytes);
+    }
+
     /// Takes in a page that is likely to be read soon.
     pub(crate) fn insert(&self, stream: u64, page: u64, bytes: &[u8]) {
         self.pool.insert(stream, page, bytes);

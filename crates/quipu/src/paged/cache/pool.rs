@@ -171,14 +171,20 @@ impl Pool {
     /// Fills `out` from the bytes of a page that begin `within` it; false, with anything in `out`, where they are
     /// not all in memory.
     pub(super) fn read(&self, stream: u64, page: u64, within: usize, out: &mut [u8]) -> bool {
+        let found = self.peek(stream, page, within, out);
+        self.count(found);
+        found
+    }
+
+    /// The same, uncounted.
+    #[inline]
+    pub(super) fn peek(&self, stream: u64, page: u64, within: usize, out: &mut [u8]) -> bool {
         let end = within.saturating_add(out.len());
-        let found = is_named(page, end)
+        is_named(page, end)
             && match end <= SLOT_BYTES {
                 true => self.read_part(Name::of(stream, page, 0), within, out),
                 false => self.read_parts(stream, page, within, out),
-            };
-        self.count(found);
-        found
+            }
     }
 
     #[inline]
@@ -228,7 +234,7 @@ impl Pool {
     }
 
     #[inline]
-    fn count(&self, found: bool) {
+    pub(super) fn count(&self, found: bool) {
         let looks = self.looks.of(OfThread::get());
         let counter = match found {
             true => &looks.hits,

@@ -31,7 +31,7 @@ use std::io::IoSlice;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Blob, OpenMode, Storage, Window};
+use super::{Blob, OpenMode, Read, Storage, Window};
 use crate::canary::Canary;
 use crate::error::{Error, Result};
 use crate::format::{HeaderState, Layout, MAX_HEADER_SIZE, NEW_SUFFIX};
@@ -247,6 +247,23 @@ impl DataBlob {
         self.blob
             .read_into(buf, at, len)
             .map_err(|e| self.without_header(e))
+    }
+
+    /// The same read, to be made beside others. What it finds is the blob's, so are the offsets in its errors.
+    pub(crate) fn read_of(&self, offset: u64, len: usize) -> Read<'_> {
+        let at = offset.saturating_add(self.layout.header_size());
+        Read {
+            blob: &*self.blob,
+            // Of a file without a header there is nothing to be read.
+            offset: if self.hollow { u64::MAX } else { at },
+            len,
+        }
+    }
+
+    /// As [`Blob::is_in_memory`].
+    pub(crate) fn is_in_memory(&self, offset: u64, len: usize) -> bool {
+        let Read { blob, offset, len } = self.read_of(offset, len);
+        blob.is_in_memory(offset, len)
     }
 
     /// Writes the buffers one after the other; as [`Blob::write_at`].

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use super::super::handle::Handle;
 use super::super::{Blob, Window, checked_end, reserve};
 use super::blocks::Blocks;
 use super::holes;
-use super::look::{Look, look_at};
+use super::look::{Look, is_in_memory, look_at};
 use super::mapped::Maps;
 use crate::error::{Error, Result};
 
@@ -20,7 +21,7 @@ use crate::error::{Error, Result};
 const MAX_CALL: usize = 1 << 30;
 /// Reads of more bytes than this are held against the file's length before memory is taken for
 /// them, so that a damaged size costs no memory. As many as are read through a map, without a call.
-const LARGE_READ: usize = 1 << 17;
+pub(super) const LARGE_READ: usize = 1 << 17;
 
 #[derive(Debug)]
 pub(super) struct DiskBlob {
@@ -128,6 +129,14 @@ impl Blob for DiskBlob {
             at += read as u64;
         }
         Ok(())
+    }
+
+    fn is_in_memory(&self, offset: u64, _len: usize) -> bool {
+        is_in_memory(&self.file, offset)
+    }
+
+    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.file.as_fd())
     }
 
     fn next_written(&self, offset: u64) -> Result<u64> {

@@ -1,4 +1,4 @@
-//! How long a file is, and whether it still has a name.
+//! How long a file is, whether it still has a name, and what of it is in memory.
 
 use std::fs::File;
 
@@ -39,4 +39,20 @@ fn look_at_all(file: &File) -> rustix::io::Result<Look> {
         len: u64::try_from(found.st_size).unwrap_or(0),
         links: found.st_nlink as u64,
     })
+}
+
+/// Whether the system has the byte at an offset in memory. What it cannot tell it is taken to have.
+#[cfg(target_os = "linux")]
+pub(super) fn is_in_memory(file: &File, offset: u64) -> bool {
+    use rustix::io::{Errno, ReadWriteFlags, preadv2};
+
+    let mut byte = [0];
+    let mut bytes = [std::io::IoSliceMut::new(&mut byte)];
+    let read = retry_on_intr(|| preadv2(file, &mut bytes, offset, ReadWriteFlags::NOWAIT));
+    !matches!(read, Err(Errno::AGAIN))
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn is_in_memory(_: &File, _: u64) -> bool {
+    true
 }

@@ -25,7 +25,8 @@
 //!
 //! Opening a blob takes four system calls, a read or a write one, [`Blob::len`]
 //! one. Small reads of a file that is read again and again take none, where the system can map files
-//! (see [`Disk::with_mapped_reads`]). [`Blob::sync`] is a flush of the bytes and the length (`fdatasync`,
+//! (see [`Disk::with_mapped_reads`]). Reads that are made together share calls, where there is io_uring (see
+//! [`Disk::with_io_uring`]). [`Blob::sync`] is a flush of the bytes and the length (`fdatasync`,
 //! `F_FULLFSYNC` on Apple systems), not of the times.
 //!
 //! # Example
@@ -65,6 +66,21 @@ mod mode;
 mod root;
 #[cfg(test)]
 mod tests;
+// With code that the compiler cannot check, as `mapped`.
+#[cfg(all(
+    feature = "io-uring",
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+#[allow(unsafe_code)]
+mod uring;
+#[cfg(not(all(
+    feature = "io-uring",
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
+#[path = "ringless.rs"]
+mod uring;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -77,7 +93,8 @@ use self::blocks::Blocks;
 use self::folder::Folder;
 use self::mapped::Maps;
 use self::mode::FileMode;
-use super::{Blob, Lock, OpenMode, Storage, Window, check_blob_name, check_partition_name};
+use self::uring::Rings;
+use super::{Blob, Lock, OpenMode, Read, Storage, Window, check_blob_name, check_partition_name};
 use crate::error::{Error, Result};
 use crate::sync::Mutex;
 
@@ -91,6 +108,7 @@ pub(crate) use self::mode::{DEFAULT_FILE_MODE, check_file_mode};
 pub struct Disk {
     root: Folder,
     mapped_reads: bool,
+    rings: Rings,
     /// Partitions that this value has flushed the root for.
     durable: Mutex<HashSet<String>>,
 }
@@ -106,6 +124,7 @@ impl Disk {
         Ok(Self {
             root: root::open(root.as_ref())?,
             mapped_reads: true,
+            rings: Rings::new(true),
             durable: Mutex::default(),
         })
     }
@@ -170,6 +189,18 @@ impl Disk {
     /// one of its own later, which does not hand on to the one before, must say `false` here.
     pub fn with_mapped_reads(mut self, mapped: bool) -> Self {
         self.mapped_reads = mapped;
+        self
+    }
+
+    /// Whether [`read_many`](Storage::read_many) may read through io_uring; it does, unless this says otherwise.
+    ///
+    /// Dozens of reads are then under way at a time from one thread. Only a build with the feature `io-uring`, for
+    /// Linux on x86-64 or 64-bit ARM, has it, and not every system allows it: that is found out by the first
+    /// such read, once for each `Disk`. Elsewhere this changes nothing, and reads are calls. Up to eight files more
+    /// are open then, one for each thread that reads many at a time. A process whose sandbox ends it for such
+    /// a call must say `false` here.
+    pub fn with_io_uring(mut self, allowed: bool) -> Self {
+        self.rings = Rings::new(allowed);
         self
     }
 
@@ -285,6 +316,18 @@ impl Storage for Disk {
 
     fn serves_side_by_side(&self) -> bool {
         true
+    }
+
+    fn reads_at_once(&self) -> bool {
+        self.rings.work()
+    }
+
+    fn read_many(&self, reads: &[Read<'_>]) -> Vec<Result<Vec<u8>>> {
+        let through_ring = self.rings.read(reads).into_iter();
+        through_ring
+            .zip(reads)
+            .map(|(bytes, read)| bytes.map_or_else(|| read.alone(), Ok))
+            .collect()
     }
 
     fn sync_partition(&self, partition: &str) -> Result<()> {

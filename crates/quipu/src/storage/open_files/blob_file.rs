@@ -94,6 +94,16 @@ impl BlobFile {
         }
     }
 
+    /// What `read` makes of the open file; opened if it is not. It counts as held for that time only as far
+    /// as it stays open: others may take its place in the set.
+    #[inline]
+    pub(crate) fn with<T>(&self, mut read: impl FnMut(&DataBlob) -> Result<T>) -> Result<T> {
+        match self.look_in_set(|blob| read(blob)) {
+            Some(done) => done,
+            None => read(&*self.open()?),
+        }
+    }
+
     /// Creates the file with no data, in place of one that may be there.
     ///
     /// Errors as [`DataBlob::create`], and [`Error::ReadOnly`] in a set for reading.
@@ -173,6 +183,11 @@ impl BlobFile {
     /// The partition that the file is in.
     pub(crate) fn partition(&self) -> &str {
         &self.partition
+    }
+
+    /// What no other file of the process has, while this is there or later.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
     }
 
     /// The section that the file belongs to.

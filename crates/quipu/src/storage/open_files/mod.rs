@@ -116,6 +116,11 @@ impl OpenFiles {
         self.guard.get_or_init(|| Box::new(guard));
     }
 
+    /// The most files that the set holds.
+    pub(crate) fn capacity(&self) -> usize {
+        self.files.capacity()
+    }
+
     /// How many files the set holds now.
     pub(crate) fn open_count(&self) -> usize {
         self.hands.lock().files.members()

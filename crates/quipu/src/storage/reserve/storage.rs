@@ -1,10 +1,11 @@
 //! The storage that gives its reserve back when the disk is full.
 
 use std::io::IoSlice;
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::super::{Blob, Lock, OpenMode, Storage, Window};
+use super::super::{Blob, Lock, OpenMode, Read, Storage, Window};
 use super::Reserve;
 use crate::error::{Error, Result};
 
@@ -87,6 +88,14 @@ impl Storage for Reserved {
         self.inner().serves_side_by_side()
     }
 
+    fn reads_at_once(&self) -> bool {
+        self.inner().reads_at_once()
+    }
+
+    fn read_many(&self, reads: &[Read<'_>]) -> Vec<Result<Vec<u8>>> {
+        self.inner().read_many(reads)
+    }
+
     fn sync_partition(&self, partition: &str) -> Result<()> {
         self.inner().sync_partition(partition)
     }
@@ -117,6 +126,14 @@ impl Blob for ReservedBlob {
 
     fn read_into(&self, buf: &mut Vec<u8>, offset: u64, len: usize) -> Result<()> {
         self.blob.read_into(buf, offset, len)
+    }
+
+    fn is_in_memory(&self, offset: u64, len: usize) -> bool {
+        self.blob.is_in_memory(offset, len)
+    }
+
+    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.blob.as_fd()
     }
 
     fn write_at(&self, bufs: &[IoSlice<'_>], offset: u64) -> Result<()> {

@@ -32,6 +32,7 @@ pub(crate) use expect_error;
 
 mod bytes;
 mod names;
+mod reads;
 mod windows;
 
 use std::io::IoSlice;
@@ -49,6 +50,7 @@ pub use names::{
     bad_names, list_is_sorted, locks, missing_things, open_modes, partitions_come_and_go,
     remove_with_open_handle, rename_replaces,
 };
+pub use reads::{reads_at_once_see_writes, reads_at_once_that_fail, reads_made_at_once};
 pub use windows::windows;
 
 /// One behaviour; panics when the storage, which must be empty, does not show it.
@@ -68,6 +70,9 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("empty_reads_and_writes", empty_reads_and_writes),
     ("offsets_near_the_limit", offsets_near_the_limit),
     ("blobs_of_several_gib", blobs_of_several_gib),
+    ("reads_made_at_once", reads_made_at_once),
+    ("reads_at_once_that_fail", reads_at_once_that_fail),
+    ("reads_at_once_see_writes", reads_at_once_see_writes),
     ("resize_both_ways", resize_both_ways),
     ("concurrent_readers", concurrent_readers),
     ("bad_names", bad_names),
