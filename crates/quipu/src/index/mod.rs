@@ -27,6 +27,7 @@ pub(crate) use locations::Locations;
 pub(crate) use place::mix;
 pub(crate) use placed::Placed;
 pub(crate) use positions::{Positions, Stretch};
+pub(crate) use prefetch::prefetch;
 pub(crate) use runs::Runs;
 pub use translator::{
     Cap, EightCap, FourCap, Hashed, OneCap, Prefix, SEED_SIZE, Translator, TwoCap,

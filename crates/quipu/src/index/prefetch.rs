@@ -41,7 +41,7 @@ impl Hint {
 /// Asks for the cache line of an address. Where there is no such hint, does nothing.
 #[inline]
 #[allow(unsafe_code)]
-fn prefetch(address: usize) {
+pub(crate) fn prefetch(address: usize) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};

@@ -2,6 +2,7 @@
 
 use super::MAX_ORDINAL_BITS;
 use crate::error::Result;
+use crate::index::prefetch;
 use crate::slabs::advise_huge;
 
 const LANES: usize = 8;
@@ -90,6 +91,14 @@ impl Filter {
         // All of them, without a branch that half of the keys would take.
         let lacking = lanes.iter().zip(bits).map(|(lane, bit)| !lane & bit);
         lacking.fold(0, |all, bit| all | bit) == 0
+    }
+
+    /// Asks the processor for what [`may_contain`](Self::may_contain) looks at.
+    #[inline]
+    pub(super) fn prefetch(&self, mix: u64) {
+        if let Some(block) = self.blocks.get(self.place(mix).0) {
+            prefetch(std::ptr::from_ref(block).addr());
+        }
     }
 
     #[inline]

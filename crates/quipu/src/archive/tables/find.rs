@@ -37,6 +37,7 @@ impl Shared {
             return Ok(InTables::Found(None));
         }
         let mix = mix(translated, self.id);
+        list.iter().for_each(|table| table.prefetch(mix));
         let mut first_error = None;
         let mut ordinals = Candidates::new();
         // What was put last is mostly asked for.
