@@ -1,17 +1,25 @@
 //! The section files that are there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::shared::Shared;
 use crate::error::{Error, Result};
 use crate::format::{is_unfinished, section_number};
 use crate::journal::Present;
 
+/// Of fewer sections, one thread looks both partitions up.
+const SECTIONS_OF_A_THREAD: usize = 64;
+
+/// Bytes of the files of a partition, by section.
+pub(super) type Lengths = BTreeMap<u64, u64>;
+
 /// The section files of an archive.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     pub(super) index: BTreeSet<u64>,
     pub(super) values: BTreeSet<u64>,
+    /// Those of index files and of value files, where they were asked for.
+    pub(super) lengths: (Lengths, Lengths),
     /// (partition is the index's, name): blobs whose creation was interrupted.
     pub(super) unfinished: Vec<(bool, String)>,
 }
@@ -22,24 +30,53 @@ impl Listing {
     pub(super) fn read(shared: &Shared) -> Result<Self> {
         let mut listing = Self::default();
         for is_index in [true, false] {
-            let partition = if is_index {
-                &shared.partitions.index
-            } else {
-                &shared.partitions.values
-            };
-            for name in shared.storage.list(partition)? {
-                match Self::classify(shared, &name) {
-                    Ok(Some(number)) if is_index => drop(listing.index.insert(number)),
-                    Ok(Some(number)) => drop(listing.values.insert(number)),
-                    Ok(None) => listing.unfinished.push((is_index, name)),
-                    Err(reason) => {
-                        let path = shared.storage.path(partition, &name);
-                        return Err(Error::NotABlob { path, reason });
-                    }
+            for name in shared.storage.list(partition(shared, is_index))? {
+                listing.add(shared, is_index, name)?;
+            }
+        }
+        Ok(listing)
+    }
+
+    /// The same with the lengths of the files, of about so many sections.
+    pub(super) fn with_lengths(shared: &Shared, sections: usize) -> Result<Self> {
+        let least = if sections < SECTIONS_OF_A_THREAD {
+            2
+        } else {
+            1
+        };
+        let look_up = |part: &[bool]| -> Result<Vec<_>> {
+            let lengths = |&is_index| shared.storage.lengths(partition(shared, is_index));
+            part.iter().map(lengths).collect()
+        };
+        let mut found = Vec::new();
+        for part in shared.side_by_side(&[true, false], least, look_up) {
+            found.extend(part?);
+        }
+        let mut listing = Self::default();
+        for (is_index, files) in [true, false].into_iter().zip(found) {
+            for (name, len) in files {
+                if let Some(number) = listing.add(shared, is_index, name)? {
+                    let (index, values) = &mut listing.lengths;
+                    let lengths = if is_index { index } else { values };
+                    lengths.insert(number, len);
                 }
             }
         }
         Ok(listing)
+    }
+
+    /// Adds a file; of which section it is.
+    fn add(&mut self, shared: &Shared, is_index: bool, name: String) -> Result<Option<u64>> {
+        let number = Self::classify(shared, &name).map_err(|reason| Error::NotABlob {
+            path: shared.storage.path(partition(shared, is_index), &name),
+            reason,
+        })?;
+        match number {
+            Some(number) if is_index => drop(self.index.insert(number)),
+            Some(number) => drop(self.values.insert(number)),
+            None => self.unfinished.push((is_index, name)),
+        }
+        Ok(number)
     }
 
     fn classify(shared: &Shared, name: &str) -> Result<Option<u64>, &'static str> {
@@ -63,5 +100,12 @@ impl Listing {
             records: self.index.contains(&number),
             values: self.values.contains(&number),
         }
+    }
+}
+
+fn partition(shared: &Shared, is_index: bool) -> &str {
+    match is_index {
+        true => &shared.partitions.index,
+        false => &shared.partitions.values,
     }
 }

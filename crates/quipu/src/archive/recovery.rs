@@ -201,9 +201,9 @@ fn open_reader_once(
     let trust = trust_in(wholeness);
     let incomplete = wholeness != Wholeness::Whole;
     shared.marks_incomplete.store(incomplete, Ordering::Relaxed);
-    let listing = Listing::read(&shared)?;
     shared.tables.open(&*shared.storage)?;
-    let at_rest = AtRest::find(&shared, trust)?;
+    let mut listing = AtRest::list(&shared, trust, marks.marks())?;
+    let at_rest = AtRest::of(&mut listing);
     for number in listing.numbers_from(shared.floor()) {
         if !at_rest.take(&shared, number, marks.marks()) {
             follow::load_section(&shared, number, &listing, marks.marks(), trust)?;
@@ -317,10 +317,10 @@ impl<'a> Opening<'a> {
             for_derived: Arc::clone(&self.for_derived),
             ..Shared::new(storage, self.options, &self.manifest, Access::Write)
         });
-        let listing = self.clean_up(&shared, marks.marks())?;
-        self.change_compression(&shared, &listing, marks.marks())?;
         shared.tables.open(&*self.storage)?;
-        self.load_sections(&shared, &listing, marks.marks())?;
+        let mut listing = self.clean_up(&shared, marks.marks())?;
+        self.change_compression(&shared, &listing, marks.marks())?;
+        self.load_sections(&shared, &mut listing, marks.marks())?;
         shared.tidy_tables()?;
         note_lost_sections(&shared, &listing, marks.marks());
         redo::note_lost(&shared, &lost);
@@ -366,7 +366,7 @@ impl<'a> Opening<'a> {
 
     /// Lists the sections and removes what an interrupted prune or creation left.
     fn clean_up(&mut self, shared: &Shared, marks: &Marks) -> Result<Listing> {
-        let mut listing = Listing::read(shared)?;
+        let mut listing = AtRest::list(shared, self.trust, marks)?;
         let floor = shared.floor();
         let unfinished = std::mem::take(&mut listing.unfinished);
         let mut gone: Vec<(bool, String)> = unfinished;
@@ -454,8 +454,13 @@ impl<'a> Opening<'a> {
         Ok(())
     }
 
-    fn load_sections(&mut self, shared: &Shared, listing: &Listing, marks: &Marks) -> Result<()> {
-        let at_rest = AtRest::find(shared, self.trust)?;
+    fn load_sections(
+        &mut self,
+        shared: &Shared,
+        listing: &mut Listing,
+        marks: &Marks,
+    ) -> Result<()> {
+        let at_rest = AtRest::of(listing);
         let numbers = listing.numbers_from(0);
         let all = numbers.len() as u64;
         for (done, number) in numbers.into_iter().enumerate() {

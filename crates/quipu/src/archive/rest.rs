@@ -5,17 +5,16 @@
 //! was filled in order, one item an index, if the mark allows that. Each entry says its own index, so a
 //! presumption that is wrong shows at the first look, and the positions are read.
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::follow;
+use super::listing::{Lengths, Listing};
 use super::load::{self, READ_AHEAD_BYTES};
 use super::section::Section;
 use super::section_table::{Known, Resting};
 use super::shared::Shared;
 use crate::error::{Error, Result};
-use crate::format::section_number;
 use crate::index::{Positions, Runs};
 use crate::journal::{Present, Trust};
 use crate::manifest::{Mark, Marks};
@@ -23,10 +22,7 @@ use crate::paged;
 use crate::storage::Access;
 use crate::sync::atomic::Ordering;
 
-/// Bytes of the files of a partition, by section.
-type Lengths = BTreeMap<u64, u64>;
-
-/// Which sections may rest.
+/// Which sections may rest: by the lengths of their files. None where those are not known.
 #[derive(Debug, Default)]
 pub(super) struct AtRest {
     index: Lengths,
@@ -34,15 +30,18 @@ pub(super) struct AtRest {
 }
 
 impl AtRest {
-    /// None where nobody knows what the marks knew, or where there is no key table.
-    pub(super) fn find(shared: &Shared, trust: Trust) -> Result<Self> {
+    /// Lists the section files, with what tells which may rest: none where nobody knows what the marks knew, or where
+    /// there is no key table. Those are open by now.
+    pub(super) fn list(shared: &Shared, trust: Trust, marks: &Marks) -> Result<Listing> {
         match trust == Trust::Ordered && shared.tables.len() > 0 {
-            true => Ok(Self {
-                index: lengths(shared, &shared.partitions.index)?,
-                values: lengths(shared, &shared.partitions.values)?,
-            }),
-            false => Ok(Self::default()),
+            true => Listing::with_lengths(shared, marks.sections.len()),
+            false => Listing::read(shared),
         }
+    }
+
+    pub(super) fn of(listing: &mut Listing) -> Self {
+        let (index, values) = std::mem::take(&mut listing.lengths);
+        Self { index, values }
     }
 
     /// Lets a section rest if the marks tell all of it that an open would.
@@ -55,12 +54,6 @@ impl AtRest {
         }
         rests
     }
-}
-
-fn lengths(shared: &Shared, partition: &str) -> Result<Lengths> {
-    let lengths = shared.storage.lengths(partition)?;
-    let of_section = |(name, len): (String, u64)| Some((section_number(&name)?, len));
-    Ok(lengths.into_iter().filter_map(of_section).collect())
 }
 
 /// The section, if nothing of it is damaged, its files have the lengths that its mark says, and all its keys
