@@ -236,6 +236,10 @@ pub trait Blob: Debug + Send + Sync + 'static {
     /// Makes all bytes written so far, and the length, durable.
     fn sync(&self) -> Result<()>;
 
+    /// Begins to make `len` bytes from `offset` on durable, where a storage can do so without waiting: a
+    /// [`sync`](Self::sync) comes later. By default, and in doubt, does nothing.
+    fn begin_sync(&self, _offset: u64, _len: u64) {}
+
     /// The blob's length in bytes.
     fn len(&self) -> Result<u64>;
 

@@ -156,8 +156,10 @@ impl ValueFile {
     fn write_through(&self, value: &[u8], crc: &[u8]) -> Result<u64> {
         let offset = self.len();
         let blob = self.begin_write()?;
+        let len = (value.len() + crc.len()) as u64;
         blob.write_at(&[IoSlice::new(value), IoSlice::new(crc)], offset)?;
-        self.settle(offset + (value.len() + crc.len()) as u64, false);
+        blob.begin_sync(offset, len);
+        self.settle(offset + len, false);
         Ok(offset)
     }
 
@@ -184,6 +186,11 @@ impl ValueFile {
             return self.sync();
         }
         if let Some(end) = self.write()? {
+            // While the next values are gathered, the disk writes these.
+            if let Some(blob) = &*self.unflushed.lock() {
+                let start = self.settled.load(Ordering::Acquire);
+                blob.begin_sync(start, end.saturating_sub(start));
+            }
             self.settle(end, false);
         }
         Ok(())

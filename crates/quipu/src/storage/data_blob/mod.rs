@@ -291,6 +291,12 @@ impl DataBlob {
         }
     }
 
+    /// Begins to make bytes durable; as [`Blob::begin_sync`].
+    pub(crate) fn begin_sync(&self, offset: u64, len: u64) {
+        let at = offset.saturating_add(self.layout.header_size());
+        self.blob.begin_sync(at, len);
+    }
+
     /// The length of the data in bytes.
     pub(crate) fn len(&self) -> Result<u64> {
         match self.hollow {

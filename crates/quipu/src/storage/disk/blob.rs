@@ -15,6 +15,7 @@ use super::blocks::Blocks;
 use super::holes;
 use super::look::{Look, is_in_memory, look_at};
 use super::mapped::Maps;
+use super::writeback;
 use crate::error::{Error, Result};
 
 /// The most bytes for one system call: some systems refuse 2 GiB and more.
@@ -214,6 +215,10 @@ impl Blob for DiskBlob {
             }),
             _ => Ok(()),
         }
+    }
+
+    fn begin_sync(&self, offset: u64, len: u64) {
+        writeback::begin(&self.file, offset, len);
     }
 
     fn len(&self) -> Result<u64> {

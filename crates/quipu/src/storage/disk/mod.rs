@@ -66,6 +66,7 @@ mod mode;
 mod root;
 #[cfg(test)]
 mod tests;
+mod writeback;
 // With code that the compiler cannot check, as `mapped`.
 #[cfg(all(
     feature = "io-uring",

@@ -148,6 +148,10 @@ impl Blob for ReservedBlob {
         self.blob.sync()
     }
 
+    fn begin_sync(&self, offset: u64, len: u64) {
+        self.blob.begin_sync(offset, len);
+    }
+
     fn next_written(&self, offset: u64) -> Result<u64> {
         self.blob.next_written(offset)
     }
