@@ -1,4 +1,4 @@
-//! Many items at once: read in the order of their places, many of them side by side.
+//! Many items at once: read in the order of their places, but for few keys, and many of them side by side.
 //!
 //! Where the storage has several reads under way at a time, and not all is in memory, one thread asks for
 //! what dozens of items need [ahead](ahead) of their look-ups. Otherwise several threads look for a part of them each, from
@@ -37,11 +37,17 @@ impl Shared {
         if ahead {
             self.know_places(ids);
         }
-        let wanted = |(at, &id): (usize, &_)| {
-            let place = self.place(id);
+        // To know where a key stands is half of a look-up, which few reads of what is mostly in memory do not make up for.
+        let is_known = ahead || ids.len() >= READS_PER_THREAD;
+        let wanted = |at, id| {
+            let place = match id {
+                By::Key(_) if !is_known => (0, None),
+                _ => self.place(id),
+            };
             Wanted { at, id, place }
         };
-        let mut order: Vec<_> = ids.iter().enumerate().map(wanted).collect();
+        let ids_at = ids.iter().copied().enumerate();
+        let mut order: Vec<_> = ids_at.map(|(at, id)| wanted(at, id)).collect();
         order.sort_by_key(|wanted| wanted.place);
         let parts = match ahead {
             true => self.side_by_side(&order, ahead::PER_THREAD, |part| self.find_ahead(part)),

@@ -6,6 +6,9 @@ use std::ptr::{self, NonNull};
 
 use super::guard::Guard;
 
+/// Of more pages nobody asks whether they are in memory.
+const MAX_PAGES: usize = 40;
+
 /// A map, which is only read by copying out of it.
 #[derive(Debug)]
 pub(super) struct Map {
@@ -70,6 +73,28 @@ impl Map {
         // SAFETY: there is capacity for so many, and they were just written.
         unsafe { buf.set_len(buf.len() + len) };
         true
+    }
+}
+
+impl Map {
+    /// Whether the system has all pages of these bytes in memory; false where it does not tell.
+    pub(super) fn is_in_memory(&self, at: usize, len: usize) -> bool {
+        let page_size = rustix::param::page_size();
+        let first = at / page_size * page_size;
+        let Some(end) = at.checked_add(len).filter(|&end| end <= self.len) else {
+            return false;
+        };
+        let pages = (end - first).div_ceil(page_size);
+        let mut resident = [0; MAX_PAGES];
+        let Some(resident) = resident.get_mut(..pages) else {
+            return false;
+        };
+        // SAFETY: the range begins with a page of the map and ends with one, and there is a byte for each of its pages.
+        let asked = unsafe {
+            let start = self.start.as_ptr().add(first);
+            libc::mincore(start.cast(), end - first, resident.as_mut_ptr())
+        };
+        asked == 0 && resident.iter().all(|page| page & 1 != 0)
     }
 }
 

@@ -22,13 +22,15 @@
 //! 64 MiB; they go when the file is closed, and the last [`Window`] to it is dropped.
 //!
 //! A map needs no open file: who keeps a window reads what is mapped with the file closed, and hands the maps on to
-//! the next handle.
+//! the next handle. There the first read of each 64 KiB goes through the map as well if the system says that it is in memory:
+//! a call would cost an open.
 
 mod guard;
 mod map;
 
 use std::any::Any;
 use std::fs::File;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use self::map::Map;
@@ -107,6 +109,8 @@ impl Maps {
     pub(super) fn behind(window: &Arc<dyn Window>, of: Identity) -> Option<Arc<Self>> {
         let window: Arc<dyn Any + Send + Sync> = Arc::clone(window) as _;
         let maps = window.downcast::<Self>().ok()?;
+        // A file that is opened again and again is to be mapped.
+        maps.reads.store(READS_BEFORE, Ordering::Relaxed);
         (maps.of == of).then_some(maps)
     }
 
@@ -170,7 +174,7 @@ impl Window for Maps {
         let (nth, start) = place(offset);
         let made = self.nth(nth, false).and_then(|place| place.get()?.as_ref());
         made.is_some_and(|segment| {
-            buf.try_reserve(len).is_ok() && segment.read(buf, (offset - start) as usize, len)
+            buf.try_reserve(len).is_ok() && segment.read_closed(buf, (offset - start) as usize, len)
         })
     }
 
@@ -195,22 +199,41 @@ impl Segment {
     }
 
     fn read(&self, buf: &mut Vec<u8>, at: usize, len: usize) -> bool {
-        let (first, last) = (at >> CHUNK_BITS, (at + len - 1) >> CHUNK_BITS);
+        // What was not is read by the call that follows.
+        self.note_read(at, len) == Some(true) && self.map.append_to(buf, at, len)
+    }
+
+    /// The same, where the call that follows would have to open the file first: what is in memory needs none.
+    fn read_closed(&self, buf: &mut Vec<u8>, at: usize, len: usize) -> bool {
+        let is_at_hand = self.are_read(at, len) || self.map.is_in_memory(at, len);
+        is_at_hand && self.note_read(at, len).is_some() && self.map.append_to(buf, at, len)
+    }
+
+    fn are_read(&self, at: usize, len: usize) -> bool {
+        chunks(at, len).all(|chunk| {
+            let word = self.read.get(chunk / 64);
+            word.is_some_and(|word| word.load(Ordering::Relaxed) & 1 << (chunk % 64) != 0)
+        })
+    }
+
+    /// Notes chunks as read; whether all were before. None where they go on in the next map.
+    fn note_read(&self, at: usize, len: usize) -> Option<bool> {
         let mut all_read = true;
-        for chunk in first..=last {
-            let Some(word) = self.read.get(chunk / 64) else {
-                // It goes on in the next map.
-                return false;
-            };
+        for chunk in chunks(at, len) {
+            let word = self.read.get(chunk / 64)?;
             let bit = 1 << (chunk % 64);
             if word.load(Ordering::Relaxed) & bit == 0 {
                 all_read = false;
-                // By the call that follows.
                 word.fetch_or(bit, Ordering::Relaxed);
             }
         }
-        all_read && self.map.append_to(buf, at, len)
+        Some(all_read)
     }
+}
+
+/// The chunks that have bytes of a read, which is not empty.
+fn chunks(at: usize, len: usize) -> RangeInclusive<usize> {
+    at >> CHUNK_BITS..=(at + len - 1) >> CHUNK_BITS
 }
 
 #[cfg(test)]
@@ -341,7 +364,8 @@ mod tests {
         assert!(Maps::behind(&other.window(), of).is_none());
         drop((file, maps));
         assert_eq!(look(1000, 100).unwrap(), expected);
-        assert_eq!(look(200_000, 10), None, "not read before");
+        let in_memory: Vec<u8> = (200_000..200_010).map(|at| (at / 7) as u8).collect();
+        assert_eq!(look(200_000, 10).unwrap(), in_memory, "not read before");
         assert_eq!(look(1000, 0), None);
         assert_eq!(look(u64::MAX, 2), None);
         assert_eq!(look(1 << FIRST_BITS, 2), None);
