@@ -91,7 +91,7 @@ pub(crate) struct CommitLog {
     streak: u32,
     /// What it holds belongs to files that are away; it stays for when they come back.
     is_kept: bool,
-    /// There is a file that cannot be used.
+    /// There is a file that cannot be used, or is damaged.
     is_strange: bool,
     /// Where the block begins into which the next record goes,
     start: u64,
@@ -120,7 +120,7 @@ impl CommitLog {
             records: records.len(),
             streak: 0,
             is_kept: false,
-            is_strange: len.is_some() && !is_usable,
+            is_strange: len.is_some() && (records.is_damaged || !is_usable),
             start: RECORDS_AT as u64,
             buffer: Vec::new(),
             written: 0,
@@ -136,20 +136,20 @@ impl CommitLog {
     /// To be called once an open has made what it held durable in the section files. Also where it seems to hold
     /// nothing: an earlier process may have failed to flush that.
     pub(crate) fn settle(&mut self) -> Result<()> {
-        if self.is_strange {
-            // Told once, and not again.
-            self.is_strange = false;
-            return remove(&*self.storage);
-        }
-        if self.is_kept || self.len == 0 {
+        if self.is_kept {
             return Ok(());
         }
-        if self.limits.bytes == 0 {
+        // Damage is told once, and not again; and nobody knows which old records such a file has.
+        if self.is_strange || (self.limits.bytes == 0 && self.len > 0) {
+            self.is_strange = false;
             self.len = 0;
             self.go_to_start();
             return remove(&*self.storage);
         }
-        self.begin_anew()
+        match self.len {
+            0 => Ok(()),
+            _ => self.begin_in_both(),
+        }
     }
 
     /// Whether it holds what the section files may not have durably.
@@ -252,6 +252,13 @@ impl CommitLog {
     /// A new generation, durably; the old one stays until it is.
     fn begin_anew(&mut self) -> Result<()> {
         self.begin(false)
+    }
+
+    /// Two of them: no place says then that the log is closed, nor what an earlier process wrote there. Whichever is
+    /// damaged later, records are looked for.
+    fn begin_in_both(&mut self) -> Result<()> {
+        self.begin_anew()?;
+        self.begin_anew()
     }
 
     fn begin(&mut self, is_closed: bool) -> Result<()> {

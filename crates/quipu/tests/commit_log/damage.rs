@@ -7,7 +7,9 @@ use quipu::storage::simulated::{Simulated, Survival, When};
 use quipu::storage::{OpenMode, Storage};
 
 use super::common::{key, value};
-use super::{LOG, NAME, Store, assert_holds, bytes, copy, open, options, put_syncs};
+use super::{
+    LOG, NAME, Store, assert_holds, bytes, copy, open, options, put_syncs, read_only, whole, write,
+};
 
 /// A log that is damaged is told where it may have held something, and never acted on.
 #[test]
@@ -160,5 +162,72 @@ fn a_log_waits_for_files_that_are_away() {
     let archive = open(&after, options().items_per_section(10));
     for index in (0..6).chain(10..15) {
         assert_eq!(archive.get(index).unwrap().unwrap(), value(index, 30));
+    }
+}
+
+/// Whatever becomes of one block of the two: the records tell the generation, also where the archive was closed before.
+#[test]
+fn damage_of_a_generation_hides_no_sync() {
+    for is_closed in [false, true] {
+        let machine = Simulated::new(0);
+        let mut archive = open(&machine, options());
+        put_syncs(&mut archive, 0..5);
+        match is_closed {
+            true => archive.close().unwrap(),
+            false => drop(archive),
+        }
+        let before = bytes(&machine, "quipu", LOG);
+        let mut archive = open(&machine, options());
+        put_syncs(&mut archive, 5..30);
+        let after = machine.after_crash(Survival::Nothing, 0);
+        let now = bytes(&after, "quipu", LOG);
+        let generation = |at: usize| u64::from_be_bytes(now[at..at + 8].try_into().unwrap());
+        for block in [4096, 8192] {
+            let is_last = generation(block) == generation(4096).max(generation(8192));
+            let mut damaged = vec![now.clone(); 3];
+            damaged[0][block + 7] ^= 1;
+            damaged[1][block..block + 4096].fill(0);
+            // As if the disk had lost the write of an open.
+            damaged[2][block..block + 4096].copy_from_slice(&before[block..block + 4096]);
+            for log in damaged {
+                write(&after, "quipu", LOG, &log);
+                let machine = after.after_crash(Survival::All, 0);
+                assert_eq!(whole(&read_only(&machine, options()), 0..30), 30);
+                let archive = open(&machine, options());
+                assert_holds(&archive, 0..30);
+                assert_eq!(archive.recovery().commit_log_incomplete, is_last);
+            }
+        }
+    }
+}
+
+/// Values that look like heads of records, of this generation and of ones to come, hide none that follows damage.
+#[test]
+fn values_that_look_like_records_hide_no_loss() {
+    let machine = Simulated::new(0);
+    let mut archive = open(&machine, options());
+    put_syncs(&mut archive, 0..2);
+    let log = bytes(&machine, "quipu", LOG);
+    let generation = (&log[4096..4104]).max(&log[8192..8200]);
+    let value = generation.repeat(300);
+    let _ = archive.put_sync(2, &key(2), &value[..]).unwrap();
+    put_syncs(&mut archive, 3..30);
+    let after = machine.after_crash(Survival::Nothing, 0);
+    let log = bytes(&after, "quipu", LOG);
+    let at = log.windows(2400).position(|found| found == value).unwrap();
+    // A byte of the value, and one of the length that the record says.
+    let head = log[..at]
+        .windows(8)
+        .rposition(|found| *found == *generation)
+        .unwrap()
+        - 8;
+    for damaged in [at + 100, head + 6] {
+        let mut log = log.clone();
+        log[damaged] ^= 1;
+        let machine = after.after_crash(Survival::All, 0);
+        write(&machine, "quipu", LOG, &log);
+        let archive = open(&machine, options());
+        assert_eq!(whole(&archive, 0..30), 2);
+        assert!(archive.recovery().commit_log_incomplete, "{damaged}");
     }
 }
