@@ -22,9 +22,10 @@
 //! # Recovery
 //!
 //! An open for writing brings the section files to where the last whole record left them, before it looks at them. A
-//! page that holds as much already stays as it is. Nothing below a mark is changed, no byte that is committed, no page
-//! that would not check afterwards, and nothing of a section whose mark is of another life. An open for reading does the
-//! same to what it sees of the files, once the log is flushed, and changes none.
+//! page that holds as much already stays as it is. Nothing that a file has below a mark is changed, no byte that is
+//! committed, no page that would not check afterwards, and nothing of a section whose mark is of another life. What is
+//! shorter than its mark goes on behind that. An open for reading does the same to what it sees of the files, once the
+//! log is flushed, and changes none.
 //!
 //! # Cost
 //!

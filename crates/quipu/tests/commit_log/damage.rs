@@ -231,3 +231,59 @@ fn values_that_look_like_records_hide_no_loss() {
         assert!(archive.recovery().commit_log_incomplete, "{damaged}");
     }
 }
+
+/// A file that lost its end below the mark goes on behind that, and so does what the log has of it.
+#[test]
+fn a_file_that_is_shorter_than_its_mark_gets_what_the_log_has() {
+    let cases = [
+        ("values", 4084, 1),
+        ("values", 4084, 5),
+        ("index", 100, 1),
+        ("index", 28, 6),
+        ("index", 28, 150),
+    ];
+    for (partition, page, cut) in cases {
+        let options = || options().page_size(page);
+        let machine = Simulated::new(0);
+        let mut archive = open(&machine, options());
+        put_syncs(&mut archive, 0..20);
+        archive.close().unwrap();
+        let mut short = bytes(&machine, partition, NAME);
+        short.truncate(short.len() - cut);
+        write(&machine, partition, NAME, &short);
+        let mut archive = open(&machine, options());
+        put_syncs(&mut archive, 20..50);
+        let after = machine.after_crash(Survival::Nothing, 0);
+        assert_eq!(
+            whole(&read_only(&after, options()), 20..50),
+            30,
+            "{partition} {cut}"
+        );
+        let archive = open(&after, options());
+        assert_eq!(whole(&archive, 20..50), 30, "{partition} {cut}");
+        assert!(!archive.recovery().commit_log_incomplete);
+    }
+}
+
+/// The index of an entry is known where its bytes begin in the page that is damaged, wherever they end.
+#[test]
+fn what_a_damaged_page_does_not_get_is_told_by_index() {
+    for page in [84, 86, 88, 90, 91, 100] {
+        let options = || options().page_size(page);
+        let machine = Simulated::new(0);
+        let mut archive = open(&machine, options());
+        put_syncs(&mut archive, 0..9);
+        let after = machine.after_crash(Survival::Nothing, 0);
+        after.flip_bit("index", NAME, (4096 + 3) * 8).unwrap();
+        let archive = open(&after, options());
+        let lost = u64::from(page).div_ceil(28);
+        for index in 0..9 {
+            let expected = if index < lost {
+                Status::Damaged
+            } else {
+                Status::Present
+            };
+            assert_eq!(archive.status(index).unwrap(), expected, "{page} {index}");
+        }
+    }
+}
