@@ -243,9 +243,9 @@ impl Records {
         self.raw_parts().map(|(part, _)| part)
     }
 
-    /// The bytes of the parts of sections that stay.
-    pub(super) fn without(&self, goes: &dyn Fn(u64) -> bool) -> Vec<u8> {
-        let stay = self.raw_parts().filter(|(part, _)| !goes(part.section));
+    /// The bytes of the parts of such sections.
+    pub(super) fn of(&self, stays: &dyn Fn(u64) -> bool) -> Vec<u8> {
+        let stay = self.raw_parts().filter(|(part, _)| stays(part.section));
         stay.flat_map(|(_, raw)| raw.iter().copied()).collect()
     }
 
@@ -394,7 +394,7 @@ mod tests {
             slot: Slot::Second,
         };
         assert_eq!((&part.pages[..], growth.len()), (&[growth][..], 6));
-        let stays = records.without(&|section| section == 2);
+        let stays = records.of(&|section| section != 2);
         let mut expected = Vec::new();
         push_part(&mut expected, 1);
         push_part(&mut expected, 3);

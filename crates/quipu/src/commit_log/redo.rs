@@ -49,11 +49,11 @@ impl Patch {
 #[derive(Debug, Default)]
 pub(crate) struct Redo {
     pub(super) patches: BTreeMap<(Which, u64), Vec<Patch>>,
-    /// Sections of which a file is away, or has no header that could be read.
+    /// Sections of which a file is away, has no header that could be read, or is an empty one in the place of that.
     pub(crate) away: BTreeSet<u64>,
     /// Sections that do not get all that the log has: a page of them is damaged, or they are others.
     pub(crate) incomplete: BTreeSet<u64>,
-    /// The indices of entries that damaged pages do not get.
+    /// The indices of entries that damaged pages do not get, or files that are away.
     pub(crate) lost: Vec<u64>,
 }
 
@@ -151,13 +151,28 @@ impl Redo {
         }
         let index = files.open(Which::Index, number)?;
         let (Some(index), Some(values)) = (index, files.open(Which::Values, number)?) else {
-            self.away.insert(number);
+            self.is_away(number, mark, of, files);
             return Ok(());
         };
+        // The log goes on behind a flush of the files, which are others then.
+        if index.len()? == 0 && !mark.is_some_and(Mark::knows_files) {
+            self.is_away(number, mark, of, files);
+            return Ok(());
+        }
         if !self.index(number, &index, of, files)? || Canary::ValuesNotRedone.sings() {
             return Ok(());
         }
         self.values(number, &values, of, files)
+    }
+
+    /// Nothing comes to a section as long as its files are away; a rewind may have dropped it meanwhile.
+    fn is_away(&mut self, number: u64, mark: Option<&Mark>, of: &OfSection<'_>, files: &Files<'_>) {
+        self.away.insert(number);
+        if !mark.is_some_and(Mark::is_dropped) {
+            let pages = of.pages.keys();
+            self.lost
+                .extend(pages.flat_map(|&page| of.indices(page, files)));
+        }
     }
 
     /// Looks at the pages of an index file; whether the values may be looked at, too.

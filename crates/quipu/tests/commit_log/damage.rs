@@ -1,4 +1,4 @@
-//! What damage, other files and files that are away do to what the log has.
+//! What damage, and other files, do to what the log has.
 
 use std::sync::Arc;
 
@@ -92,26 +92,6 @@ fn a_damaged_page_keeps_nothing_from_the_others() {
     }
 }
 
-/// A section whose files are away is made anew: what the log kept for the old ones does not come to the new ones.
-#[test]
-fn a_section_that_is_made_anew_gets_nothing_of_the_old_one() {
-    let options = || options().items_per_section(10).page_size(28);
-    let machine = Simulated::new(0);
-    let mut archive = open(&machine, options());
-    put_syncs(&mut archive, 0..6);
-    let after = machine.after_crash(Survival::Nothing, 0);
-    drop(archive);
-    for partition in ["index", "values"] {
-        after.remove(partition, NAME).unwrap();
-    }
-    let mut archive = open(&after, options());
-    let _ = archive.put_sync(3, &key(77), &value(77, 30)[..]).unwrap();
-    archive.close().unwrap();
-    let archive = open(&after, options());
-    assert_eq!(archive.get_all(3).unwrap(), [value(77, 30)]);
-    assert_eq!(archive.last_index(), Some(3));
-}
-
 /// Files that are not those that the log was written for stay as they are.
 #[test]
 fn a_log_of_other_files_is_not_brought_to_them() {
@@ -134,35 +114,6 @@ fn a_log_of_other_files_is_not_brought_to_them() {
     let archive = open(&newer, options());
     assert!(archive.recovery().commit_log_incomplete);
     assert!(bytes(&newer, "index", NAME) == before);
-}
-
-/// Files that are away when the archive is opened get what the log has when they are back.
-#[test]
-fn a_log_waits_for_files_that_are_away() {
-    let machine = Simulated::new(0);
-    let mut archive = open(&machine, options().items_per_section(10));
-    put_syncs(&mut archive, 0..2);
-    put_syncs(&mut archive, 10..12);
-    put_syncs(&mut archive, 2..6);
-    let after = machine.after_crash(Survival::Nothing, 0);
-    drop(archive);
-    let away = after.after_crash(Survival::All, 0);
-    for partition in ["index", "values"] {
-        after.remove(partition, NAME).unwrap();
-    }
-    let mut archive = open(&after, options().items_per_section(10));
-    put_syncs(&mut archive, 12..15);
-    // Nothing that has to do with them.
-    archive.rewind(500).unwrap();
-    assert!(archive.rewind(3).is_err());
-    archive.close().unwrap();
-    for partition in ["index", "values"] {
-        copy(&away, &after, partition, NAME);
-    }
-    let archive = open(&after, options().items_per_section(10));
-    for index in (0..6).chain(10..15) {
-        assert_eq!(archive.get(index).unwrap().unwrap(), value(index, 30));
-    }
 }
 
 /// Whatever becomes of one block of the two: the records tell the generation, also where the archive was closed before.

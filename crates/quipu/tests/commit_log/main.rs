@@ -1,5 +1,6 @@
 //! Small syncs that go through the commit log: what they cost, and that nothing of them is lost.
 
+mod away;
 #[path = "../common/mod.rs"]
 mod common;
 mod damage;
