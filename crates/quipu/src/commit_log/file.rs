@@ -306,7 +306,9 @@ impl CommitLog {
     fn create(&mut self) -> Result<bool> {
         self.generation += 1;
         self.len = self.limits.bytes;
-        self.blob = None;
+        if !Canary::CommitLogOfOldName.sings() {
+            self.blob = None;
+        }
         match replace_whole(&self.storage, COMMIT_LOG, &self.empty()) {
             Err(Error::StorageFull { .. }) => {
                 let left = format!("{COMMIT_LOG}{NEW_SUFFIX}");
