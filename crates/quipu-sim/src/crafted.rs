@@ -112,6 +112,26 @@ pub const CRAFTED: &[Crafted] = &[
         seeds: 1,
     },
     Crafted {
+        defect: Canary::CommitLogSettledFirst,
+        story: "A process ends whose syncs the log alone has durably, and the power goes while the next one opens: \
+            between the flush of the log, which begins anew, and that of the section files.",
+        text: "items=8 page=28 buffer=1000 log=20000 | put_sync 0 1 9 | put_sync 1 2 9 | put_sync 2 3 9 | \
+            put_sync 3 4 9 | crash 0 before none 0 | drop",
+        varies: 4,
+        calls: 90,
+        seeds: 1,
+    },
+    Crafted {
+        defect: Canary::CommitLogOfOldName,
+        story: "The log gets another size, so it is another file. Syncs that go to the old one, which has no name any \
+            more, go with the power.",
+        text: "items=8 page=28 buffer=1000 log=20000 | put_sync 0 1 9 | put_sync 1 2 9 | close log=17000 | \
+            put_sync 2 3 9 | put_sync 3 4 9 | crash 0 before none 0 | put_sync 4 5 9",
+        varies: 5,
+        calls: 8,
+        seeds: 1,
+    },
+    Crafted {
         defect: Canary::TableUnchecked,
         story: "A bit of a slot in a key table is flipped: the key is looked for where another item stands.",
         text: "items=64 page=200 cap=0 tables=1 | batch 0 1 9 1 2 9 2 3 9 3 4 9 4 5 9 5 6 9 | close | \

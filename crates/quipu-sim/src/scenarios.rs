@@ -85,6 +85,7 @@ impl Plot<'_> {
             self.steps.push(Step::Close {
                 zstd: None,
                 buffer: None,
+                log: None,
             });
             let many = 4 + self.random.below(20);
             self.batch(first..first + many, 5);
@@ -112,6 +113,7 @@ impl Plot<'_> {
             self.steps.push(Step::Close {
                 zstd: None,
                 buffer: None,
+                log: None,
             });
             let many = 36 + self.random.below(30);
             self.batch(first..first + many, 5);

@@ -117,6 +117,7 @@ fn simpler_steps(step: &Step) -> Vec<Step> {
         Step::Close { .. } => vec![Step::Close {
             zstd: None,
             buffer: None,
+            log: None,
         }],
         _ => Vec::new(),
     }

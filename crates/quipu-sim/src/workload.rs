@@ -208,6 +208,7 @@ impl Drawing {
         Step::Close {
             zstd,
             buffer: buffer.then(|| self.random.pick(1, &[64, 300])),
+            log: None,
         }
     }
 

@@ -76,6 +76,10 @@ pub enum Canary {
     CommitLogNotCleared,
     /// A commit log is cleared before what it holds is flushed in the section files.
     CommitLogClearedFirst,
+    /// An open begins the commit log anew before what it holds is flushed in the section files.
+    CommitLogSettledFirst,
+    /// A commit log of another size is made, and syncs go to the file that had its name before.
+    CommitLogOfOldName,
     /// What is in the commit log is not brought to the section files after a crash.
     NothingRedone,
     /// Of what is in the commit log, the entries alone are brought to the section files.
@@ -119,6 +123,8 @@ impl Canary {
         Self::CommitLogNotFlushed,
         Self::CommitLogNotCleared,
         Self::CommitLogClearedFirst,
+        Self::CommitLogSettledFirst,
+        Self::CommitLogOfOldName,
         Self::NothingRedone,
         Self::ValuesNotRedone,
     ];

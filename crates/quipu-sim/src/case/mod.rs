@@ -59,7 +59,7 @@ mod tests {
 
     const TEXT: &str = "items=7 page=50 layout=0 cap=1 zstd=1 buffer=64 twin=1 | put 5 1 20 | \
         multi 5 2 0 | put_sync 6 3 1 | multi_sync 6 4 1 | batch 7 5 9 8 6 0 | sync | prune 7 | \
-        rewind 6 | close | close zstd=0 buffer=1 | drop | destroy | adopt | adopt 30 | read | beside | \
+        rewind 6 | close | close zstd=0 buffer=1 log=17000 | drop | destroy | adopt | adopt 30 | read | beside | \
         fault 3 short-write | full 100 | space | damage flip values 1 77 | \
         crash 12 after bytes 9 again 3 before none 4 again 0 after all 1";
 

@@ -30,6 +30,8 @@ pub enum Step {
         zstd: Option<bool>,
         /// The new write buffer, in bytes.
         buffer: Option<usize>,
+        /// The new size of the commit log, in bytes.
+        log: Option<u64>,
     },
     /// The archive is let go without a sync, and opened again.
     Drop,

@@ -68,12 +68,13 @@ impl fmt::Display for Step {
             Self::Sync => write!(f, "sync"),
             Self::Prune(min) => write!(f, "prune {min}"),
             Self::Rewind(index) => write!(f, "rewind {index}"),
-            Self::Close { zstd, buffer } => {
+            Self::Close { zstd, buffer, log } => {
                 write!(f, "close")?;
                 if let Some(zstd) = zstd {
                     write!(f, " zstd={}", u8::from(*zstd))?;
                 }
-                buffer.map_or(Ok(()), |bytes| write!(f, " buffer={bytes}"))
+                buffer.map_or(Ok(()), |bytes| write!(f, " buffer={bytes}"))?;
+                log.map_or(Ok(()), |bytes| write!(f, " log={bytes}"))
             }
             Self::Drop => write!(f, "drop"),
             Self::Destroy => write!(f, "destroy"),
@@ -194,16 +195,17 @@ impl Words<'_> {
     }
 
     fn close(&mut self) -> Option<Step> {
-        let (mut zstd, mut buffer) = (None, None);
+        let (mut zstd, mut buffer, mut log) = (None, None, None);
         for word in self.0.by_ref() {
             match word.split_once('=')? {
                 ("zstd", "0") => zstd = Some(false),
                 ("zstd", "1") => zstd = Some(true),
                 ("buffer", bytes) => buffer = Some(bytes.parse().ok()?),
+                ("log", bytes) => log = Some(bytes.parse().ok()?),
                 _ => return None,
             }
         }
-        Some(Step::Close { zstd, buffer })
+        Some(Step::Close { zstd, buffer, log })
     }
 
     fn crash(&mut self) -> Option<Crash> {

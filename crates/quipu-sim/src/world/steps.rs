@@ -27,7 +27,7 @@ impl World {
             Step::Sync => self.sync(),
             Step::Prune(min) => self.prune(*min),
             Step::Rewind(index) => self.rewind(*index),
-            Step::Close { zstd, buffer } => self.close(*zstd, *buffer),
+            Step::Close { zstd, buffer, log } => self.close(*zstd, *buffer, *log),
             Step::Drop => self.reopen(),
             Step::Destroy => self.destroy(),
             Step::Adopt { cut } => self.adopt(*cut),
@@ -116,13 +116,19 @@ impl World {
         Ok(closed)
     }
 
-    fn close(&mut self, zstd: Option<bool>, buffer: Option<usize>) -> Result<(), Wrong> {
+    fn close(
+        &mut self,
+        zstd: Option<bool>,
+        buffer: Option<usize>,
+        log: Option<u64>,
+    ) -> Result<(), Wrong> {
         self.close_only()?;
         if let Some(zstd) = zstd {
             self.model.mixed |= zstd != self.settings.zstd;
             self.settings.zstd = zstd;
         }
         self.settings.buffer = buffer.unwrap_or(self.settings.buffer);
+        self.settings.log = log.unwrap_or(self.settings.log);
         self.model.settings = self.settings.clone();
         self.open()
     }

@@ -137,6 +137,8 @@ impl Writer {
         }
         let sections = numbers.iter().filter_map(|&of| shared.open_section(of));
         let sections: Vec<_> = sections.collect();
+        let freed = self.free_log(&sections);
+        self.poison_on_error(freed)?;
         let sync = |part: &[Arc<Section>]| -> Result<()> {
             part.iter().try_for_each(|section| section.pair.sync())
         };
@@ -144,8 +146,7 @@ impl Writer {
             self.poison_on_error(synced)?;
         }
         // Before anything else is written to these files, or they go.
-        let forgotten = self.log.forget(&|section| numbers.contains(&section));
-        let cleared = forgotten.and_then(|()| self.log.clear());
+        let cleared = self.log.clear();
         self.poison_on_error(cleared)?;
         for section in &sections {
             shared.counters.syncs.fetch_add(1, Ordering::Relaxed);
@@ -157,6 +158,20 @@ impl Writer {
         // The next put finds its section anew, and counts it as dirty again.
         self.forget_current();
         Ok(sections)
+    }
+
+    /// What the log keeps for files that are away goes before the first entry comes to those that are in their place
+    /// now: an open could not tell the two apart. Their values are durable by then: what failed of them takes nothing.
+    fn free_log(&mut self, sections: &[Arc<Section>]) -> Result<()> {
+        let are_synced = |number| sections.iter().any(|section| section.number == number);
+        if !self.log.keeps_for(&are_synced) {
+            return Ok(());
+        }
+        let mut kept = sections
+            .iter()
+            .filter(|section| self.log.keeps_for(&|number| number == section.number));
+        kept.try_for_each(|section| section.pair.values.sync())?;
+        self.log.forget(&are_synced)
     }
 
     /// Makes everything durable and marks it.

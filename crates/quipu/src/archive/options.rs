@@ -269,7 +269,8 @@ impl Options {
     ///
     /// It should be more than what can wait for a sync: the [write buffer](Self::write_buffer) and
     /// up to 4 MiB of entries for each section that is put to between two syncs, and some for the
-    /// manifest and the marks, which are written anew as a whole. For a chain, which puts to one
+    /// manifest and the marks, which are written anew as a whole; so is what the commit log keeps for
+    /// files that are away, where one of several sections of these is put to. For a chain, which puts to one
     /// section, 16 MiB are plenty. A sync that needs more fails as without a reserve.
     ///
     /// Costs as much disk, and as much writing and one flush at the first open and whenever it is

@@ -18,6 +18,7 @@ use super::settings;
 use super::shared::Shared;
 use super::upkeep;
 use super::writer::Writer;
+use crate::canary::Canary;
 use crate::commit_log;
 use crate::entropy;
 use crate::error::{Error, Result};
@@ -328,6 +329,9 @@ impl<'a> Opening<'a> {
         self.recovery.damaged = shared.damage.read().indices.count();
         let mut writer = Writer::new(shared, self.manifest, marks, log, lock, self.options)?;
         writer.forget_lost_positions()?;
+        if Canary::CommitLogSettledFirst.sings() {
+            writer.log.settle()?;
+        }
         writer.mark_loaded()?;
         // Now that what it holds is durable in the section files.
         writer.log.settle()?;

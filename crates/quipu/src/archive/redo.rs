@@ -16,7 +16,7 @@ use crate::storage::Storage;
 const MAX_TRIES: u32 = 10;
 
 /// Brings the section files to where the last sync left them; the log of the writer, and indices that pages which are
-/// damaged should have got.
+/// damaged should have got, or files that are away.
 pub(super) fn redo(
     storage: &Arc<dyn Storage>,
     for_derived: &Arc<dyn Storage>,
@@ -25,7 +25,8 @@ pub(super) fn redo(
     marks: &Marks,
     recovery: &mut Recovery,
 ) -> Result<(CommitLog, Vec<u64>)> {
-    let (mut log, records) = CommitLog::open(for_derived, manifest.id, options.commit_log)?;
+    let (mut log, records) =
+        CommitLog::open(for_derived, storage, manifest.id, options.commit_log)?;
     recovery.commit_log_incomplete = records.is_damaged;
     if records.is_empty() || Canary::NothingRedone.sings() {
         return Ok((log, Vec::new()));
@@ -36,9 +37,7 @@ pub(super) fn redo(
     redo.apply(&files)?;
     recovery.redone.extend(redo.sections());
     recovery.commit_log_incomplete |= !redo.incomplete.is_empty();
-    if !redo.away.is_empty() {
-        log.keep();
-    }
+    log.keep_for(redo.away);
     Ok((log, redo.lost))
 }
 

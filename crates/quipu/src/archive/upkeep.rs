@@ -156,9 +156,7 @@ impl Writer {
     pub(super) fn forget_lost_files(&mut self, number: u64) -> Result<()> {
         let marks = self.marks.marks();
         let mark = marks.of(number);
-        let speaks_of_them =
-            |mark: &Mark| mark.epoch != 0 || mark.fingerprint != Fingerprint::default();
-        if !mark.is_some_and(speaks_of_them) && marks.damaged_in(number).next().is_none() {
+        if !mark.is_some_and(Mark::knows_files) && marks.damaged_in(number).next().is_none() {
             return Ok(());
         }
         self.marks.rewrite(|marks| {
@@ -177,6 +175,8 @@ impl Writer {
     pub(super) fn mark_loaded(&mut self) -> Result<()> {
         let marked = |section: &Section| {
             let mark = self.marks.marks().of(section.number);
+            // Of what took the place of lost files nothing is known durable.
+            let mark = mark.filter(|mark| mark.knows_files());
             mark.map_or((0, 0), |mark| (mark.records, mark.value_bytes))
         };
         let lens = |section: &Section| (self.entries(section), section.pair.values.len());

@@ -1,9 +1,10 @@
 //! The log's file: made once, written over from its start after each checkpoint.
 
+use std::collections::BTreeSet;
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use super::record::{self, Head, RECORDS_AT, Records};
+use super::record::{self, HEAD_BYTES, Head, RECORDS_AT, Records};
 use crate::canary::Canary;
 use crate::error::{Error, Result};
 use crate::format::NEW_SUFFIX;
@@ -78,7 +79,10 @@ impl Records {
 /// The log of the one writer.
 #[derive(Debug)]
 pub(crate) struct CommitLog {
+    /// Without the disk reserve: there need be no log.
     storage: Arc<dyn Storage>,
+    /// With it.
+    reserved: Arc<dyn Storage>,
     archive: u64,
     limits: Limits,
     /// Bytes that the file has; 0 where there is none that could be used.
@@ -89,9 +93,9 @@ pub(crate) struct CommitLog {
     records: u64,
     /// Small syncs one after the other.
     streak: u32,
-    /// What it holds belongs to files that are away; it stays for when they come back.
-    is_kept: bool,
-    /// There is a file that cannot be used.
+    /// Sections whose files are away; what it holds for these stays for when they come back.
+    kept: BTreeSet<u64>,
+    /// There is a file that cannot be used, or is damaged.
     is_strange: bool,
     /// Where the block begins into which the next record goes,
     start: u64,
@@ -105,6 +109,7 @@ impl CommitLog {
     /// The log of an archive, and what it holds. To be [settled](Self::settle) once that is in the section files.
     pub(crate) fn open(
         storage: &Arc<dyn Storage>,
+        reserved: &Arc<dyn Storage>,
         archive: u64,
         limits: Limits,
     ) -> Result<(Self, Records)> {
@@ -112,6 +117,7 @@ impl CommitLog {
         let is_usable = records.is_of_archive && len.is_some_and(|len| len <= MAX_BYTES);
         let log = Self {
             storage: Arc::clone(storage),
+            reserved: Arc::clone(reserved),
             archive,
             limits,
             len: len.filter(|_| is_usable).unwrap_or(0),
@@ -119,8 +125,8 @@ impl CommitLog {
             generation: records.generation,
             records: records.len(),
             streak: 0,
-            is_kept: false,
-            is_strange: len.is_some() && !is_usable,
+            kept: BTreeSet::new(),
+            is_strange: len.is_some() && (records.is_damaged || !is_usable),
             start: RECORDS_AT as u64,
             buffer: Vec::new(),
             written: 0,
@@ -128,28 +134,37 @@ impl CommitLog {
         Ok((log, records))
     }
 
-    /// What was read belongs, in part, to files that are away.
-    pub(crate) fn keep(&mut self) {
-        self.is_kept = true;
+    /// What was read of these sections belongs to files that are away.
+    pub(crate) fn keep_for(&mut self, sections: BTreeSet<u64>) {
+        self.kept = sections;
+    }
+
+    /// Whether something of it waits for files of such sections.
+    pub(crate) fn keeps_for(&self, is_of: &dyn Fn(u64) -> bool) -> bool {
+        self.kept.iter().any(|&section| is_of(section))
+    }
+
+    fn is_kept(&self) -> bool {
+        !self.kept.is_empty()
     }
 
     /// To be called once an open has made what it held durable in the section files. Also where it seems to hold
     /// nothing: an earlier process may have failed to flush that.
     pub(crate) fn settle(&mut self) -> Result<()> {
-        if self.is_strange {
-            // Told once, and not again.
-            self.is_strange = false;
-            return remove(&*self.storage);
-        }
-        if self.is_kept || self.len == 0 {
+        if self.is_kept() {
             return Ok(());
         }
-        if self.limits.bytes == 0 {
+        // Damage is told once, and not again; and nobody knows which old records such a file has.
+        if self.is_strange || (self.limits.bytes == 0 && self.len > 0) {
+            self.is_strange = false;
             self.len = 0;
             self.go_to_start();
             return remove(&*self.storage);
         }
-        self.begin_anew()
+        match self.len {
+            0 => Ok(()),
+            _ => self.begin_in_both(),
+        }
     }
 
     /// Whether it holds what the section files may not have durably.
@@ -163,7 +178,7 @@ impl CommitLog {
             return false;
         };
         let is_small = bytes as u64 <= self.limits.bytes / MAX_PART;
-        self.streak = match is_small && !self.is_kept {
+        self.streak = match is_small && !self.is_kept() {
             true => self.streak.saturating_add(1),
             false => 0,
         };
@@ -194,41 +209,43 @@ impl CommitLog {
         Ok(true)
     }
 
-    /// Forgets, durably, what waits for files of these sections: others are there now, durably, in their place.
+    /// Forgets, durably, what waits for files of such sections: others are about to take their place. That of the
+    /// rest goes to a file of its own, as long as it has to be, which the disk reserve has room for.
     pub(crate) fn forget(&mut self, goes: &dyn Fn(u64) -> bool) -> Result<()> {
-        if !self.is_kept {
+        if !self.keeps_for(goes) {
             return Ok(());
+        }
+        self.kept.retain(|&section| !goes(section));
+        if !self.is_kept() {
+            return self.settle();
         }
         let (records, _) = read(&*self.storage, self.archive)?;
-        if !records.parts().any(|part| goes(part.section)) {
-            return Ok(());
-        }
-        let stays = records.without(goes);
-        self.is_kept = !stays.is_empty();
+        // Those of sections that are there have been durable in their files since the open.
+        let stays = records.of(&|section| self.kept.contains(&section));
         self.generation += 1;
+        let len = RECORDS_AT + HEAD_BYTES + stays.len();
+        self.len = len.next_multiple_of(BLOCK_BYTES) as u64;
         let mut bytes = self.empty();
-        if self.is_kept {
-            bytes.truncate(RECORDS_AT);
-            let at = record::begin(&mut bytes);
-            bytes.extend_from_slice(&stays);
-            let head = Head {
-                generation: self.generation,
-                sequence: 0,
-            };
-            record::end(&mut bytes, at, head);
-            bytes.resize(bytes.len().max(self.len as usize), 0);
-        }
+        bytes.truncate(RECORDS_AT);
+        let at = record::begin(&mut bytes);
+        bytes.extend_from_slice(&stays);
+        let head = Head {
+            generation: self.generation,
+            sequence: 0,
+        };
+        record::end(&mut bytes, at, head);
+        bytes.resize(self.len as usize, 0);
         self.blob = None;
-        replace_whole(&self.storage, COMMIT_LOG, &bytes)?;
+        replace_whole(&self.reserved, COMMIT_LOG, &bytes)?;
         self.go_to_start();
-        self.records = u64::from(self.is_kept);
+        self.records = 1;
         Ok(())
     }
 
     /// Forgets what it holds, durably: everything of it is durable in the section files. What waits for files that are
     /// away stays.
     pub(crate) fn clear(&mut self) -> Result<()> {
-        if self.is_kept || !self.holds_syncs() || Canary::CommitLogNotCleared.sings() {
+        if self.is_kept() || !self.holds_syncs() || Canary::CommitLogNotCleared.sings() {
             return Ok(());
         }
         self.begin_anew()
@@ -236,7 +253,7 @@ impl CommitLog {
 
     /// All is durable in the section files, and nothing comes any more: the next open has nothing to read.
     pub(crate) fn close(&mut self) -> Result<()> {
-        match self.is_kept || self.len == 0 {
+        match self.is_kept() || self.len == 0 {
             true => Ok(()),
             false => self.begin(true),
         }
@@ -252,6 +269,13 @@ impl CommitLog {
     /// A new generation, durably; the old one stays until it is.
     fn begin_anew(&mut self) -> Result<()> {
         self.begin(false)
+    }
+
+    /// Two of them: no place says then that the log is closed, nor what an earlier process wrote there. Whichever is
+    /// damaged later, records are looked for.
+    fn begin_in_both(&mut self) -> Result<()> {
+        self.begin_anew()?;
+        self.begin_anew()
     }
 
     fn begin(&mut self, is_closed: bool) -> Result<()> {
@@ -282,7 +306,9 @@ impl CommitLog {
     fn create(&mut self) -> Result<bool> {
         self.generation += 1;
         self.len = self.limits.bytes;
-        self.blob = None;
+        if !Canary::CommitLogOfOldName.sings() {
+            self.blob = None;
+        }
         match replace_whole(&self.storage, COMMIT_LOG, &self.empty()) {
             Err(Error::StorageFull { .. }) => {
                 let left = format!("{COMMIT_LOG}{NEW_SUFFIX}");

@@ -12,18 +12,22 @@
 //!
 //! # Invariants
 //!
-//! - What a record holds was appended to section files whose names are durable, behind what a flush made durable there.
+//! - What a record holds was appended to section files whose names are durable, behind what a flush made durable there:
+//!   the index file has a page by then.
 //! - Records of the generation follow each other with sequences 0, 1, 2, …. A checkpoint writes a new generation, in
 //!   turns into one of two blocks, after the section files were flushed and before anything else is done to them.
-//! - An open for writing begins a generation of its own before it writes anything behind what it found.
+//! - An open for writing begins a generation of its own before it writes anything behind what it found. It writes both
+//!   blocks, one behind the other: none that says that the log is closed stands beside one with records.
+//! - What is kept for files that are away goes before the first entry comes to others in their place.
 //! - What was shown is read from memory until the section files are flushed.
 //!
 //! # Recovery
 //!
 //! An open for writing brings the section files to where the last whole record left them, before it looks at them. A
-//! page that holds as much already stays as it is. Nothing below a mark is changed, no byte that is committed, no page
-//! that would not check afterwards, and nothing of a section whose mark is of another life. An open for reading does the
-//! same to what it sees of the files, once the log is flushed, and changes none.
+//! page that holds as much already stays as it is. Nothing that a file has below a mark is changed, no byte that is
+//! committed, no page that would not check afterwards, and nothing of a section whose mark is of another life. What is
+//! shorter than its mark goes on behind that. An open for reading does the same to what it sees of the files, once the
+//! log is flushed, and changes none.
 //!
 //! # Cost
 //!

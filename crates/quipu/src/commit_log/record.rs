@@ -16,8 +16,11 @@ pub(super) const RECORDS_AT: usize = 3 * BLOCK_BYTES;
 pub(super) const HEAD_BYTES: usize = 24;
 /// No log comes so far.
 const MAX_GENERATION: u64 = u64::MAX >> 1;
-/// Places that are looked at in search of a record behind one that does not check.
-const MAX_CANDIDATES: usize = 256;
+/// In search of a record behind one that does not check so many times the bytes of the log are checked: values may be
+/// full of what looks like heads.
+const MAX_SEARCH: usize = 32;
+/// An open and a close begin generations one behind the other, so many that both places of an earlier one are gone.
+const NEXT_GENERATIONS: u64 = GENERATIONS.len() as u64;
 
 /// The header of a log of so many bytes.
 pub(super) fn encode_header(archive: u64, len: u64) -> Vec<u8> {
@@ -168,18 +171,50 @@ impl Records {
         records
     }
 
-    /// Whether there is a record behind one that does not check: each is written when the one before is durable.
+    /// Whether there is a record behind one that does not check: each is written when the one before is durable. The
+    /// damaged one may still say where that begins; else any place is looked at that seems to be the head of one.
     fn has_followers(&self, bytes: &[u8]) -> bool {
+        let mut budget = bytes.len().saturating_mul(MAX_SEARCH);
+        let next = read_head(bytes, self.end()).map(|found| found.end);
+        next.is_some_and(|at| self.is_follower(bytes, at, &mut budget))
+            || self.finds_follower(bytes, &mut budget)
+    }
+
+    fn finds_follower(&self, bytes: &[u8], budget: &mut usize) -> bool {
         let behind = bytes.get(self.end()..).unwrap_or_default();
-        let generation = self.generation.to_be_bytes();
-        let heads = behind.windows(8).enumerate().skip(8);
-        let of_generation = heads.filter(|(_, found)| **found == generation);
-        of_generation.take(MAX_CANDIDATES).any(|(at, _)| {
-            let found = check(bytes, self.end() + at - 8);
-            found.is_some_and(|(head, _)| {
-                head.generation == self.generation && head.sequence > self.len()
-            })
-        })
+        let generations = behind.windows(8).enumerate().skip(8);
+        let of_now = generations.filter(|(_, found)| {
+            let found = found.first_chunk().copied().map(u64::from_be_bytes);
+            found.is_some_and(|found| self.is_now(found))
+        });
+        let mut heads = of_now.map(|(at, _)| self.end() + at - 8);
+        heads.any(|at| self.is_follower(bytes, at, budget))
+    }
+
+    /// Whether records of a generation may stand where this one ends: where its block is damaged, of a later one.
+    fn is_now(&self, generation: u64) -> bool {
+        let ahead = generation.checked_sub(self.generation);
+        ahead.is_some_and(|ahead| ahead <= NEXT_GENERATIONS)
+    }
+
+    /// Whether a record is at this place that was written behind the ones that check. What no record says costs no
+    /// look at its bytes, and all looks together no more than the budget.
+    fn is_follower(&self, bytes: &[u8], at: usize, budget: &mut usize) -> bool {
+        let Some(found) = read_head(bytes, at).filter(|found| self.is_now(found.head.generation))
+        else {
+            return false;
+        };
+        let most = self.len() + (bytes.len() / HEAD_BYTES) as u64;
+        let is_behind = match found.head.generation == self.generation {
+            true => (self.len() + 1..=most).contains(&found.head.sequence),
+            false => found.head.sequence <= most,
+        };
+        let len = found.end - at;
+        if !is_behind || *budget < len {
+            return false;
+        }
+        *budget -= len;
+        found.checks(bytes, at)
     }
 
     /// Whether no sync is in the log.
@@ -208,9 +243,9 @@ impl Records {
         self.raw_parts().map(|(part, _)| part)
     }
 
-    /// The bytes of the parts of sections that stay.
-    pub(super) fn without(&self, goes: &dyn Fn(u64) -> bool) -> Vec<u8> {
-        let stay = self.raw_parts().filter(|(part, _)| !goes(part.section));
+    /// The bytes of the parts of such sections.
+    pub(super) fn of(&self, stays: &dyn Fn(u64) -> bool) -> Vec<u8> {
+        let stay = self.raw_parts().filter(|(part, _)| stays(part.section));
         stay.flat_map(|(_, raw)| raw.iter().copied()).collect()
     }
 
@@ -227,18 +262,38 @@ impl Records {
     }
 }
 
-/// The head of the record at an offset and where it ends, if it is whole.
-fn check(bytes: &[u8], at: usize) -> Option<(Head, usize)> {
+/// What stands at a place where a record may begin.
+struct Found {
+    crc: u32,
+    head: Head,
+    /// Where the record ends.
+    end: usize,
+}
+
+impl Found {
+    fn checks(&self, bytes: &[u8], at: usize) -> bool {
+        let body = bytes.get(at + 4..self.end);
+        body.is_some_and(|body| crc32c(body) == self.crc)
+    }
+}
+
+/// The head at an offset, unchecked, if the record that it is of would end within the log.
+fn read_head(bytes: &[u8], at: usize) -> Option<Found> {
     let mut head = Decoder::new(bytes.get(at..)?);
     let (crc, body) = (head.u32()?, head.u32()? as usize);
     let (generation, sequence) = (head.u64()?, head.u64()?);
     let end = at.checked_add(HEAD_BYTES)?.checked_add(body)?;
-    let checks = crc32c(bytes.get(at + 4..end)?) == crc;
     let head = Head {
         generation,
         sequence,
     };
-    checks.then_some((head, end))
+    (end <= bytes.len()).then_some(Found { crc, head, end })
+}
+
+/// The head of the record at an offset and where it ends, if it is whole.
+fn check(bytes: &[u8], at: usize) -> Option<(Head, usize)> {
+    let found = read_head(bytes, at)?;
+    found.checks(bytes, at).then_some((found.head, found.end))
 }
 
 fn decode_part<'a>(body: &mut Decoder<'a>) -> Option<Part<'a>> {
@@ -339,7 +394,7 @@ mod tests {
             slot: Slot::Second,
         };
         assert_eq!((&part.pages[..], growth.len()), (&[growth][..], 6));
-        let stays = records.without(&|section| section == 2);
+        let stays = records.of(&|section| section != 2);
         let mut expected = Vec::new();
         push_part(&mut expected, 1);
         push_part(&mut expected, 3);

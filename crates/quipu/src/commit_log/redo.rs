@@ -49,11 +49,11 @@ impl Patch {
 #[derive(Debug, Default)]
 pub(crate) struct Redo {
     pub(super) patches: BTreeMap<(Which, u64), Vec<Patch>>,
-    /// Sections of which a file is away, or has no header that could be read.
+    /// Sections of which a file is away, has no header that could be read, or is an empty one in the place of that.
     pub(crate) away: BTreeSet<u64>,
     /// Sections that do not get all that the log has: a page of them is damaged, or they are others.
     pub(crate) incomplete: BTreeSet<u64>,
-    /// The indices of entries that damaged pages do not get.
+    /// The indices of entries that damaged pages do not get, or files that are away.
     pub(crate) lost: Vec<u64>,
 }
 
@@ -64,6 +64,36 @@ struct OfSection<'a> {
     /// Where they begin, and they themselves; one behind the other.
     values: Vec<(u64, &'a [u8])>,
     pages: BTreeMap<u64, Vec<PageGrowth<'a>>>,
+}
+
+impl OfSection<'_> {
+    /// The indices of the entries that begin in what a page gets, or reach into it, as far as the log has them.
+    fn indices(&self, page: u64, files: &Files<'_>) -> Vec<u64> {
+        let entry = files.entry_size.max(1) as u64;
+        let page_begin = page.saturating_mul(files.page_size as u64);
+        let growths = self.pages.get(&page).map_or(&[][..], Vec::as_slice);
+        let begins = growths.iter().flat_map(|growth| {
+            let begin = page_begin.saturating_add(growth.from.into());
+            let end = begin.saturating_add(growth.bytes.len() as u64);
+            (begin - begin % entry..end).step_by(entry as usize)
+        });
+        begins.filter_map(|at| self.index_at(at, files)).collect()
+    }
+
+    /// The first eight bytes of an entry, over the pages that have them.
+    fn index_at(&self, at: u64, files: &Files<'_>) -> Option<u64> {
+        let page_size = files.page_size.max(1) as u64;
+        let mut index = [0; 8];
+        for (at, byte) in (at..).zip(&mut index) {
+            let growths = self.pages.get(&(at / page_size))?;
+            let at = (at % page_size) as usize;
+            let mut found = growths
+                .iter()
+                .filter_map(|of| of.bytes.get(at.checked_sub(of.from.into())?));
+            *byte = *found.next()?;
+        }
+        Some(u64::from_be_bytes(index))
+    }
 }
 
 impl Redo {
@@ -121,51 +151,94 @@ impl Redo {
         }
         let index = files.open(Which::Index, number)?;
         let (Some(index), Some(values)) = (index, files.open(Which::Values, number)?) else {
-            self.away.insert(number);
+            self.is_away(number, mark, of, files);
             return Ok(());
         };
-        // Below a mark nothing is changed.
-        let entries = mark.map_or(0, |mark| mark.records);
+        // The log goes on behind a flush of the files, which are others then.
+        if index.len()? == 0 && !mark.is_some_and(Mark::knows_files) {
+            self.is_away(number, mark, of, files);
+            return Ok(());
+        }
+        if !self.index(number, &index, of, files)? || Canary::ValuesNotRedone.sings() {
+            return Ok(());
+        }
+        self.values(number, &values, of, files)
+    }
+
+    /// Nothing comes to a section as long as its files are away; a rewind may have dropped it meanwhile.
+    fn is_away(&mut self, number: u64, mark: Option<&Mark>, of: &OfSection<'_>, files: &Files<'_>) {
+        self.away.insert(number);
+        if !mark.is_some_and(Mark::is_dropped) {
+            let pages = of.pages.keys();
+            self.lost
+                .extend(pages.flat_map(|&page| of.indices(page, files)));
+        }
+    }
+
+    /// Looks at the pages of an index file; whether the values may be looked at, too.
+    fn index(
+        &mut self,
+        number: u64,
+        index: &DataBlob,
+        of: &OfSection<'_>,
+        files: &Files<'_>,
+    ) -> Result<bool> {
+        // Below a mark nothing is changed; and what comes goes behind it, also where the file is shorter.
+        let entries = (files.mark)(number).map_or(0, |mark| mark.records);
         let durable = entries.saturating_mul(files.entry_size as u64);
-        let mut patches = Vec::new();
         let physical = (files.page_size + SLOTS_SIZE) as u64;
-        let mut end = index.len()?;
+        let marked = durable.div_ceil(files.page_size.max(1) as u64);
+        let len = index.len()?;
+        let mut end = len.max(marked.saturating_mul(physical));
+        let mut patches = Vec::new();
         for (&page, growths) in &of.pages {
             let at = page.saturating_mul(physical);
             if at > end {
                 // Nothing was written so far behind the end.
                 self.incomplete.insert(number);
-                return Ok(());
+                return Ok(false);
             }
-            end = end.max(at.saturating_add(physical));
-            match redo_page(&index, page, growths, files.page_size, durable)? {
+            let found = redo_page(index, page, growths, files.page_size, durable)?;
+            if at < len || matches!(found, Found::Lacking(_)) {
+                end = end.max(at.saturating_add(physical));
+            }
+            match found {
                 Found::Lacking(more) => patches.extend(more),
                 Found::Damaged => {
                     self.incomplete.insert(number);
-                    self.lost.extend(indices(growths, files));
+                    self.lost.extend(of.indices(page, files));
                 }
                 Found::Foreign => {
                     self.incomplete.insert(number);
-                    return Ok(());
+                    return Ok(false);
                 }
             }
         }
         self.add(Which::Index, number, patches);
-        if Canary::ValuesNotRedone.sings() {
-            return Ok(());
-        }
-        let durable = mark.map_or(0, |mark| mark.value_bytes);
+        Ok(true)
+    }
+
+    /// As for the pages. What is below the mark and behind the end of the file is not there to be changed.
+    fn values(
+        &mut self,
+        number: u64,
+        values: &DataBlob,
+        of: &OfSection<'_>,
+        files: &Files<'_>,
+    ) -> Result<()> {
+        let durable = (files.mark)(number).map_or(0, |mark| mark.value_bytes);
+        let len = values.len()?;
+        let (unchanged, mut end) = (len.min(durable), len.max(durable));
         let mut patches = Vec::new();
-        let mut end = values.len()?;
         for &(at, bytes) in &of.values {
             if at > end {
                 self.incomplete.insert(number);
                 break;
             }
             end = end.max(at.saturating_add(bytes.len() as u64));
-            let known = durable.saturating_sub(at).min(bytes.len() as u64);
+            let known = unchanged.saturating_sub(at).min(bytes.len() as u64);
             let rest = bytes.get(known as usize..).unwrap_or_default();
-            patches.extend(redo_values(&values, at.saturating_add(known), rest)?);
+            patches.extend(redo_values(values, at.saturating_add(known), rest)?);
         }
         self.add(Which::Values, number, patches);
         Ok(())
@@ -296,24 +369,6 @@ fn redo_page(
         patches.push(patch(page_size, physical));
     }
     Ok(Found::Lacking(patches))
-}
-
-/// The indices of the entries that begin in what a page gets.
-fn indices<'a>(
-    growths: &'a [PageGrowth<'_>],
-    files: &'a Files<'_>,
-) -> impl Iterator<Item = u64> + 'a {
-    let entry = files.entry_size.max(1) as u64;
-    growths
-        .iter()
-        .flat_map(move |growth| {
-            let begin = growth.page.saturating_mul(files.page_size as u64);
-            let begin = begin.saturating_add(growth.from.into());
-            let first = begin.checked_next_multiple_of(entry).unwrap_or(begin) - begin;
-            let entries = (first as usize..growth.bytes.len()).step_by(entry as usize);
-            entries.filter_map(|at| growth.bytes.get(at..)?.first_chunk().copied())
-        })
-        .map(u64::from_be_bytes)
 }
 
 /// A page with its slots, and how much of it the file has; zeros take the place of the rest.

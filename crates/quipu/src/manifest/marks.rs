@@ -71,6 +71,11 @@ impl Mark {
         self.epoch == DROPPED
     }
 
+    /// Whether it says of which files it is: nothing of that is left once others were made in the place of lost ones.
+    pub(crate) fn knows_files(&self) -> bool {
+        self.epoch != 0 || self.fingerprint != Fingerprint::default()
+    }
+
     pub(crate) fn memory(&self) -> usize {
         self.fingerprint.memory() + self.runs.memory()
     }

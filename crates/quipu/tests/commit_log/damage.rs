@@ -1,4 +1,4 @@
-//! What damage, other files and files that are away do to what the log has.
+//! What damage, and other files, do to what the log has.
 
 use std::sync::Arc;
 
@@ -7,7 +7,9 @@ use quipu::storage::simulated::{Simulated, Survival, When};
 use quipu::storage::{OpenMode, Storage};
 
 use super::common::{key, value};
-use super::{LOG, NAME, Store, assert_holds, bytes, copy, open, options, put_syncs};
+use super::{
+    LOG, NAME, Store, assert_holds, bytes, copy, open, options, put_syncs, read_only, whole, write,
+};
 
 /// A log that is damaged is told where it may have held something, and never acted on.
 #[test]
@@ -90,26 +92,6 @@ fn a_damaged_page_keeps_nothing_from_the_others() {
     }
 }
 
-/// A section whose files are away is made anew: what the log kept for the old ones does not come to the new ones.
-#[test]
-fn a_section_that_is_made_anew_gets_nothing_of_the_old_one() {
-    let options = || options().items_per_section(10).page_size(28);
-    let machine = Simulated::new(0);
-    let mut archive = open(&machine, options());
-    put_syncs(&mut archive, 0..6);
-    let after = machine.after_crash(Survival::Nothing, 0);
-    drop(archive);
-    for partition in ["index", "values"] {
-        after.remove(partition, NAME).unwrap();
-    }
-    let mut archive = open(&after, options());
-    let _ = archive.put_sync(3, &key(77), &value(77, 30)[..]).unwrap();
-    archive.close().unwrap();
-    let archive = open(&after, options());
-    assert_eq!(archive.get_all(3).unwrap(), [value(77, 30)]);
-    assert_eq!(archive.last_index(), Some(3));
-}
-
 /// Files that are not those that the log was written for stay as they are.
 #[test]
 fn a_log_of_other_files_is_not_brought_to_them() {
@@ -134,31 +116,125 @@ fn a_log_of_other_files_is_not_brought_to_them() {
     assert!(bytes(&newer, "index", NAME) == before);
 }
 
-/// Files that are away when the archive is opened get what the log has when they are back.
+/// Whatever becomes of one block of the two: the records tell the generation, also where the archive was closed before.
 #[test]
-fn a_log_waits_for_files_that_are_away() {
+fn damage_of_a_generation_hides_no_sync() {
+    for is_closed in [false, true] {
+        let machine = Simulated::new(0);
+        let mut archive = open(&machine, options());
+        put_syncs(&mut archive, 0..5);
+        match is_closed {
+            true => archive.close().unwrap(),
+            false => drop(archive),
+        }
+        let before = bytes(&machine, "quipu", LOG);
+        let mut archive = open(&machine, options());
+        put_syncs(&mut archive, 5..30);
+        let after = machine.after_crash(Survival::Nothing, 0);
+        let now = bytes(&after, "quipu", LOG);
+        let generation = |at: usize| u64::from_be_bytes(now[at..at + 8].try_into().unwrap());
+        for block in [4096, 8192] {
+            let is_last = generation(block) == generation(4096).max(generation(8192));
+            let mut damaged = vec![now.clone(); 3];
+            damaged[0][block + 7] ^= 1;
+            damaged[1][block..block + 4096].fill(0);
+            // As if the disk had lost the write of an open.
+            damaged[2][block..block + 4096].copy_from_slice(&before[block..block + 4096]);
+            for log in damaged {
+                write(&after, "quipu", LOG, &log);
+                let machine = after.after_crash(Survival::All, 0);
+                assert_eq!(whole(&read_only(&machine, options()), 0..30), 30);
+                let archive = open(&machine, options());
+                assert_holds(&archive, 0..30);
+                assert_eq!(archive.recovery().commit_log_incomplete, is_last);
+            }
+        }
+    }
+}
+
+/// Values that look like heads of records, of this generation and of ones to come, hide none that follows damage.
+#[test]
+fn values_that_look_like_records_hide_no_loss() {
     let machine = Simulated::new(0);
-    let mut archive = open(&machine, options().items_per_section(10));
+    let mut archive = open(&machine, options());
     put_syncs(&mut archive, 0..2);
-    put_syncs(&mut archive, 10..12);
-    put_syncs(&mut archive, 2..6);
+    let log = bytes(&machine, "quipu", LOG);
+    let generation = (&log[4096..4104]).max(&log[8192..8200]);
+    let value = generation.repeat(300);
+    let _ = archive.put_sync(2, &key(2), &value[..]).unwrap();
+    put_syncs(&mut archive, 3..30);
     let after = machine.after_crash(Survival::Nothing, 0);
-    drop(archive);
-    let away = after.after_crash(Survival::All, 0);
-    for partition in ["index", "values"] {
-        after.remove(partition, NAME).unwrap();
+    let log = bytes(&after, "quipu", LOG);
+    let at = log.windows(2400).position(|found| found == value).unwrap();
+    // A byte of the value, and one of the length that the record says.
+    let head = log[..at]
+        .windows(8)
+        .rposition(|found| *found == *generation)
+        .unwrap()
+        - 8;
+    for damaged in [at + 100, head + 6] {
+        let mut log = log.clone();
+        log[damaged] ^= 1;
+        let machine = after.after_crash(Survival::All, 0);
+        write(&machine, "quipu", LOG, &log);
+        let archive = open(&machine, options());
+        assert_eq!(whole(&archive, 0..30), 2);
+        assert!(archive.recovery().commit_log_incomplete, "{damaged}");
     }
-    let mut archive = open(&after, options().items_per_section(10));
-    put_syncs(&mut archive, 12..15);
-    // Nothing that has to do with them.
-    archive.rewind(500).unwrap();
-    assert!(archive.rewind(3).is_err());
-    archive.close().unwrap();
-    for partition in ["index", "values"] {
-        copy(&away, &after, partition, NAME);
+}
+
+/// A file that lost its end below the mark goes on behind that, and so does what the log has of it.
+#[test]
+fn a_file_that_is_shorter_than_its_mark_gets_what_the_log_has() {
+    let cases = [
+        ("values", 4084, 1),
+        ("values", 4084, 5),
+        ("index", 100, 1),
+        ("index", 28, 6),
+        ("index", 28, 150),
+    ];
+    for (partition, page, cut) in cases {
+        let options = || options().page_size(page);
+        let machine = Simulated::new(0);
+        let mut archive = open(&machine, options());
+        put_syncs(&mut archive, 0..20);
+        archive.close().unwrap();
+        let mut short = bytes(&machine, partition, NAME);
+        short.truncate(short.len() - cut);
+        write(&machine, partition, NAME, &short);
+        let mut archive = open(&machine, options());
+        put_syncs(&mut archive, 20..50);
+        let after = machine.after_crash(Survival::Nothing, 0);
+        assert_eq!(
+            whole(&read_only(&after, options()), 20..50),
+            30,
+            "{partition} {cut}"
+        );
+        let archive = open(&after, options());
+        assert_eq!(whole(&archive, 20..50), 30, "{partition} {cut}");
+        assert!(!archive.recovery().commit_log_incomplete);
     }
-    let archive = open(&after, options().items_per_section(10));
-    for index in (0..6).chain(10..15) {
-        assert_eq!(archive.get(index).unwrap().unwrap(), value(index, 30));
+}
+
+/// The index of an entry is known where its bytes begin in the page that is damaged, wherever they end.
+#[test]
+fn what_a_damaged_page_does_not_get_is_told_by_index() {
+    for page in [84, 86, 88, 90, 91, 100] {
+        let options = || options().page_size(page);
+        let machine = Simulated::new(0);
+        let mut archive = open(&machine, options());
+        put_syncs(&mut archive, 0..9);
+        let after = machine.after_crash(Survival::Nothing, 0);
+        after.flip_bit("index", NAME, (4096 + 3) * 8).unwrap();
+        let archive = open(&after, options());
+        let lost = u64::from(page).div_ceil(28);
+        for index in 0..9 {
+            let expected = if index < lost {
+                Status::Damaged
+            } else {
+                Status::Present
+            };
+            assert_eq!(archive.status(index).unwrap(), expected, "{page} {index}");
+        }
     }
 }

@@ -1,8 +1,10 @@
 //! Small syncs that go through the commit log: what they cost, and that nothing of them is lost.
 
+mod away;
 #[path = "../common/mod.rs"]
 mod common;
 mod damage;
+mod order;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -364,10 +366,27 @@ fn bytes(machine: &Simulated, partition: &str, name: &str) -> Vec<u8> {
 }
 
 fn copy(from: &Simulated, to: &Simulated, partition: &str, name: &str) {
-    let blob = to.open(partition, name, OpenMode::Create).unwrap();
+    write(to, partition, name, &bytes(from, partition, name));
+}
+
+/// Puts other bytes in the place of a file's, durably.
+fn write(machine: &Simulated, partition: &str, name: &str, bytes: &[u8]) {
+    let blob = machine.open(partition, name, OpenMode::Create).unwrap();
     blob.resize(0).unwrap();
-    let bytes = bytes(from, partition, name);
-    blob.write_at(&[std::io::IoSlice::new(&bytes)], 0).unwrap();
+    blob.write_at(&[std::io::IoSlice::new(bytes)], 0).unwrap();
     blob.sync().unwrap();
-    to.sync_partition(partition).unwrap();
+    machine.sync_partition(partition).unwrap();
+}
+
+/// How many items have the bytes that were put.
+fn whole(archive: &quipu::Reader<[u8; 8]>, indices: Range<u64>) -> usize {
+    let is_whole =
+        |&index: &u64| matches!(archive.get(index), Ok(Some(found)) if found == value(index, 30));
+    indices.filter(is_whole).count()
+}
+
+fn read_only(machine: &Simulated, options: Options) -> quipu::ReadOnly<[u8; 8]> {
+    options
+        .open_read_only_on(Arc::new(machine.clone()))
+        .unwrap()
 }
