@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::options::Options;
 use super::shared::Shared;
 use crate::error::{Error, Result};
 use crate::format::{is_unfinished, section_number};
 use crate::journal::Present;
+use crate::storage::Storage;
 
 /// Of fewer sections, one thread looks both partitions up.
 const SECTIONS_OF_A_THREAD: usize = 64;
@@ -108,4 +110,13 @@ fn partition(shared: &Shared, is_index: bool) -> &str {
         true => &shared.partitions.index,
         false => &shared.partitions.values,
     }
+}
+
+/// Whether there is any file of a section.
+pub(super) fn has_sections(storage: &dyn Storage, options: &Options) -> Result<bool> {
+    let (index, values) = &options.partitions;
+    let mut names = storage.list(index.as_deref().unwrap_or("index"))?;
+    names.extend(storage.list(values.as_deref().unwrap_or("values"))?);
+    // What a creation left that a crash cut off holds nothing; the open removes it.
+    Ok(!names.iter().all(|name| is_unfinished(name)))
 }

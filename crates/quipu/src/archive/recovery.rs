@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::follow;
-use super::listing::Listing;
+use super::listing::{Listing, has_sections};
 use super::load::{self, Loaded};
 use super::options::Options;
 use super::redo;
@@ -22,7 +22,7 @@ use crate::canary::Canary;
 use crate::commit_log;
 use crate::entropy;
 use crate::error::{Error, Result};
-use crate::format::{is_unfinished, section_name, section_number};
+use crate::format::{section_name, section_number};
 use crate::journal::{SectionReport, Trust};
 use crate::manifest::{self, Copies, Manifest, Mark, Marks, MarksLog, State, Wholeness};
 use crate::storage::{Access, Lock, Reserve, Reserved, Storage};
@@ -256,14 +256,6 @@ fn refuse_to_create(storage: &dyn Storage, options: &Options) -> Result<()> {
         path: storage.path("", ""),
         reason: reason.to_owned(),
     })
-}
-
-fn has_sections(storage: &dyn Storage, options: &Options) -> Result<bool> {
-    let (index, values) = &options.partitions;
-    let mut names = storage.list(index.as_deref().unwrap_or("index"))?;
-    names.extend(storage.list(values.as_deref().unwrap_or("values"))?);
-    // What a creation left that a crash cut off holds nothing; the open removes it.
-    Ok(!names.iter().all(|name| is_unfinished(name)))
 }
 
 /// An open for writing that is under way.
