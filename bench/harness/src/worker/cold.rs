@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use super::Worker;
 use super::cost::start;
+use super::get::MANY;
 use crate::engine::Engine;
 
 /// A disk gives some thousands a second.
@@ -22,6 +23,11 @@ impl Worker {
         let latencies = self.latencies_by_key(&engine, reads)?;
         self.rate("cold get by key", reads, &started);
         self.report.quantiles("cold get by key", &latencies);
+        let started = start();
+        let calls = reads / MANY;
+        // Others than those before.
+        (1..=calls).try_for_each(|call| self.get_many_by_key(&engine, call << 40))?;
+        self.rate("cold get by key, 32 a call", calls * MANY, &started);
         engine.close()
     }
 }

@@ -18,7 +18,7 @@ const AT_LEAST: Duration = Duration::from_millis(500);
 /// Reads between two looks at the clock.
 const LAP: u64 = 1000;
 /// Keys of one call.
-const MANY: usize = 32;
+pub(super) const MANY: u64 = 32;
 /// Items of one short range.
 const RANGE: u64 = 100;
 
@@ -140,27 +140,32 @@ impl Worker {
         Ok(())
     }
 
-    /// Checked as the others are: every value in parts, and that none is missing.
     fn get_many<E: Engine>(&mut self, engine: &E) -> Result<()> {
-        let size = self.workload.value_size;
-        let calls = (self.workload.gets / MANY as u64).max(1);
+        let calls = (self.workload.gets / MANY).max(1);
         let (mut call, started) = (0, start());
         while call < calls || started.elapsed() < AT_LEAST {
-            let numbers = (call << 32..).take(MANY);
-            let indices: Vec<u64> = numbers.map(|n| self.random_index(n)).collect();
-            let keys: Vec<Key> = indices.iter().map(|index| key(*index)).collect();
-            let (mut found, mut checked) = (0, Ok(()));
-            engine.get_many(&keys, &mut |at, value| {
-                found += 1;
-                if checked.is_ok() {
-                    checked = check_parts(indices[at], size, value);
-                }
-            })?;
-            checked?;
-            ensure!(found == MANY, "of {MANY} keys {found} were found");
+            self.get_many_by_key(engine, call << 32)?;
             call += 1;
         }
-        self.rate("get by key, 32 a call", call * MANY as u64, &started);
+        self.rate("get by key, 32 a call", call * MANY, &started);
+        Ok(())
+    }
+
+    /// One call. Checked as the others are: every value in parts, and that none is missing.
+    pub(super) fn get_many_by_key<E: Engine>(&self, engine: &E, first: u64) -> Result<()> {
+        let size = self.workload.value_size;
+        let numbers = first..first + MANY;
+        let indices: Vec<u64> = numbers.map(|n| self.random_index(n)).collect();
+        let keys: Vec<Key> = indices.iter().map(|index| key(*index)).collect();
+        let (mut found, mut checked) = (0, Ok(()));
+        engine.get_many(&keys, &mut |at, value| {
+            found += 1;
+            if checked.is_ok() {
+                checked = check_parts(indices[at], size, value);
+            }
+        })?;
+        checked?;
+        ensure!(found == MANY, "of {MANY} keys {found} were found");
         Ok(())
     }
 

@@ -30,7 +30,7 @@ mod map;
 
 use std::any::Any;
 use std::fs::File;
-use std::ops::RangeInclusive;
+use std::ops::Range;
 use std::sync::Arc;
 
 use self::map::Map;
@@ -136,6 +136,7 @@ impl Maps {
         made.is_some_and(|segment| segment.read(buf, (offset - start) as usize, len))
     }
 
+    #[inline]
     fn nth(&self, nth: usize, is_to_be_made: bool) -> Option<&Place> {
         let Some(nth) = nth.checked_sub(1) else {
             return Some(&self.first);
@@ -217,6 +218,7 @@ impl Segment {
     }
 
     /// Notes chunks as read; whether all were before. None where they go on in the next map.
+    #[inline]
     fn note_read(&self, at: usize, len: usize) -> Option<bool> {
         let mut all_read = true;
         for chunk in chunks(at, len) {
@@ -232,8 +234,9 @@ impl Segment {
 }
 
 /// The chunks that have bytes of a read, which is not empty.
-fn chunks(at: usize, len: usize) -> RangeInclusive<usize> {
-    at >> CHUNK_BITS..=(at + len - 1) >> CHUNK_BITS
+#[inline]
+fn chunks(at: usize, len: usize) -> Range<usize> {
+    at >> CHUNK_BITS..((at + len - 1) >> CHUNK_BITS) + 1
 }
 
 #[cfg(test)]
