@@ -32,7 +32,7 @@ const LEAST: usize = 4;
 const SAMPLE: usize = 8;
 const MAX_SAMPLES: usize = 16;
 /// A look-up that took longer has waited for a disk, or was of a value so long that the look does not matter.
-const IN_MEMORY: Duration = Duration::from_micros(5);
+const IN_MEMORY: Duration = Duration::from_micros(10);
 /// Ids of one thread, at the least: one thread keeps a disk busy, but not with what comes between.
 pub(super) const PER_THREAD: usize = 1024;
 /// Items, and sections, whose entries are read at once, at most: so many files are open at a time.
@@ -82,10 +82,16 @@ impl Shared {
 
     /// Whether all that a look-up needs is in memory, as far as it is known what that is.
     fn is_in_memory(&self, id: By<'_>) -> bool {
-        if let By::Key(key) = id
-            && !self.table_pages_of(key).is_empty()
-        {
-            return false;
+        if let By::Key(key) = id {
+            let pages = self.table_pages_of(key);
+            let is_there = |(table, page): &TablePage| {
+                let Read { blob, offset, len } = table.read_of(*page);
+                blob.is_in_memory(offset, len)
+            };
+            // Where the entry stands, nobody knows yet.
+            if !pages.is_empty() {
+                return pages.iter().all(is_there);
+            }
         }
         let (number, position) = self.place(id);
         match (self.open_section(number), position, id) {
@@ -98,8 +104,12 @@ impl Shared {
 
     fn is_item_in_memory(&self, section: &Section, position: u64) -> bool {
         let mut entry = EntryBuf::new(self.entry);
-        if !section.pair.records.peek(position, entry.bytes_mut()) {
-            return position >= section.pair.records.len();
+        let records = &section.pair.records;
+        if !records.peek(position, entry.bytes_mut()) {
+            return records.pages_ahead(position).all(|page| {
+                let look = |blob: &DataBlob| Ok(blob.is_in_memory(page.offset, page.len));
+                records.file().with(look).unwrap_or(true)
+            });
         }
         let (offset, size) = entry.location();
         let values = &section.pair.values;
