@@ -13,27 +13,16 @@ use std::time::{Duration, Instant};
 use quipu::storage::Disk;
 use quipu::{Archive, Options};
 
+use self::common::{key, mix};
+
+mod common;
+
 type Store = Archive<[u8; 32]>;
 
 const BATCH: u64 = 1000;
 const COUNTS: [u64; 3] = [8, 32, 1000];
 /// Items of the calls that find everything in memory, of which the fastest counts.
 const WARM: usize = 20_000;
-
-fn mix(number: u64) -> u64 {
-    let mut z = number.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
-}
-
-fn key(index: u64) -> [u8; 32] {
-    let mut key = [0; 32];
-    for (part, bytes) in key.chunks_mut(8).enumerate() {
-        bytes.copy_from_slice(&mix(index ^ ((part as u64) << 60)).to_le_bytes());
-    }
-    key
-}
 
 fn open(folder: &Path, rings: bool) -> Store {
     let disk = Disk::create(folder).unwrap().with_io_uring(rings);

@@ -43,3 +43,20 @@ fn what_a_killed_process_left_to_read_is_read_once() {
         assert_holds(&archive, 0..7, 0);
     });
 }
+
+/// Few keys that are in no table have an open read all of their section, so they get one at a close.
+#[test]
+fn the_last_few_keys_of_a_section_let_it_rest_too() {
+    let options = options().items_per_section(10_000).keys_per_table(800);
+    Bench::memory(options, |bench| {
+        let mut archive: Store = bench.open();
+        put(&mut archive, 0..800, 0);
+        archive.sync().unwrap();
+        put(&mut archive, 800..810, 0);
+        archive.close().unwrap();
+        let archive: Store = bench.open();
+        let stats = archive.stats();
+        assert_eq!((stats.keys, stats.keys_in_tables), (810, 810));
+        assert_eq!(stats.open_files, 0);
+    });
+}

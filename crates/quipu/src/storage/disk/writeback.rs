@@ -2,8 +2,8 @@
 
 use std::fs::File;
 
-/// Has the system begin to write bytes of a file that are in its cache. A hint: nothing is durable by it, and what goes
-/// wrong the flush tells.
+/// Has the system begin to write bytes of a file that are in its cache. A hint: nothing is durable by it. It does not wait,
+/// so that it takes no error of the writes away: the flush tells those.
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 #[allow(unsafe_code)]
 pub(super) fn begin(file: &File, offset: u64, len: u64) {
