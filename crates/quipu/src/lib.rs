@@ -56,6 +56,7 @@ mod key;
 mod key_table;
 mod manifest;
 mod paged;
+mod prefetch;
 mod slabs;
 pub mod storage;
 mod sync;

@@ -111,3 +111,93 @@ fn a_sync_of_which_one_section_fails_fails() {
         }
     }
 }
+
+/// Puts the first items of the first section and syncs: the files of the second are then being made by a thread.
+fn with_files_under_way(machine: &Simulated) -> Store {
+    let mut archive = open(machine);
+    put(&mut archive, 0..7);
+    archive.sync().unwrap();
+    archive
+}
+
+fn files(machine: &Simulated) -> Vec<usize> {
+    let count = |partition: &&str| machine.list(partition).unwrap().len();
+    ["index", "values"].iter().map(count).collect()
+}
+
+#[test]
+fn files_that_a_thread_makes_ahead_are_used_or_go() {
+    for round in 0..50 {
+        let machine = Simulated::new(round);
+        let mut archive = with_files_under_way(&machine);
+        put(&mut archive, 7..20);
+        archive.sync().unwrap();
+        assert_eq!(files(&machine), [3, 3]);
+        archive.close().unwrap();
+        assert_eq!(files(&machine), [3, 3]);
+
+        let machine = Simulated::new(round);
+        drop(with_files_under_way(&machine));
+        assert_eq!(files(&machine), [1, 1]);
+
+        let machine = Simulated::new(round);
+        with_files_under_way(&machine).close().unwrap();
+        assert_eq!(files(&machine), [1, 1]);
+
+        let machine = Simulated::new(round);
+        let mut archive = with_files_under_way(&machine);
+        put(&mut archive, 81..82);
+        assert_eq!(archive.prune(80).unwrap(), 1);
+        assert_eq!(files(&machine), [1, 1]);
+
+        let machine = Simulated::new(round);
+        let mut archive = with_files_under_way(&machine);
+        archive.rewind(3).unwrap();
+        put(&mut archive, 4..20);
+        archive.close().unwrap();
+        assert_eq!(files(&machine), [3, 3]);
+        assert_eq!(open(&machine).missing_items(0, 20), [0; 0]);
+
+        let machine = Simulated::new(round);
+        with_files_under_way(&machine).destroy().unwrap();
+        assert_eq!(files(&machine), [0, 0]);
+    }
+}
+
+/// What failed in the thread is told by a later call, and ends the writing; what was acknowledged stays.
+#[test]
+fn a_thread_that_makes_files_ahead_and_fails_is_heard() {
+    let mut told = 0;
+    for at in 0..16 {
+        let machine = Simulated::new(at);
+        let mut archive = open(&machine);
+        put(&mut archive, 0..6);
+        archive.sync().unwrap();
+        put(&mut archive, 6..7);
+        let from = machine.log().len();
+        machine.inject(machine.calls() + at, Fault::ErrorBefore);
+        let mut durable = 6;
+        let mut failed = false;
+        for index in 7..20 {
+            let put = archive.put_sync(index, &index.to_be_bytes(), &index.to_le_bytes()[..]);
+            match put {
+                Ok(_) if !failed => durable = index + 1,
+                put => {
+                    assert!(
+                        !failed || matches!(put, Err(Error::Poisoned { .. })),
+                        "{at} {put:?}"
+                    );
+                    failed = true;
+                }
+            }
+        }
+        told += u32::from(failed);
+        assert!(machine.log().len() > from);
+        drop(archive);
+        let left = open(&machine.after_crash(Survival::Nothing, at));
+        for index in 0..durable {
+            assert_eq!(left.status(index).unwrap(), Status::Present, "{at} {index}");
+        }
+    }
+    assert!(told > 8, "{told}");
+}

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::section::Section;
 use super::writer::Writer;
 use crate::canary::Canary;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::sync::atomic::Ordering;
 
 /// How far a sync goes.
@@ -31,11 +31,7 @@ impl Writer {
 
     fn sync_as_far(&mut self, reach: Reach) -> Result<()> {
         self.sync_dirty(reach).inspect_err(|_| self.refill())?;
-        match self.prepare_next() {
-            // The put that needs the files tells, if there is no room by then either.
-            Err(Error::StorageFull { .. }) => drop(self.shared.discard_prepared()),
-            prepared => self.poison_on_error(prepared)?,
-        }
+        self.prepare_next()?;
         self.refill();
         Ok(())
     }
@@ -93,30 +89,6 @@ impl Writer {
             shared.counters.syncs.fetch_add(1, Ordering::Relaxed);
         }
         Ok(true)
-    }
-
-    /// Prepares the files of the next section once the last one is nearly full, so that no put waits for
-    /// them. Not out of the disk reserve: what that is for was not asked for here.
-    fn prepare_next(&mut self) -> Result<()> {
-        let Ok(end) = u64::try_from(self.unused_from) else {
-            return Ok(());
-        };
-        let span = self.shared.items_per_section;
-        let into = end % span;
-        let next = (end - into).checked_add(span);
-        let Some(next) = next.filter(|_| into >= span - span / 4) else {
-            return Ok(());
-        };
-        let is_known = self.shared.sections.contains(next)
-            || self.shared.unreadable.read().contains(&next)
-            || self.marks.marks().sections.contains_key(&next);
-        if self.prepared == Some(next) || is_known || self.reserve.is_some() {
-            return Ok(());
-        }
-        self.prepared = Some(next);
-        // Of another one that was not needed after all.
-        self.shared.discard_prepared()?;
-        self.shared.prepare_section(next)
     }
 
     /// Makes sections durable, side by side where the storage serves that: none needs another to be. Where the
@@ -180,8 +152,7 @@ impl Writer {
         let marked = self.mark_synced().and_then(|()| self.marks.flush());
         self.poison_on_error(marked)?;
         self.close_tables();
-        let discarded = self.shared.discard_prepared();
-        self.poison_on_error(discarded)?;
+        self.discard_prepared(|_| true)?;
         let settled = self.marks.settle().and_then(|()| self.log.close());
         self.poison_on_error(settled)
     }

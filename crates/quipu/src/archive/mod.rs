@@ -7,7 +7,7 @@
 //! ReadOnly (other process) ────────┘
 //! ```
 //!
-//! - `handle`, `group_commit`, `reader`, `read_only`, `options`: what users hold. `writer` (with `current`),
+//! - `handle`, `group_commit`, `reader`, `read_only`, `options`: what users hold. `writer` (with `current`, `prepare`),
 //!   `shared`: the state behind it, without types.
 //! - `recovery`, `load`, `fingerprint`, `adopt`, `follow`: from files to state. `prune`, `rewrite`, `destroy`: taking away.
 //! - `lookup`, `many` (read ahead, or by threads, `side_by_side`), `presence`, `range`, `verify`: reading. `check`: what verification,
@@ -32,6 +32,7 @@ mod lookup;
 mod many;
 mod memory_limits;
 mod options;
+mod prepare;
 mod presence;
 mod prune;
 mod range;

@@ -66,7 +66,7 @@ impl Writer {
         self.rewrite_tables();
         let dropped = self
             .remove_sections(taken)
-            .and_then(|_| self.shared.discard_prepared_of(|number| number < floor));
+            .and_then(|_| self.discard_prepared(|number| number < floor));
         // What readers have noted of the sections until they were closed.
         self.forget_damage_below(floor);
         self.poison_on_error(dropped)?;
@@ -209,6 +209,7 @@ impl Writer {
     /// Drops every item above `index`.
     pub(super) fn rewind(&mut self, index: u64) -> Result<()> {
         self.checkpoint()?;
+        self.settle_prepared()?;
         self.keeper.stop(&self.shared);
         // One that could not be finished goes on with this one.
         let pending = match self.manifest.state {

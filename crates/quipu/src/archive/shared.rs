@@ -194,26 +194,6 @@ impl Shared {
         Ok(section)
     }
 
-    /// Makes the files of a section ahead of its creation: empty ones, as a crash behind a creation leaves them.
-    pub(super) fn prepare_section(&self, number: u64) -> Result<()> {
-        let (records, values) = self.files_of(number, Layouts::default());
-        values.prepare()?;
-        records.prepare()?;
-        self.storage.sync_partition(values.partition())?;
-        self.storage.sync_partition(records.partition())
-    }
-
-    /// Removes the files that were made ahead and that no section has.
-    pub(super) fn discard_prepared(&self) -> Result<()> {
-        self.discard_prepared_of(|_| true)
-    }
-
-    /// As [`discard_prepared`](Self::discard_prepared), of sections that `goes` says.
-    pub(super) fn discard_prepared_of(&self, goes: impl Fn(u64) -> bool) -> Result<()> {
-        self.files.discard_prepared(&self.partitions.index, &goes)?;
-        self.files.discard_prepared(&self.partitions.values, goes)
-    }
-
     /// Notes that the item at a position cannot be read. The index then counts as missing, unless
     /// another entry of it is whole.
     pub(super) fn note_damage(&self, section: &Section, position: u64, index: u64) {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use super::compression::Compressor;
 use super::current::{Appended, Current, Spare};
 use super::options::Options;
+use super::prepare::Ahead;
 use super::section::Section;
 use super::shared::Shared;
 use super::stats::Durations;
@@ -62,8 +63,7 @@ pub(super) struct Writer {
     /// The section of the last put: the next one mostly goes there too.
     pub(super) current: Option<Current>,
     spare: Spare,
-    /// The section whose files were prepared last.
-    pub(super) prepared: Option<u64>,
+    pub(super) ahead: Ahead,
     /// No index from here on is stored; `u128`, to be able to say so of none.
     pub(super) unused_from: u128,
     entry: Vec<u8>,
@@ -111,7 +111,7 @@ impl Writer {
             compressors: Vec::new(),
             current: None,
             spare: Spare::default(),
-            prepared: None,
+            ahead: Ahead::default(),
             // Two files a section; a dirty one keeps both open until it is synced.
             max_dirty: options.files_and_tables().0 / 4 + 1,
             _lock: lock,
@@ -175,8 +175,10 @@ impl Writer {
     ) -> Result<()> {
         let location = current.location(&self.shared.locations)?;
         let translated = self.shared.translator.translate(key);
-        // Comes into reach while value and entry are copied.
-        self.shared.keys.prefetch(translated);
+        if current.unpublished.is_empty() {
+            // Comes into reach while value and entry are copied; those of a batch do when it is published.
+            self.shared.keys.prefetch(translated);
+        }
         let written = self.write(&current.section, index, key, bytes);
         let item = Appended {
             index,
@@ -263,6 +265,7 @@ impl Writer {
                 self.unmarked.rolled = true;
                 let forgotten = self.forget_lost_files(number);
                 self.poison_on_error(forgotten)?;
+                self.settle_prepared()?;
                 let created = self.shared.create_section(number);
                 self.poison_on_error(created)?
             }
@@ -361,7 +364,7 @@ impl Drop for Writer {
         // While the lock is held.
         self.shared.scrub.close();
         self.keeper.stop(&self.shared);
-        let _ = self.shared.discard_prepared();
+        let _ = self.discard_prepared(|_| true);
         if self.poisoned.is_none() {
             // The marks only protect: losing them costs nothing that a crash would not.
             let _ = self.mark_synced();
@@ -390,14 +393,9 @@ fn publish(shared: &Shared, section: &Section, items: &[Appended]) -> Result<()>
         }
     }
     let is_dead = |location| shared.locations.resolve(location).is_none();
-    for item in items {
-        let removed = shared
-            .keys
-            .insert(item.translated, item.location, &is_dead)?;
-        if removed > 0 {
-            let pruned = &shared.counters.pruned;
-            pruned.fetch_add(removed as u64, Ordering::Relaxed);
-        }
-    }
-    Ok(())
+    let located = items.iter().map(|item| (item.translated, item.location));
+    shared.keys.insert_all(located, &is_dead, |removed| {
+        let pruned = &shared.counters.pruned;
+        pruned.fetch_add(removed as u64, Ordering::Relaxed);
+    })
 }

@@ -36,8 +36,8 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 
 use super::candidates::Candidates;
+use super::hint::Hint;
 use super::place::{GROUP_SIZE, GROUPS, Place};
-use super::prefetch::Hint;
 use super::shard::{LOCATION_BITS, Shard};
 use crate::error::{Error, Result};
 use crate::sync::atomic::{
@@ -49,7 +49,7 @@ use crate::sync::{RwLock, RwLockUpgradableReadGuard};
 /// The greatest location that the index holds.
 pub const MAX_LOCATION: u64 = (1 << LOCATION_BITS) - 2;
 
-type Group = [Shard; GROUP_SIZE];
+pub(super) type Group = [Shard; GROUP_SIZE];
 
 /// Translated keys and the locations of their items.
 ///
@@ -76,10 +76,10 @@ type Group = [Shard; GROUP_SIZE];
 /// ```
 pub struct KeyIndex {
     /// Of this index alone: nobody can make an archive whose keys crowd one shard.
-    seed: u64,
-    groups: Box<[RwLock<Group>]>,
+    pub(super) seed: u64,
+    pub(super) groups: Box<[RwLock<Group>]>,
     /// Of each shard, to be read without its lock.
-    hints: Box<[Hint]>,
+    pub(super) hints: Box<[Hint]>,
     len: AtomicIsize,
     conflicts: AtomicIsize,
     bytes: AtomicIsize,
@@ -139,17 +139,6 @@ impl KeyIndex {
         Err(Error::IndexFull {
             max: MAX_LOCATION + 1,
         })
-    }
-
-    /// Asks the processor for the slots where a key belongs: an insert that follows some tens of nanoseconds
-    /// later need not wait for memory.
-    #[inline]
-    pub(crate) fn prefetch(&self, key: u64) {
-        let place = Place::of(key, self.seed);
-        let hint = self.hints.get(place.group * GROUP_SIZE + place.shard);
-        if let Some(hint) = hint {
-            hint.prefetch(place.tag << LOCATION_BITS);
-        }
     }
 
     /// Puts the locations of the keys with this short form into `out`, the oldest first, in place

@@ -7,14 +7,15 @@
 //! Nothing here is stored on disk: all of it is built again from the index files when an archive is
 //! opened, so none of it has a recovery of its own.
 
+mod ahead;
 mod candidates;
+mod hint;
 mod key_index;
 mod locations;
 pub(crate) mod memory;
 mod place;
 mod placed;
 mod positions;
-mod prefetch;
 mod resize;
 mod runs;
 mod shard;
@@ -27,7 +28,6 @@ pub(crate) use locations::Locations;
 pub(crate) use place::mix;
 pub(crate) use placed::Placed;
 pub(crate) use positions::{Positions, Stretch};
-pub(crate) use prefetch::prefetch;
 pub(crate) use runs::Runs;
 pub use translator::{
     Cap, EightCap, FourCap, Hashed, OneCap, Prefix, SEED_SIZE, Translator, TwoCap,

@@ -2,7 +2,7 @@
 
 use super::MAX_ORDINAL_BITS;
 use crate::error::Result;
-use crate::index::prefetch;
+use crate::prefetch::prefetch;
 use crate::slabs::advise_huge;
 
 const LANES: usize = 8;

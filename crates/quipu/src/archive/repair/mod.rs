@@ -89,6 +89,7 @@ impl Writer {
     pub(super) fn repair(&mut self) -> Result<RepairReport> {
         self.check_usable()?;
         self.checkpoint()?;
+        self.settle_prepared()?;
         self.keeper.stop(&self.shared);
         let shared = Arc::clone(&self.shared);
         let mut sections = Vec::new();

@@ -46,7 +46,7 @@ const MORE_MAPS: usize = 20;
 /// Of so many bytes the first read is made with a call.
 const CHUNK_BITS: u32 = 16;
 /// Longer reads are made with a call, which reads them at once.
-const MAX_READ: usize = 1 << 17;
+const MAX_READ: usize = 1 << 19;
 /// A file that was read no more often is not mapped.
 const READS_BEFORE: u32 = 16;
 

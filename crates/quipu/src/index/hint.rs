@@ -1,10 +1,11 @@
-//! Hints to the processor, which need no lock: `unsafe` that touches no memory.
+//! Where the slots of a shard are, as the processor is told ahead: that needs no lock.
 //!
 //! The atomics are not those of [`sync`](crate::sync): whatever a hint says, nothing but time comes of it.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::shard::home;
+use crate::prefetch::prefetch;
 
 /// Bits of a hint that tell the capacity; the others are an address of slots, which are 8 bytes each.
 const CAPACITY_BITS: u32 = 19;
@@ -36,19 +37,4 @@ impl Hint {
         let address = ((hint >> CAPACITY_BITS) as usize).wrapping_add(home(slot, capacity));
         prefetch(address.wrapping_mul(SLOT_BYTES));
     }
-}
-
-/// Asks for the cache line of an address. Where there is no such hint, does nothing.
-#[inline]
-#[allow(unsafe_code)]
-pub(crate) fn prefetch(address: usize) {
-    #[cfg(all(target_arch = "x86_64", not(miri)))]
-    {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        let line = std::ptr::without_provenance(address);
-        // SAFETY: every x86-64 has SSE; a prefetch has no effect but on caches, and never faults, whatever the address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line) }
-    }
-    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-    let _ = address;
 }
