@@ -70,6 +70,11 @@ impl Writer {
         // What readers have noted of the sections until they were closed.
         self.forget_damage_below(floor);
         self.poison_on_error(dropped)?;
+        match self.log.forget(&|number| number < floor) {
+            // The next open does not ask for these.
+            Err(Error::StorageFull { .. }) => {}
+            forgotten => self.poison_on_error(forgotten)?,
+        }
         let marks = self.marks.rewrite(|marks| marks.prune(floor));
         self.poison_on_error(marks)?;
         // The disk may have been too full for it before.
@@ -190,7 +195,8 @@ impl Writer {
         let mark = self.marks.marks().of(boundary);
         // Where a prune was cut off, marks tell of sections below the floor.
         let mark = mark.filter(|_| boundary >= self.shared.floor());
-        if section.is_none() && mark.is_some_and(|mark| mark.records > 0) {
+        let is_away = self.log.keeps_for(&|number| number == boundary);
+        if section.is_none() && (is_away || mark.is_some_and(|mark| mark.records > 0)) {
             // Files that come back would bring what was dropped.
             let (records, _) = self.shared.files_of(boundary, Layouts::default());
             return Err(gone(records.path()));
@@ -233,6 +239,9 @@ impl Writer {
             self.manifest.store(&self.shared.storage)?;
         }
         let boundary = self.shared.number_of(index);
+        // Of files that are away the log would bring back what is dropped here, and so of those that lose it.
+        self.log.keep_alone()?;
+        self.log.forget(&|number| number > boundary)?;
         let mut above = self.shared.sections.numbers();
         above.retain(|&number| number > boundary);
         self.forget_above(index);

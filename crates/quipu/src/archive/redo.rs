@@ -37,7 +37,7 @@ pub(super) fn redo(
     redo.apply(&files)?;
     recovery.redone.extend(redo.sections());
     recovery.commit_log_incomplete |= !redo.incomplete.is_empty();
-    log.keep_for(redo.away);
+    log.keep_for(redo.away, &records);
     Ok((log, redo.lost))
 }
 

@@ -95,6 +95,8 @@ pub(crate) struct CommitLog {
     streak: u32,
     /// Sections whose files are away; what it holds for these stays for when they come back.
     kept: BTreeSet<u64>,
+    /// It still holds something for others, which is durable in their files.
+    has_more: bool,
     /// There is a file that cannot be used, or is damaged.
     is_strange: bool,
     /// Where the block begins into which the next record goes,
@@ -126,6 +128,7 @@ impl CommitLog {
             records: records.len(),
             streak: 0,
             kept: BTreeSet::new(),
+            has_more: false,
             is_strange: len.is_some() && (records.is_damaged || !is_usable),
             start: RECORDS_AT as u64,
             buffer: Vec::new(),
@@ -135,7 +138,8 @@ impl CommitLog {
     }
 
     /// What was read of these sections belongs to files that are away.
-    pub(crate) fn keep_for(&mut self, sections: BTreeSet<u64>) {
+    pub(crate) fn keep_for(&mut self, sections: BTreeSet<u64>, read: &Records) {
+        self.has_more = read.parts().any(|part| !sections.contains(&part.section));
         self.kept = sections;
     }
 
@@ -152,7 +156,11 @@ impl CommitLog {
     /// nothing: an earlier process may have failed to flush that.
     pub(crate) fn settle(&mut self) -> Result<()> {
         if self.is_kept() {
-            return Ok(());
+            return match self.keep_alone() {
+                // Whoever cannot go on with it so does it again.
+                Err(Error::StorageFull { .. }) => Ok(()),
+                kept => kept,
+            };
         }
         // Damage is told once, and not again; and nobody knows which old records such a file has.
         if self.is_strange || (self.limits.bytes == 0 && self.len > 0) {
@@ -216,9 +224,22 @@ impl CommitLog {
             return Ok(());
         }
         self.kept.retain(|&section| !goes(section));
-        if !self.is_kept() {
-            return self.settle();
+        match self.is_kept() {
+            true => self.write_kept(),
+            false => self.settle(),
         }
+    }
+
+    /// Where it is kept for files that are away, forgets what it holds for others, durably: that is in their files, which
+    /// may have to lose it. To be called before they do.
+    pub(crate) fn keep_alone(&mut self) -> Result<()> {
+        match self.is_kept() && self.has_more {
+            true => self.write_kept(),
+            false => Ok(()),
+        }
+    }
+
+    fn write_kept(&mut self) -> Result<()> {
         let (records, _) = read(&*self.storage, self.archive)?;
         // Those of sections that are there have been durable in their files since the open.
         let stays = records.of(&|section| self.kept.contains(&section));
@@ -239,6 +260,7 @@ impl CommitLog {
         replace_whole(&self.reserved, COMMIT_LOG, &bytes)?;
         self.go_to_start();
         self.records = 1;
+        self.has_more = false;
         Ok(())
     }
 

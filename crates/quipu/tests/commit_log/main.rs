@@ -4,6 +4,7 @@ mod away;
 #[path = "../common/mod.rs"]
 mod common;
 mod damage;
+mod kept;
 mod order;
 
 use std::ops::Range;

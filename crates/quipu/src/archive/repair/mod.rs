@@ -90,6 +90,8 @@ impl Writer {
         self.check_usable()?;
         self.checkpoint()?;
         self.settle_prepared()?;
+        let kept = self.log.keep_alone();
+        self.poison_on_error(kept)?;
         self.keeper.stop(&self.shared);
         let shared = Arc::clone(&self.shared);
         let mut sections = Vec::new();
