@@ -53,8 +53,9 @@ impl<K: Key, V: Value> ReadOnly<K, V> {
 
     /// Looks what the writer has made durable since: new items, a higher floor.
     ///
-    /// Clones of the reader see it too. After a rewind by the writer, or when another archive was
-    /// made at the path, it is read anew. Clones from before then answer from the files they have
+    /// Clones of the reader see it too. After a rewind by the writer, when another archive was
+    /// made at the path, or where the reader was opened behind a loss of power and before the next writer, it is read
+    /// anew. Clones from before then answer from the files they have
     /// open, and with [`Error::Stale`] where they would need another.
     ///
     /// Costs a list of the folders, a look at the end of each section, and the new entries.

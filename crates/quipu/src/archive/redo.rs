@@ -1,6 +1,8 @@
 //! What the commit log does for an open: its bytes in the section files, or before them.
 
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use super::options::Options;
 use super::recovery::Recovery;
@@ -14,6 +16,10 @@ use crate::storage::Storage;
 
 /// A reader reads the log again so often when the writer began it anew meanwhile.
 const MAX_TRIES: u32 = 10;
+
+/// For so long a reader waits for a writer that is about to bring a sync from the log to the files, in milliseconds: that
+/// takes a flush.
+const WAITS: [u64; 5] = [1, 2, 4, 8, 16];
 
 /// Brings the section files to where the last sync left them; the log of the writer, and indices that pages which are
 /// damaged should have got, or files that are away.
@@ -55,7 +61,7 @@ pub(super) fn read_through(
         let mark = |section| marks.of(section);
         let files = files(&*storage, manifest, &mark);
         let redo = Redo::find(&records, &files)?;
-        if redo.is_empty() {
+        if redo.is_empty() || are_shown_soon(&records, &files)? {
             break;
         }
         // The writer begins the log anew before it changes what is in the files.
@@ -67,6 +73,21 @@ pub(super) fn read_through(
         }
     }
     Ok(storage)
+}
+
+/// Whether the files have what was read of the log after a moment: beside a writer that goes on they do, and a reader
+/// can follow it there. What that one syncs meanwhile is for the next look.
+fn are_shown_soon(records: &Records, files: &Files<'_>) -> Result<bool> {
+    if !files.storage.serves_side_by_side() {
+        return Ok(false);
+    }
+    for millis in WAITS {
+        thread::sleep(Duration::from_millis(millis));
+        if Redo::find(records, files)?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn files<'a>(

@@ -1,10 +1,14 @@
 //! A storage as it looks once the log is redone, for who must not change it.
+//!
+//! The writer may go on beside: it brings the same bytes to the files, and then more. Values stay what they are. A page
+//! of an index file grows, so the one in the file counts as soon as it holds as much; or pages behind a short one
+//! would look like damage.
 
 use std::io::IoSlice;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::redo::{Files, Patch, Redo, Which};
+use super::redo::{Files, GrownPage, Patch, Redo, Which, page_len};
 use crate::error::Result;
 use crate::format::section_number;
 use crate::storage::{Blob, Lock, OpenMode, Read, Storage};
@@ -28,30 +32,63 @@ impl Redone {
         }
     }
 
-    fn patches(&self, partition: &str, name: &str) -> Option<&[Patch]> {
-        let which = match partition {
-            _ if partition == self.values => Which::Values,
-            _ if partition == self.index => Which::Index,
-            _ => return None,
+    /// What lies over a file; none where nothing does.
+    fn over(&self, partition: &str, name: &str) -> Option<Over> {
+        let section = section_number(name)?;
+        let of_index = || Some(Over::Pages(self.redo.pages.get(&section)?.clone()));
+        let of_values = |patches: &Vec<Patch>| Over::Values(patches.clone());
+        let over = match partition {
+            _ if partition == self.values => {
+                let of = (Which::Values, section);
+                self.redo.patches.get(&of).map(of_values)
+            }
+            _ if partition == self.index => of_index(),
+            _ => None,
         };
-        let of = (which, section_number(name)?);
-        self.redo.patches.get(&of).map(Vec::as_slice)
+        over.filter(|over| over.end() > 0)
     }
 }
 
-fn end(patches: &[Patch]) -> u64 {
-    patches.iter().map(Patch::end).max().unwrap_or(0)
+/// What lies over a file.
+#[derive(Debug)]
+enum Over {
+    Values(Vec<Patch>),
+    Pages(Vec<GrownPage>),
+}
+
+impl Over {
+    /// Where each begins and ends.
+    fn spans(&self) -> Vec<(u64, u64)> {
+        match self {
+            Self::Values(patches) => patches.iter().map(|of| (of.at, of.end())).collect(),
+            Self::Pages(pages) => pages.iter().map(|of| (of.at, of.end())).collect(),
+        }
+    }
+
+    fn end(&self) -> u64 {
+        let ends = self.spans().into_iter().map(|(_, end)| end);
+        ends.max().unwrap_or(0)
+    }
+}
+
+/// Copies what `bytes`, which begin at `at`, have of a buffer that begins at `offset`.
+fn lay_over(buf: &mut [u8], offset: u64, at: u64, bytes: &[u8]) {
+    let end = at.saturating_add(bytes.len() as u64);
+    let from = at.max(offset);
+    let to = end.min(offset.saturating_add(buf.len() as u64));
+    if from < to {
+        let len = (to - from) as usize;
+        let (into, of) = ((from - offset) as usize, (from - at) as usize);
+        buf[into..into + len].copy_from_slice(&bytes[of..of + len]);
+    }
 }
 
 impl Storage for Redone {
     fn open(&self, partition: &str, name: &str, mode: OpenMode) -> Result<Arc<dyn Blob>> {
         let blob = self.inner.open(partition, name, mode)?;
-        Ok(match self.patches(partition, name) {
+        Ok(match self.over(partition, name) {
             None => blob,
-            Some(patches) => Arc::new(RedoneBlob {
-                blob,
-                patches: patches.to_vec(),
-            }),
+            Some(over) => Arc::new(RedoneBlob { blob, over }),
         })
     }
 
@@ -70,7 +107,8 @@ impl Storage for Redone {
     fn lengths(&self, partition: &str) -> Result<Vec<(String, u64)>> {
         let mut lengths = self.inner.lengths(partition)?;
         for (name, len) in &mut lengths {
-            *len = (*len).max(self.patches(partition, name).map_or(0, end));
+            let over = self.over(partition, name);
+            *len = (*len).max(over.map_or(0, |over| over.end()));
         }
         Ok(lengths)
     }
@@ -108,7 +146,21 @@ impl Storage for Redone {
 #[derive(Debug)]
 struct RedoneBlob {
     blob: Arc<dyn Blob>,
-    patches: Vec<Patch>,
+    over: Over,
+}
+
+impl RedoneBlob {
+    /// A page as the file has it, if that holds as much as the log's.
+    fn page(&self, of: &GrownPage) -> Result<Option<Vec<u8>>> {
+        let there = self.blob.len()?.saturating_sub(of.at);
+        let there = there.min(of.raw.len() as u64) as usize;
+        let mut raw = Vec::new();
+        if there > 0 {
+            self.blob.read_into(&mut raw, of.at, there)?;
+        }
+        raw.resize(of.raw.len(), 0);
+        Ok((page_len(&raw) >= page_len(&of.raw)).then_some(raw))
+    }
 }
 
 impl Blob for RedoneBlob {
@@ -128,14 +180,19 @@ impl Blob for RedoneBlob {
             self.blob.read_at(from_file, offset)?;
         }
         rest.fill(0);
-        for patch in &self.patches {
-            let from = patch.at.max(offset);
-            let to = patch.end().min(offset.saturating_add(buf.len() as u64));
-            if from < to {
-                let at = (from - patch.at) as usize;
-                let len = (to - from) as usize;
-                let into = (from - offset) as usize;
-                buf[into..into + len].copy_from_slice(&patch.bytes[at..at + len]);
+        match &self.over {
+            Over::Values(patches) => {
+                for of in patches {
+                    lay_over(buf, offset, of.at, &of.bytes);
+                }
+            }
+            Over::Pages(pages) => {
+                let end = offset.saturating_add(buf.len() as u64);
+                for of in pages.iter().filter(|of| of.at < end && offset < of.end()) {
+                    // One read decides, and is what counts.
+                    let newer = self.page(of)?;
+                    lay_over(buf, offset, of.at, newer.as_ref().unwrap_or(&of.raw));
+                }
             }
         }
         Ok(())
@@ -158,12 +215,13 @@ impl Blob for RedoneBlob {
     }
 
     fn len(&self) -> Result<u64> {
-        Ok(self.blob.len()?.max(end(&self.patches)))
+        Ok(self.blob.len()?.max(self.over.end()))
     }
 
     fn next_written(&self, offset: u64) -> Result<u64> {
-        let behind = self.patches.iter().filter(|of| of.end() > offset);
-        let patched = behind.map(|of| of.at.max(offset)).min();
+        let spans = self.over.spans().into_iter();
+        let behind = spans.filter(|&(_, end)| end > offset);
+        let patched = behind.map(|(at, _)| at.max(offset)).min();
         let of_file = match self.blob.len()? {
             len if len > offset => self.blob.next_written(offset)?,
             _ => self.len()?,

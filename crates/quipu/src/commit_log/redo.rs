@@ -45,10 +45,35 @@ impl Patch {
     }
 }
 
+/// A page of an index file as it is with what it lacks.
+#[derive(Clone, Debug)]
+pub(super) struct GrownPage {
+    /// Where it begins in the blob.
+    pub(super) at: u64,
+    /// The page with its slots.
+    pub(super) raw: Vec<u8>,
+}
+
+impl GrownPage {
+    pub(super) fn end(&self) -> u64 {
+        self.at.saturating_add(self.raw.len() as u64)
+    }
+}
+
+/// How many bytes of a page count.
+pub(super) fn page_len(raw: &[u8]) -> u16 {
+    match PageState::of(raw) {
+        PageState::Valid { len, .. } => len,
+        PageState::Invalid { .. } => 0,
+    }
+}
+
 /// What section files lack of a log.
 #[derive(Debug, Default)]
 pub(crate) struct Redo {
     pub(super) patches: BTreeMap<(Which, u64), Vec<Patch>>,
+    /// By section, the pages that the patches of its index file are of.
+    pub(super) pages: BTreeMap<u64, Vec<GrownPage>>,
     /// Sections of which a file is away, has no header that could be read, or is an empty one in the place of that.
     pub(crate) away: BTreeSet<u64>,
     /// Sections that do not get all that the log has: a page of them is damaged, or they are others.
@@ -190,7 +215,7 @@ impl Redo {
         let marked = durable.div_ceil(files.page_size.max(1) as u64);
         let len = index.len()?;
         let mut end = len.max(marked.saturating_mul(physical));
-        let mut patches = Vec::new();
+        let (mut patches, mut pages) = (Vec::new(), Vec::new());
         for (&page, growths) in &of.pages {
             let at = page.saturating_mul(physical);
             if at > end {
@@ -199,11 +224,15 @@ impl Redo {
                 return Ok(false);
             }
             let found = redo_page(index, page, growths, files.page_size, durable)?;
-            if at < len || matches!(found, Found::Lacking(_)) {
+            if at < len || matches!(found, Found::Lacking(..)) {
                 end = end.max(at.saturating_add(physical));
             }
             match found {
-                Found::Lacking(more) => patches.extend(more),
+                Found::Lacking(page, more) if !more.is_empty() => {
+                    patches.extend(more);
+                    pages.push(page);
+                }
+                Found::Lacking(..) => {}
                 Found::Damaged => {
                     self.incomplete.insert(number);
                     self.lost.extend(of.indices(page, files));
@@ -215,6 +244,9 @@ impl Redo {
             }
         }
         self.add(Which::Index, number, patches);
+        if !pages.is_empty() {
+            self.pages.insert(number, pages);
+        }
         Ok(true)
     }
 
@@ -299,8 +331,8 @@ fn redo_values(blob: &DataBlob, at: u64, values: &[u8]) -> Result<Option<Patch>>
 
 /// What became of the growths of one page of an index file.
 enum Found {
-    /// It lacks this.
-    Lacking(Vec<Patch>),
+    /// It would be this, and lacks this for it.
+    Lacking(GrownPage, Vec<Patch>),
     /// It does not check, and would not with them.
     Damaged,
     /// It checks, and is not the one that they are for.
@@ -322,10 +354,7 @@ fn redo_page(
     let mut changed: Option<(usize, usize)> = None;
     for growth in growths {
         let (from, len) = (usize::from(growth.from), usize::from(growth.len()));
-        let has = match PageState::of(&raw) {
-            PageState::Valid { len, .. } => usize::from(len),
-            PageState::Invalid { .. } => 0,
-        };
+        let has = usize::from(page_len(&raw));
         let no = || match has {
             0 => Found::Damaged,
             _ => Found::Foreign,
@@ -355,9 +384,9 @@ fn redo_page(
     }
     // Whoever opens the file counts whole pages.
     let is_short = there < physical && matches!(PageState::of(&raw), PageState::Valid { .. });
-    let header = blob.layout().header_size();
+    let at = at.saturating_add(blob.layout().header_size());
     let patch = |from: usize, to: usize| Patch {
-        at: at.saturating_add(header).saturating_add(from as u64),
+        at: at.saturating_add(from as u64),
         bytes: raw[from..to].to_vec(),
     };
     let mut patches = Vec::new();
@@ -368,7 +397,7 @@ fn redo_page(
         // What lies between, and is not there, is zeros then.
         patches.push(patch(page_size, physical));
     }
-    Ok(Found::Lacking(patches))
+    Ok(Found::Lacking(GrownPage { at, raw }, patches))
 }
 
 /// A page with its slots, and how much of it the file has; zeros take the place of the rest.

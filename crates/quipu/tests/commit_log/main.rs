@@ -1,9 +1,13 @@
 //! Small syncs that go through the commit log: what they cost, and that nothing of them is lost.
 
 mod away;
+mod beside;
 #[path = "../common/mod.rs"]
 mod common;
 mod damage;
+#[allow(dead_code, unreachable_pub)]
+#[path = "../common/hooked.rs"]
+mod hooked;
 mod kept;
 mod order;
 

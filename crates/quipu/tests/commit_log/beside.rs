@@ -1,0 +1,115 @@
+//! Readers that are opened while a sync is in the log and not yet in the section files.
+
+use std::io::IoSlice;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use quipu::storage::{Memory, OpenMode, Storage};
+use quipu::{Options, ReadOnly, Reader, Status};
+
+use super::common::{key, value};
+use super::hooked::Hooked;
+use super::{NAME, Store, options, put_syncs};
+
+/// The bytes of both files of the section.
+fn read(memory: &Memory) -> Vec<Vec<u8>> {
+    let read = |partition: &&str| {
+        let blob = memory.open(partition, NAME, OpenMode::Read).unwrap();
+        let mut bytes = Vec::new();
+        let len = blob.len().unwrap() as usize;
+        blob.read_into(&mut bytes, 0, len).unwrap();
+        bytes
+    };
+    ["index", "values"].iter().map(read).collect()
+}
+
+fn write(memory: &Memory, files: &[Vec<u8>]) {
+    for (partition, bytes) in ["index", "values"].iter().zip(files) {
+        let blob = memory.open(partition, NAME, OpenMode::Write).unwrap();
+        blob.resize(bytes.len() as u64).unwrap();
+        blob.write_at(&[IoSlice::new(bytes)], 0).unwrap();
+    }
+}
+
+/// Every item up to some one is there, and nothing else or damaged; how many.
+fn shown(reader: &Reader<[u8; 8]>) -> u64 {
+    let shown = reader.last_index().map_or(0, |last| last + 1);
+    for index in 0..shown {
+        let found = reader.get(index).unwrap();
+        assert_eq!(found, Some(value(index, 30).into()), "{index} of {shown}");
+        assert_eq!(reader.status(index).unwrap(), Status::Present);
+    }
+    let mut told = Vec::new();
+    let report = reader.verify(&mut |event| told.push(format!("{event:?}")));
+    assert!(report.unwrap().is_clean(), "{shown}: {told:?}");
+    shown
+}
+
+/// The writer goes on by several pages while the reader opens, from any of the moments at which that opens a file.
+#[test]
+fn a_writer_that_goes_on_leaves_no_hole() {
+    let mut opened_with_log = 0;
+    for nth in 0..6 {
+        let memory = Memory::new();
+        let mut archive: Store = options().open_on(Arc::new(memory.clone())).unwrap();
+        put_syncs(&mut archive, 0..5);
+        let before = read(&memory);
+        put_syncs(&mut archive, 5..6);
+        let after = read(&memory);
+        // As long as the log's flush takes.
+        write(&memory, &before);
+        let hooked = Hooked::new(memory.clone());
+        let archive = Arc::new(Mutex::new(archive));
+        let writer = Arc::clone(&archive);
+        hooked.nth(nth, "open index/0000000000000000", move || {
+            write(&memory, &after);
+            put_syncs(&mut writer.lock().unwrap(), 6..20);
+        });
+        let reader: ReadOnly<[u8; 8]> = options().open_read_only_on(Arc::new(hooked)).unwrap();
+        let shown = shown(&reader);
+        assert!(shown >= 6, "{nth} {shown}");
+        let has_gone_on = archive.lock().unwrap().last_index() == Some(19);
+        opened_with_log += u32::from(has_gone_on && shown < 20);
+    }
+    assert!(opened_with_log > 0, "the log was never laid over the files");
+}
+
+/// On a disk, with a writer that syncs one item after the other.
+#[test]
+fn readers_beside_small_syncs_see_what_was_synced() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = || {
+        Options::new()
+            .items_per_section(1 << 20)
+            .commit_log_after(0)
+    };
+    let mut archive: Store = options().open(folder.path()).unwrap();
+    put_syncs(&mut archive, 0..3);
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut next = 3;
+            while !is_over.load(Ordering::Relaxed) {
+                let _ = archive
+                    .put_sync(next, &key(next), &value(next, 30)[..])
+                    .unwrap();
+                next += 1;
+            }
+        });
+        let (started, mut followed) = (Instant::now(), 0);
+        while started.elapsed() < Duration::from_secs(1) {
+            let mut reader: ReadOnly<[u8; 8]> = options().open_read_only(folder.path()).unwrap();
+            let clone = reader.reader();
+            let first = shown(&reader);
+            reader.refresh().unwrap();
+            let now = shown(&reader);
+            assert!(now >= first);
+            followed += u32::from(shown(&clone) >= now);
+        }
+        // But for one that was opened with the log over the files.
+        assert!(followed > 0);
+        is_over.store(true, Ordering::Relaxed);
+    });
+}
