@@ -8,7 +8,7 @@ use std::time::Duration;
 use quipu::Stats;
 use quipu::storage::{OpenMode, Storage};
 
-use super::gate::Gate;
+use super::gate::{Closed, Gate};
 use super::*;
 
 /// Waits for what is done beside the writer.
@@ -104,26 +104,26 @@ fn a_section_that_cannot_be_read_is_left_out_of_a_table() {
     });
 }
 
-/// An archive that is held up in making a table of its first eight items.
-fn making_a_table() -> (Gate, Store) {
+/// An archive that is held up in making a table of its first eight items, until what is given with it is dropped.
+pub(super) fn making_a_table() -> (Store, Closed) {
     let gate = Gate::default();
     let options = options().items_per_section(100);
     let mut archive: Store = options.open_on(Arc::new(gate.clone())).unwrap();
-    gate.close();
+    let closed = gate.close();
     put(&mut archive, 0..8, 0);
     archive.sync().unwrap();
     gate.wait_for_a_table();
-    (gate, archive)
+    (archive, closed)
 }
 
 /// Entries that come to a section while a table of it is made are not in it.
 #[test]
 fn what_is_put_while_a_table_is_made_waits_for_the_next() {
-    let (gate, mut archive) = making_a_table();
+    let (mut archive, closed) = making_a_table();
     put(&mut archive, 8..12, 0);
     archive.sync().unwrap();
     put(&mut archive, 12..16, 0);
-    gate.open_up();
+    drop(closed);
     wait(&archive, |stats| stats.keys_in_tables == 8);
     put(&mut archive, 16..24, 0);
     assert_holds(&archive, 0..24, 0);
@@ -137,10 +137,10 @@ fn what_is_put_while_a_table_is_made_waits_for_the_next() {
 /// What came while a table was made goes into the next with a sync that has nothing else to do.
 #[test]
 fn a_sync_without_puts_has_a_table_made_that_is_due() {
-    let (gate, mut archive) = making_a_table();
+    let (mut archive, closed) = making_a_table();
     put(&mut archive, 8..24, 0);
     archive.sync().unwrap();
-    gate.open_up();
+    drop(closed);
     wait(&archive, |stats| stats.keys_in_tables == 8);
     for _ in 0..1000 {
         archive.sync().unwrap();
@@ -163,7 +163,7 @@ fn what_a_lost_table_had_goes_into_another() {
     put_into_table(&mut archive, 0..8, 0);
     let names = gate.list("quipu").unwrap();
     let first = names.iter().find(|name| name.starts_with("keys-")).unwrap();
-    gate.close();
+    let closed = gate.close();
     put(&mut archive, 8..16, 0);
     archive.sync().unwrap();
     gate.wait_for_a_table();
@@ -171,7 +171,7 @@ fn what_a_lost_table_had_goes_into_another() {
     blob.write_at(&[IoSlice::new(b"?")], SLOTS as u64).unwrap();
     assert_holds(&archive, 0..16, 0);
     assert_eq!(archive.stats().tables_lost, 1);
-    gate.open_up();
+    drop(closed);
     wait(&archive, |stats| stats.keys_in_tables == 8);
     wait(&archive, |stats| in_memory(stats) == 8);
     assert_holds(&archive, 0..16, 0);
