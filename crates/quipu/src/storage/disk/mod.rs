@@ -188,6 +188,9 @@ impl Disk {
     /// signal SIGBUS, which turns a page of a map that cannot be read into the error that a call gives, and
     /// hands on to the handler before it what is not about these maps. A process that installs
     /// one of its own later, which does not hand on to the one before, must say `false` here.
+    ///
+    /// A thread that blocks SIGBUS when it reads for the first time reads with calls; one that blocks it later must not
+    /// read what is mapped. Where the process has a limit of addresses (`ulimit -v`), maps take an eighth of it at most.
     pub fn with_mapped_reads(mut self, mapped: bool) -> Self {
         self.mapped_reads = mapped;
         self

@@ -15,8 +15,12 @@
 //! - The handler takes no lock and no memory: it reads and writes atomics of a static table, and makes
 //!   one system call.
 //! - Maps that are watched do not overlap, and each is mapped while it is watched.
+//! - Where a map begins and how long it is are one word, so that the handler never takes the length of one for
+//!   that of another which had the place before.
 //! - A failed map stays failed: nothing is read from it again.
+//! - A thread that blocks the signal reads nothing through a map: there it would end the process, handler or not.
 
+use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::ptr;
 // Always of the standard library: a signal comes in no order that a test chooses.
@@ -29,17 +33,15 @@ pub(super) const MAX_MAPS: usize = 16_384;
 /// One map, for the handler.
 struct Watched {
     taken: AtomicBool,
-    /// 0: none is watched.
-    start: AtomicUsize,
-    len: AtomicUsize,
+    /// Where the map lies, see [`pack`]; 0: none is watched.
+    range: AtomicUsize,
     failed: AtomicBool,
 }
 
 static WATCHED: [Watched; MAX_MAPS] = [const {
     Watched {
         taken: AtomicBool::new(false),
-        start: AtomicUsize::new(0),
-        len: AtomicUsize::new(0),
+        range: AtomicUsize::new(0),
         failed: AtomicBool::new(false),
     }
 }; MAX_MAPS];
@@ -50,6 +52,30 @@ static NEXT: AtomicUsize = AtomicUsize::new(0);
 /// What was done about the signal before; none where ours could not be installed.
 static BEFORE: OnceLock<Option<libc::sigaction>> = OnceLock::new();
 
+std::thread_local! {
+    /// Whether the signal reaches this thread, once that was asked.
+    static REACHED: Cell<Option<bool>> = const { Cell::new(None) };
+}
+
+/// Whether a page that cannot be read may be asked for in this thread: it does not block the signal, or did not when
+/// it was asked for the first time.
+#[inline]
+pub(super) fn catches_here() -> bool {
+    REACHED.get().unwrap_or_else(look_at_mask)
+}
+
+#[cold]
+fn look_at_mask() -> bool {
+    let mut blocked = MaybeUninit::uninit();
+    // SAFETY: nothing is changed, and the pointer is good; a call that succeeds has filled the set.
+    let reached = unsafe {
+        libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), blocked.as_mut_ptr()) == 0
+            && libc::sigismember(blocked.as_ptr(), libc::SIGBUS) == 0
+    };
+    REACHED.set(Some(reached));
+    reached
+}
+
 /// A place in the table of maps.
 #[derive(Debug)]
 pub(super) struct Guard(&'static Watched);
@@ -59,6 +85,34 @@ impl std::fmt::Debug for Watched {
         f.debug_struct("Watched")
             .field("failed", &self.failed)
             .finish_non_exhaustive()
+    }
+}
+
+/// The bits of a begin that are zero, since it is that of a page.
+const FREE_BITS: u32 = 12;
+/// Of these, the lower ones tell by how many bits a length is shifted, the others what is shifted.
+const SHIFT_BITS: u32 = 6;
+
+/// Begin and length of a map in one word: the begin, and in the bits that are zero in it the length, `n << shift`
+/// with `n` below 64. None where that cannot be.
+fn pack(start: usize, len: usize) -> Option<usize> {
+    let shift = len.trailing_zeros();
+    let n = len.checked_shr(shift)?;
+    let fits = n < 1 << (FREE_BITS - SHIFT_BITS) && start % (1 << FREE_BITS) == 0;
+    fits.then_some(start | n << SHIFT_BITS | shift as usize)
+}
+
+fn unpack(range: usize) -> (usize, usize) {
+    let n = range % (1 << FREE_BITS) >> SHIFT_BITS;
+    let shift = range % (1 << SHIFT_BITS);
+    (range >> FREE_BITS << FREE_BITS, n << shift)
+}
+
+impl Watched {
+    /// Begin and length of the map, if it has an address.
+    fn range_with(&self, address: usize) -> Option<(usize, usize)> {
+        let (start, len) = unpack(self.range.load(Ordering::SeqCst));
+        (address.wrapping_sub(start) < len).then_some((start, len))
     }
 }
 
@@ -77,16 +131,20 @@ impl Guard {
         })
     }
 
-    /// From now on, pages of this map that cannot be read do not end the process.
-    pub(super) fn watch(&self, start: usize, len: usize) {
+    /// From now on, pages of this map that cannot be read do not end the process. False where the map lies
+    /// so that the handler could not be told.
+    pub(super) fn watch(&self, start: usize, len: usize) -> bool {
+        let Some(range) = pack(start, len) else {
+            return false;
+        };
         self.0.failed.store(false, Ordering::SeqCst);
-        self.0.len.store(len, Ordering::SeqCst);
-        self.0.start.store(start, Ordering::SeqCst);
+        self.0.range.store(range, Ordering::SeqCst);
+        true
     }
 
     /// To be called before the map goes: its addresses may be another's then.
     pub(super) fn unwatch(&self) {
-        self.0.start.store(0, Ordering::SeqCst);
+        self.0.range.store(0, Ordering::SeqCst);
     }
 
     /// Whether some page could not be read. To be asked after a copy.
@@ -154,11 +212,9 @@ extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *
 /// Puts zeros in the place of the map that has an address. False where none has.
 fn replace_map_of(address: usize) -> bool {
     for watched in &WATCHED {
-        let start = watched.start.load(Ordering::SeqCst);
-        let len = watched.len.load(Ordering::SeqCst);
-        if start == 0 || address.wrapping_sub(start) >= len {
+        let Some((start, len)) = watched.range_with(address) else {
             continue;
-        }
+        };
         // First, so that no thread that finds the zeros takes them for the file's.
         watched.failed.store(true, Ordering::SeqCst);
         let at = ptr::with_exposed_provenance_mut::<libc::c_void>(start);
@@ -172,16 +228,25 @@ fn replace_map_of(address: usize) -> bool {
     false
 }
 
-/// Does what would have been done if our handler were not there.
+/// Does what would have been done if our handler were not there. A signal that somebody has sent comes once only: what
+/// is done about it is no reason to do without ours from then on.
 fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    // SAFETY: with SA_SIGINFO the system hands over a good pointer.
+    let is_sent = unsafe { (*info).si_code } <= 0;
     let before = BEFORE.get().and_then(Option::as_ref);
     let handler = before.map_or(libc::SIG_DFL, |before| before.sa_sigaction);
+    if handler == libc::SIG_IGN && is_sent {
+        return;
+    }
     if handler == libc::SIG_DFL || handler == libc::SIG_IGN {
-        // The instruction that failed is tried again, and then the signal ends the process.
+        // The instruction that failed is tried again, or the signal comes again, and ends the process.
         // SAFETY: all zeros are the default action; both pointers are good.
         unsafe {
             let default: libc::sigaction = std::mem::zeroed();
             libc::sigaction(signal, &default, ptr::null_mut());
+            if is_sent {
+                libc::raise(signal);
+            }
         }
         return;
     }
@@ -198,6 +263,11 @@ fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::
             handler(signal);
         }
     }
+    if is_sent {
+        // The standard library's puts the default action in its place.
+        // SAFETY: as for the first time.
+        unsafe { libc::sigaction(signal, &ours(), ptr::null_mut()) };
+    }
 }
 
 #[cfg(test)]
@@ -207,6 +277,44 @@ mod tests {
     use std::process::Command;
 
     use super::*;
+
+    #[test]
+    fn a_range_is_one_word() {
+        for start in [0x1000, 0x7fff_dead_b000, usize::MAX << 12] {
+            for len in [4096, 1 << 16, 3 << 16, 3 << 44, 63 << 20] {
+                assert_eq!(unpack(pack(start, len).unwrap()), (start, len));
+            }
+        }
+        assert_eq!(pack(0x1001, 4096), None);
+        assert_eq!(pack(0x1000, 65 << 12), None);
+        assert_eq!(pack(0x1000, 0), None);
+        assert_eq!(unpack(0), (0, 0));
+    }
+
+    /// Else the handler would put zeros where somebody else's memory is.
+    #[test]
+    fn no_map_has_the_length_of_another_in_its_place() {
+        // Addresses that no process has.
+        let (short, long) = (1 << 62, (1 << 62) + (1 << 40));
+        // Behind the short map, where it would end if it had the length of the long one.
+        let foreign = short + (1 << 20);
+        let place = Watched {
+            taken: AtomicBool::new(true),
+            range: AtomicUsize::new(0),
+            failed: AtomicBool::new(false),
+        };
+        let place: &'static Watched = Box::leak(Box::new(place));
+        let looker =
+            std::thread::spawn(move || (0..3_000_000).find_map(|_| place.range_with(foreign)));
+        let guard = Guard(place);
+        while !looker.is_finished() {
+            assert!(guard.watch(short, 1 << 16));
+            guard.unwatch();
+            assert!(guard.watch(long, 3 << 28));
+            guard.unwatch();
+        }
+        assert_eq!(looker.join().unwrap(), None);
+    }
 
     /// Runs a test of this module that is ignored, in a process of its own.
     fn run(test: &str) -> std::process::Output {
@@ -261,5 +369,63 @@ mod tests {
     fn no_more_maps_than_places() {
         let child = run("takes_all_places");
         assert!(child.status.success(), "{child:?}");
+    }
+
+    /// A map of a file, which is then cut.
+    fn map_of_a_file_that_is_cut() -> (std::fs::File, super::super::map::Map) {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(1 << 16).unwrap();
+        let map = super::super::map::Map::new(&file, 0, 1 << 16).unwrap();
+        assert!(map.append_to(&mut Vec::with_capacity(100), 50_000, 100));
+        file.set_len(10).unwrap();
+        (file, map)
+    }
+
+    /// Only as the child of the test below.
+    #[test]
+    #[ignore = "may end the process"]
+    fn reads_a_cut_file_with_signals_blocked() {
+        let (file, map) = map_of_a_file_that_is_cut();
+        let blocked = std::thread::spawn(move || {
+            // SAFETY: both pointers are good, and the first call fills the set.
+            unsafe {
+                let mut all = MaybeUninit::uninit();
+                libc::sigfillset(all.as_mut_ptr());
+                libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), ptr::null_mut());
+            }
+            let read = map.append_to(&mut Vec::with_capacity(100), 50_000, 100);
+            file.set_len(1 << 16).unwrap();
+            // Nor is anything else read through it there.
+            read || map.append_to(&mut Vec::with_capacity(100), 0, 100)
+        });
+        assert!(!blocked.join().unwrap());
+    }
+
+    /// Only as the child of the test below.
+    #[test]
+    #[ignore = "may end the process"]
+    fn reads_a_cut_file_behind_a_signal_that_was_sent() {
+        drop(Guard::take().unwrap());
+        // SAFETY: the handler of the standard library, which takes it, lets the process go on.
+        unsafe { libc::raise(libc::SIGBUS) };
+        let (_file, map) = map_of_a_file_that_is_cut();
+        // SAFETY: as above.
+        unsafe { libc::raise(libc::SIGBUS) };
+        assert!(!map.append_to(&mut Vec::with_capacity(100), 50_000, 100));
+    }
+
+    #[test]
+    fn a_page_that_is_gone_ends_no_process_whatever_becomes_of_the_signal() {
+        for test in [
+            "reads_a_cut_file_with_signals_blocked",
+            "reads_a_cut_file_behind_a_signal_that_was_sent",
+        ] {
+            let child = run(test);
+            let told = String::from_utf8_lossy(&child.stdout);
+            assert!(
+                child.status.success() && told.contains("1 passed"),
+                "{child:?}"
+            );
+        }
     }
 }

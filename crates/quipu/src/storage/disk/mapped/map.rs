@@ -4,7 +4,8 @@ use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::ptr::{self, NonNull};
 
-use super::guard::Guard;
+use super::addresses::Addresses;
+use super::guard::{self, Guard};
 
 /// Of more pages nobody asks whether they are in memory.
 const MAX_PAGES: usize = 40;
@@ -15,6 +16,7 @@ pub(super) struct Map {
     start: NonNull<u8>,
     len: usize,
     guard: Guard,
+    _addresses: Addresses,
 }
 
 // SAFETY: the memory is only read, and stays mapped while the value lives.
@@ -27,6 +29,7 @@ impl Map {
     /// end. None where it cannot be mapped, or the signals of a page that cannot be read not be caught.
     pub(super) fn new(file: &File, offset: u64, len: usize) -> Option<Self> {
         let offset = libc::off_t::try_from(offset).ok()?;
+        let addresses = Addresses::take(len)?;
         let guard = Guard::take()?;
         // SAFETY: a new map at an address that the system chooses touches no memory that is in use.
         let start = unsafe {
@@ -47,16 +50,22 @@ impl Map {
         // does not take the advice, all is as right.
         // SAFETY: advice of this kind changes no bytes, and the range is the map made above.
         unsafe { libc::madvise(start.as_ptr().cast(), len, libc::MADV_RANDOM) };
-        guard.watch(start.as_ptr().addr(), len);
-        Some(Self { start, len, guard })
+        let map = Self {
+            start,
+            len,
+            guard,
+            _addresses: addresses,
+        };
+        let is_watched = map.guard.watch(start.as_ptr().addr(), len);
+        is_watched.then_some(map)
     }
 
     /// Appends `len` bytes from `at` on to `buf`, which has room for them. False, with `buf` as it was,
-    /// where a page could not be read, now or before.
+    /// where a page could not be read, now or before, or none may be by this thread.
     #[inline]
     pub(super) fn append_to(&self, buf: &mut Vec<u8>, at: usize, len: usize) -> bool {
         let within = at.checked_add(len).is_some_and(|end| end <= self.len);
-        if !within || buf.capacity() - buf.len() < len {
+        if !within || buf.capacity() - buf.len() < len || !guard::catches_here() {
             return false;
         }
         // SAFETY: source and target were just held against their ends. The memory at the source is
