@@ -13,6 +13,7 @@ mod killed;
 mod resting;
 #[cfg(feature = "simulated")]
 mod rewritten;
+mod unreadable;
 
 use common::{Bench, key, value};
 use quipu::{Archive, KeyMemory, Options, ReadOnly, Status, VerifyEvent};

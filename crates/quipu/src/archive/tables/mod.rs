@@ -56,7 +56,7 @@ impl Tables {
         }
     }
 
-    /// Opens those that are there. One that is not this archive's, is damaged, or is gone again is left
+    /// Opens those that are there. One that is not this archive's, is damaged, cannot be read, or is gone again is left
     /// out: what it covers is read from the index files.
     pub(super) fn open(&self, storage: &dyn Storage) -> Result<()> {
         let Some(archive) = self.archive else {
@@ -70,6 +70,7 @@ impl Tables {
             self.last.fetch_max(number, Ordering::Relaxed);
             match KeyTable::open(storage, number, archive, Arc::clone(&self.memory)) {
                 Err(Error::NotFound { .. }) => {}
+                Err(error) if error.is_unreadable() => {}
                 opened => tables.extend(opened?.map(Arc::new)),
             }
         }

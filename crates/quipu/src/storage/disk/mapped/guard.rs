@@ -98,12 +98,12 @@ const SHIFT_BITS: u32 = 6;
 fn pack(start: usize, len: usize) -> Option<usize> {
     let shift = len.trailing_zeros();
     let n = len.checked_shr(shift)?;
-    let fits = n < 1 << (FREE_BITS - SHIFT_BITS) && start % (1 << FREE_BITS) == 0;
+    let fits = n < 1 << (FREE_BITS - SHIFT_BITS) && start.is_multiple_of(1 << FREE_BITS);
     fits.then_some(start | n << SHIFT_BITS | shift as usize)
 }
 
 fn unpack(range: usize) -> (usize, usize) {
-    let n = range % (1 << FREE_BITS) >> SHIFT_BITS;
+    let n = (range % (1 << FREE_BITS)) >> SHIFT_BITS;
     let shift = range % (1 << SHIFT_BITS);
     (range >> FREE_BITS << FREE_BITS, n << shift)
 }
