@@ -16,7 +16,8 @@ use crate::manifest::{
 /// Removes the archive of a writer. The manifest says so first and goes last, so that an open
 /// after a crash in between finishes the removal instead of finding damage.
 pub(super) fn destroy(mut writer: Writer) -> Result<()> {
-    writer.settle_prepared()?;
+    // What is made ahead goes with the rest, or never came to be.
+    let _ = writer.settle_prepared();
     // A stranger's file among the sections is refused while nothing is changed.
     Listing::read(&writer.shared)?;
     writer.shared.scrub.close();
