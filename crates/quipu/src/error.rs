@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::io::Errno;
+use crate::storage::are_bytes_lost;
 
 /// The result of every fallible call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -337,18 +337,8 @@ impl Error {
     /// Whether these bytes cannot be had: they are damaged, or the disk does not give them. What can be made again from
     /// others is then done without; of all else an error of the system, which may pass, is told as it is.
     pub(crate) fn is_unreadable(&self) -> bool {
-        const LOST: &[Errno] = &[
-            Errno::IO,
-            Errno::BADMSG,
-            Errno::ILSEQ,
-            Errno::NODATA,
-            // A file system that is damaged itself.
-            #[cfg(target_os = "linux")]
-            Errno::UCLEAN,
-        ];
-        let is_lost = |source| Errno::from_io_error(source).is_some_and(|of| LOST.contains(&of));
         match self {
-            Self::Io { source, .. } => is_lost(source),
+            Self::Io { source, .. } => are_bytes_lost(source),
             _ => self.is_corruption(),
         }
     }

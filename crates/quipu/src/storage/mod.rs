@@ -57,7 +57,7 @@ pub(crate) use data_blob::{Access, DataBlob};
 #[cfg(unix)]
 pub use disk::Disk;
 #[cfg(unix)]
-pub(crate) use disk::{DEFAULT_FILE_MODE, check_file_mode};
+pub(crate) use disk::{DEFAULT_FILE_MODE, are_bytes_lost, check_file_mode};
 pub use memory::Memory;
 pub use name::{MAX_NAME_LEN, check_blob_name, check_partition_name};
 pub(crate) use open_files::{BlobFile, OpenFiles};

@@ -55,6 +55,7 @@ mod folder;
 mod holes;
 mod lock;
 mod look;
+mod lost;
 // Of the few places with code that the compiler cannot check, the largest; ARCHITECTURE.md names all.
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 #[allow(unsafe_code)]
@@ -99,6 +100,7 @@ use super::{Blob, Lock, OpenMode, Read, Storage, Window, check_blob_name, check_
 use crate::error::{Error, Result};
 use crate::sync::Mutex;
 
+pub(crate) use self::lost::are_bytes_lost;
 pub(crate) use self::mode::{DEFAULT_FILE_MODE, check_file_mode};
 
 /// The storage in a folder of a file system.
