@@ -25,7 +25,8 @@ impl KeyIndex {
         is_dead: &dyn Fn(u64) -> bool,
         mut removed: impl FnMut(usize),
     ) -> Result<()> {
-        let (mut far, mut near) = (items.clone(), items.clone());
+        // Of the first one there is nothing to wait for: it is inserted now.
+        let (mut far, mut near) = (items.clone().skip(1), items.clone().skip(1));
         let first = far.by_ref().take(FAR_AHEAD);
         first.for_each(|(key, _)| self.prefetch_hint(key));
         let first = near.by_ref().take(NEAR_AHEAD);
