@@ -8,7 +8,7 @@ use std::io::IoSlice;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::redo::{Files, GrownPage, Patch, Redo, Which, page_len};
+use super::redo::{Files, Patch, Redo, Which, page_len};
 use crate::error::Result;
 use crate::format::section_number;
 use crate::storage::{Blob, Lock, OpenMode, Read, Storage};
@@ -35,39 +35,28 @@ impl Redone {
     /// What lies over a file; none where nothing does.
     fn over(&self, partition: &str, name: &str) -> Option<Over> {
         let section = section_number(name)?;
-        let of_index = || Some(Over::Pages(self.redo.pages.get(&section)?.clone()));
-        let of_values = |patches: &Vec<Patch>| Over::Values(patches.clone());
-        let over = match partition {
-            _ if partition == self.values => {
-                let of = (Which::Values, section);
-                self.redo.patches.get(&of).map(of_values)
-            }
-            _ if partition == self.index => of_index(),
-            _ => None,
+        let are_pages = partition == self.index;
+        let patches = match are_pages {
+            true => self.redo.pages.get(&section),
+            false if partition == self.values => self.redo.patches.get(&(Which::Values, section)),
+            false => None,
         };
-        over.filter(|over| over.end() > 0)
+        let patches = patches?.clone();
+        Some(Over { patches, are_pages })
     }
 }
 
 /// What lies over a file.
 #[derive(Debug)]
-enum Over {
-    Values(Vec<Patch>),
-    Pages(Vec<GrownPage>),
+struct Over {
+    patches: Vec<Patch>,
+    /// Whether they are pages, which give way to those of the file that hold as much.
+    are_pages: bool,
 }
 
 impl Over {
-    /// Where each begins and ends.
-    fn spans(&self) -> Vec<(u64, u64)> {
-        match self {
-            Self::Values(patches) => patches.iter().map(|of| (of.at, of.end())).collect(),
-            Self::Pages(pages) => pages.iter().map(|of| (of.at, of.end())).collect(),
-        }
-    }
-
     fn end(&self) -> u64 {
-        let ends = self.spans().into_iter().map(|(_, end)| end);
-        ends.max().unwrap_or(0)
+        self.patches.iter().map(Patch::end).max().unwrap_or(0)
     }
 }
 
@@ -150,16 +139,16 @@ struct RedoneBlob {
 }
 
 impl RedoneBlob {
-    /// A page as the file has it, if that holds as much as the log's.
-    fn page(&self, of: &GrownPage) -> Result<Option<Vec<u8>>> {
-        let there = self.blob.len()?.saturating_sub(of.at);
-        let there = there.min(of.raw.len() as u64) as usize;
+    /// A page as the file has it, if that holds as much as the one that lies over it.
+    fn page(&self, over: &Patch) -> Result<Option<Vec<u8>>> {
+        let there = self.blob.len()?.saturating_sub(over.at);
+        let there = there.min(over.bytes.len() as u64) as usize;
         let mut raw = Vec::new();
         if there > 0 {
-            self.blob.read_into(&mut raw, of.at, there)?;
+            self.blob.read_into(&mut raw, over.at, there)?;
         }
-        raw.resize(of.raw.len(), 0);
-        Ok((page_len(&raw) >= page_len(&of.raw)).then_some(raw))
+        raw.resize(over.bytes.len(), 0);
+        Ok((page_len(&raw) >= page_len(&over.bytes)).then_some(raw))
     }
 }
 
@@ -180,20 +169,16 @@ impl Blob for RedoneBlob {
             self.blob.read_at(from_file, offset)?;
         }
         rest.fill(0);
-        match &self.over {
-            Over::Values(patches) => {
-                for of in patches {
-                    lay_over(buf, offset, of.at, &of.bytes);
-                }
-            }
-            Over::Pages(pages) => {
-                let end = offset.saturating_add(buf.len() as u64);
-                for of in pages.iter().filter(|of| of.at < end && offset < of.end()) {
-                    // One read decides, and is what counts.
-                    let newer = self.page(of)?;
-                    lay_over(buf, offset, of.at, newer.as_ref().unwrap_or(&of.raw));
-                }
-            }
+        let end = offset.saturating_add(buf.len() as u64);
+        let patches = self.over.patches.iter();
+        for patch in patches.filter(|of| of.at < end && offset < of.end()) {
+            // One read decides, and is what counts.
+            let of_file = match self.over.are_pages {
+                true => self.page(patch)?,
+                false => None,
+            };
+            let bytes = of_file.as_ref().unwrap_or(&patch.bytes);
+            lay_over(buf, offset, patch.at, bytes);
         }
         Ok(())
     }
@@ -219,9 +204,8 @@ impl Blob for RedoneBlob {
     }
 
     fn next_written(&self, offset: u64) -> Result<u64> {
-        let spans = self.over.spans().into_iter();
-        let behind = spans.filter(|&(_, end)| end > offset);
-        let patched = behind.map(|(at, _)| at.max(offset)).min();
+        let behind = self.over.patches.iter().filter(|of| of.end() > offset);
+        let patched = behind.map(|of| of.at.max(offset)).min();
         let of_file = match self.blob.len()? {
             len if len > offset => self.blob.next_written(offset)?,
             _ => self.len()?,

@@ -32,7 +32,7 @@ pub(super) enum Which {
     Index,
 }
 
-/// Bytes that a file lacks, and where in the blob they go.
+/// Bytes of a file, and where in the blob they go.
 #[derive(Clone, Debug)]
 pub(super) struct Patch {
     pub(super) at: u64,
@@ -42,21 +42,6 @@ pub(super) struct Patch {
 impl Patch {
     pub(super) fn end(&self) -> u64 {
         self.at.saturating_add(self.bytes.len() as u64)
-    }
-}
-
-/// A page of an index file as it is with what it lacks.
-#[derive(Clone, Debug)]
-pub(super) struct GrownPage {
-    /// Where it begins in the blob.
-    pub(super) at: u64,
-    /// The page with its slots.
-    pub(super) raw: Vec<u8>,
-}
-
-impl GrownPage {
-    pub(super) fn end(&self) -> u64 {
-        self.at.saturating_add(self.raw.len() as u64)
     }
 }
 
@@ -72,8 +57,8 @@ pub(super) fn page_len(raw: &[u8]) -> u16 {
 #[derive(Debug, Default)]
 pub(crate) struct Redo {
     pub(super) patches: BTreeMap<(Which, u64), Vec<Patch>>,
-    /// By section, the pages that the patches of its index file are of.
-    pub(super) pages: BTreeMap<u64, Vec<GrownPage>>,
+    /// By section, the pages of its index file that lack something, as they are with it: whole, with their slots.
+    pub(super) pages: BTreeMap<u64, Vec<Patch>>,
     /// Sections of which a file is away, has no header that could be read, or is an empty one in the place of that.
     pub(crate) away: BTreeSet<u64>,
     /// Sections that do not get all that the log has: a page of them is damaged, or they are others.
@@ -331,8 +316,8 @@ fn redo_values(blob: &DataBlob, at: u64, values: &[u8]) -> Result<Option<Patch>>
 
 /// What became of the growths of one page of an index file.
 enum Found {
-    /// It would be this, and lacks this for it.
-    Lacking(GrownPage, Vec<Patch>),
+    /// It would be the first, and lacks the others for it.
+    Lacking(Patch, Vec<Patch>),
     /// It does not check, and would not with them.
     Damaged,
     /// It checks, and is not the one that they are for.
@@ -397,7 +382,7 @@ fn redo_page(
         // What lies between, and is not there, is zeros then.
         patches.push(patch(page_size, physical));
     }
-    Ok(Found::Lacking(GrownPage { at, raw }, patches))
+    Ok(Found::Lacking(Patch { at, bytes: raw }, patches))
 }
 
 /// A page with its slots, and how much of it the file has; zeros take the place of the rest.
