@@ -2,12 +2,16 @@
 //! two files takes four flushes, as long as several syncs.
 //!
 //! What is made ahead is an empty section, as a crash behind the creation of one leaves it. A thread of its own makes it
-//! and nothing else; whatever looks at the folders, or changes them, waits for it first, and hears what failed.
+//! and nothing else; who creates a section, or removes what is not needed, waits for it first, and hears what failed.
+
+use std::io;
+use std::sync::Arc;
 
 use super::shared::Shared;
 use super::writer::Writer;
 use crate::entropy;
 use crate::error::{Error, Result};
+use crate::format::Layouts;
 use crate::sync::thread;
 
 /// What is made ahead.
@@ -51,7 +55,7 @@ impl Writer {
     }
 
     fn prepare(&mut self, section: u64) -> Result<()> {
-        let shared = std::sync::Arc::clone(&self.shared);
+        let shared = Arc::clone(&self.shared);
         if shared.storage.serves_side_by_side() && !entropy::is_simulated() {
             let name = "quipu-files".to_owned();
             let job = move || shared.prepare_section(section);
@@ -69,8 +73,14 @@ impl Writer {
         let Some(job) = self.ahead.job.take() else {
             return Ok(());
         };
-        let prepared = job.join();
-        let prepared = prepared.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let prepared = job.join().unwrap_or_else(|_| {
+            let panicked = io::Error::other("the thread that makes them panicked");
+            Err(Error::io(
+                "make the next files of",
+                self.shared.path(),
+                panicked,
+            ))
+        });
         self.take_prepared(prepared)
     }
 
@@ -96,7 +106,7 @@ impl Writer {
 impl Shared {
     /// Makes the files of a section ahead of its creation.
     fn prepare_section(&self, number: u64) -> Result<()> {
-        let (records, values) = self.files_of(number, Default::default());
+        let (records, values) = self.files_of(number, Layouts::default());
         values.prepare()?;
         records.prepare()?;
         self.storage.sync_partition(values.partition())?;

@@ -215,7 +215,6 @@ impl Writer {
     /// Drops every item above `index`.
     pub(super) fn rewind(&mut self, index: u64) -> Result<()> {
         self.checkpoint()?;
-        self.settle_prepared()?;
         self.keeper.stop(&self.shared);
         // One that could not be finished goes on with this one.
         let pending = match self.manifest.state {

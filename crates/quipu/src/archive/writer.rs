@@ -265,6 +265,7 @@ impl Writer {
                 self.unmarked.rolled = true;
                 let forgotten = self.forget_lost_files(number);
                 self.poison_on_error(forgotten)?;
+                // A folder that could not be flushed is not trusted with the section.
                 self.settle_prepared()?;
                 let created = self.shared.create_section(number);
                 self.poison_on_error(created)?

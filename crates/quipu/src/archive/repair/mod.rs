@@ -89,7 +89,6 @@ impl Writer {
     pub(super) fn repair(&mut self) -> Result<RepairReport> {
         self.check_usable()?;
         self.checkpoint()?;
-        self.settle_prepared()?;
         let kept = self.log.keep_alone();
         self.poison_on_error(kept)?;
         self.keeper.stop(&self.shared);
