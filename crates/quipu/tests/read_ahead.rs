@@ -6,9 +6,10 @@ use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use quipu::storage::{Blob, Disk, Lock, Memory, OpenMode, Read, Storage};
+use quipu::storage::{Blob, Disk, Memory, OpenMode, Read, Storage};
 use quipu::{Archive, Id, Options, Result, Status};
 
+use self::common::delegate::delegate;
 use self::common::{key, mix, value};
 
 mod common;
@@ -76,27 +77,8 @@ impl Storage for Cold {
     fn serves_side_by_side(&self) -> bool {
         self.inner.serves_side_by_side()
     }
-    fn remove(&self, partition: &str, name: &str) -> Result<()> {
-        self.inner.remove(partition, name)
-    }
-    fn rename(&self, partition: &str, from: &str, to: &str) -> Result<()> {
-        self.inner.rename(partition, from, to)
-    }
-    fn list(&self, partition: &str) -> Result<Vec<String>> {
-        self.inner.list(partition)
-    }
-    fn sync_partition(&self, partition: &str) -> Result<()> {
-        self.inner.sync_partition(partition)
-    }
-    fn remove_partition(&self, partition: &str) -> Result<()> {
-        self.inner.remove_partition(partition)
-    }
-    fn lock(&self, partition: &str, name: &str, holder: &str) -> Result<Box<dyn Lock>> {
-        self.inner.lock(partition, name, holder)
-    }
-    fn path(&self, partition: &str, name: &str) -> PathBuf {
-        self.inner.path(partition, name)
-    }
+
+    delegate!(inner: remove, rename, list, sync_partition, remove_partition, lock, path_of);
 }
 
 impl Blob for ColdBlob {
@@ -111,21 +93,8 @@ impl Blob for ColdBlob {
     fn as_fd(&self) -> Option<BorrowedFd<'_>> {
         self.inner.as_fd()
     }
-    fn write_at(&self, bufs: &[IoSlice<'_>], offset: u64) -> Result<()> {
-        self.inner.write_at(bufs, offset)
-    }
-    fn resize(&self, len: u64) -> Result<()> {
-        self.inner.resize(len)
-    }
-    fn sync(&self) -> Result<()> {
-        self.inner.sync()
-    }
-    fn len(&self) -> Result<u64> {
-        self.inner.len()
-    }
-    fn path(&self) -> &Path {
-        self.inner.path()
-    }
+
+    delegate!(inner: write_at, resize, sync, len, path);
 }
 
 /// Over memory, over a disk as it is, and over one without io_uring.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use quipu::storage::Storage;
-use quipu::storage::simulated::{CallKind, Simulated, Survival, When};
+use quipu::storage::simulated::{CallKind, Fault, Simulated, Survival, When};
 use quipu::{Options, Result, Status};
 
 use super::common::{key, value};
@@ -185,4 +185,37 @@ fn a_prune_of_what_is_away_frees_the_log() {
     put(&mut archive, 29);
     let calls = calls(&machine, || archive.sync().unwrap());
     assert_eq!(of(&calls, CallKind::Sync, LOG).len(), 1, "{calls:?}");
+}
+
+/// An open that has no room for a log of what waits alone goes on with the one there is; a rewind then makes it first.
+#[test]
+fn an_open_without_room_leaves_the_log_to_the_rewind() {
+    let (start, _) = away(28);
+    let calls = {
+        let machine = start.after_crash(Survival::All, 0);
+        let archive = open(&machine, small(28));
+        let calls = machine.calls();
+        drop(archive);
+        calls
+    };
+    let mut opened = 0;
+    for call in 0..calls {
+        let machine = start.after_crash(Survival::All, 0);
+        machine.inject(call, Fault::NoSpace);
+        let archive: Result<Store> = small(28).open_on(Arc::new(machine.clone()));
+        let Ok(mut archive) = archive else {
+            continue;
+        };
+        // It may be the rewind that finds no room.
+        if archive.rewind(19).is_err() {
+            continue;
+        }
+        opened += 1;
+        archive.close().unwrap();
+        let archive = open(&machine, small(28));
+        assert!(!archive.recovery().commit_log_incomplete, "{call}");
+        assert_eq!(archive.status(24).unwrap(), Status::Missing, "{call}");
+        assert_eq!(archive.last_index(), Some(16), "{call}");
+    }
+    assert!(opened > 0);
 }

@@ -1,11 +1,11 @@
 //! A storage that calls back before a file is opened, gets its name or goes.
 
+use super::common::delegate::delegate;
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use quipu::Result;
-use quipu::storage::{Blob, Lock, Memory, OpenMode, Storage};
+use quipu::storage::{Blob, Memory, OpenMode, Storage};
 
 /// What is about to be done, and to which file: `open index/0000000000000000`.
 type Hook = Box<dyn FnMut(&str) + Send>;
@@ -76,23 +76,5 @@ impl Storage for Hooked {
         self.inner.remove(partition, name)
     }
 
-    fn list(&self, partition: &str) -> Result<Vec<String>> {
-        self.inner.list(partition)
-    }
-
-    fn sync_partition(&self, partition: &str) -> Result<()> {
-        self.inner.sync_partition(partition)
-    }
-
-    fn remove_partition(&self, partition: &str) -> Result<()> {
-        self.inner.remove_partition(partition)
-    }
-
-    fn lock(&self, partition: &str, name: &str, holder: &str) -> Result<Box<dyn Lock>> {
-        self.inner.lock(partition, name, holder)
-    }
-
-    fn path(&self, partition: &str, name: &str) -> PathBuf {
-        self.inner.path(partition, name)
-    }
+    delegate!(inner: list, sync_partition, remove_partition, lock, path_of);
 }

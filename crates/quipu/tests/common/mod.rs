@@ -1,6 +1,8 @@
 //! What the tests of the archive share: a place to open it again and again, keys and values.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod delegate;
+
 use std::collections::BTreeMap;
 use std::io::IoSlice;
 use std::sync::Arc;

@@ -1,11 +1,11 @@
 //! A storage that holds up who makes a key table, so that a test can do something meanwhile.
 
-use std::path::PathBuf;
+use super::common::delegate::delegate;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use quipu::Result;
-use quipu::storage::{Blob, Lock, Memory, OpenMode, Storage};
+use quipu::storage::{Blob, Memory, OpenMode, Storage};
 
 /// Nobody waits for longer: what is waited for has failed to come.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -79,33 +79,7 @@ impl Storage for Gate {
         self.memory.open(partition, name, mode)
     }
 
-    fn remove(&self, partition: &str, name: &str) -> Result<()> {
-        self.memory.remove(partition, name)
-    }
-
-    fn rename(&self, partition: &str, from: &str, to: &str) -> Result<()> {
-        self.memory.rename(partition, from, to)
-    }
-
-    fn list(&self, partition: &str) -> Result<Vec<String>> {
-        self.memory.list(partition)
-    }
-
-    fn sync_partition(&self, partition: &str) -> Result<()> {
-        self.memory.sync_partition(partition)
-    }
-
-    fn remove_partition(&self, partition: &str) -> Result<()> {
-        self.memory.remove_partition(partition)
-    }
-
-    fn lock(&self, partition: &str, name: &str, holder: &str) -> Result<Box<dyn Lock>> {
-        self.memory.lock(partition, name, holder)
-    }
-
-    fn path(&self, partition: &str, name: &str) -> PathBuf {
-        self.memory.path(partition, name)
-    }
+    delegate!(memory: remove, rename, list, sync_partition, remove_partition, lock, path_of);
 }
 
 #[test]

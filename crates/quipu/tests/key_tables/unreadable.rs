@@ -1,10 +1,10 @@
 //! Key tables of which the disk does not give some bytes: it says EIO.
 
+use super::common::delegate::delegate;
 use std::io::{self, IoSlice};
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use quipu::storage::{Blob, Lock, Memory, OpenMode, Storage};
+use quipu::storage::{Blob, Memory, OpenMode, Storage};
 use quipu::{Error, ReadOnly, Result, VerifyEvent};
 
 use super::{Store, assert_holds, options, put};
@@ -37,27 +37,8 @@ impl Storage for BadSector {
             bad: Arc::clone(&self.bad),
         }))
     }
-    fn remove(&self, partition: &str, name: &str) -> Result<()> {
-        self.inner.remove(partition, name)
-    }
-    fn rename(&self, partition: &str, from: &str, to: &str) -> Result<()> {
-        self.inner.rename(partition, from, to)
-    }
-    fn list(&self, partition: &str) -> Result<Vec<String>> {
-        self.inner.list(partition)
-    }
-    fn sync_partition(&self, partition: &str) -> Result<()> {
-        self.inner.sync_partition(partition)
-    }
-    fn remove_partition(&self, partition: &str) -> Result<()> {
-        self.inner.remove_partition(partition)
-    }
-    fn lock(&self, partition: &str, name: &str, holder: &str) -> Result<Box<dyn Lock>> {
-        self.inner.lock(partition, name, holder)
-    }
-    fn path(&self, partition: &str, name: &str) -> PathBuf {
-        self.inner.path(partition, name)
-    }
+
+    delegate!(inner: remove, rename, list, sync_partition, remove_partition, lock, path_of);
 }
 
 impl Blob for BadBlob {
@@ -72,21 +53,8 @@ impl Blob for BadBlob {
         }
         self.inner.read_at(buf, offset)
     }
-    fn write_at(&self, bufs: &[IoSlice<'_>], offset: u64) -> Result<()> {
-        self.inner.write_at(bufs, offset)
-    }
-    fn resize(&self, len: u64) -> Result<()> {
-        self.inner.resize(len)
-    }
-    fn sync(&self) -> Result<()> {
-        self.inner.sync()
-    }
-    fn len(&self) -> Result<u64> {
-        self.inner.len()
-    }
-    fn path(&self) -> &Path {
-        self.inner.path()
-    }
+
+    delegate!(inner: write_at, resize, sync, len, path);
 }
 
 fn open(storage: &BadSector) -> Store {
