@@ -14,7 +14,7 @@ pub(crate) use self::condvar::Condvar;
 #[cfg(not(shuttle))]
 pub(crate) use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 #[cfg(not(shuttle))]
-pub(crate) use parking_lot::{Mutex, MutexGuard, RwLock, RwLockUpgradableReadGuard};
+pub(crate) use parking_lot::{Mutex, MutexGuard, RwLock};
 #[cfg(not(shuttle))]
 pub(crate) use std::{
     sync::{OnceLock, atomic},
@@ -23,8 +23,7 @@ pub(crate) use std::{
 
 #[cfg(shuttle)]
 pub(crate) use self::checked::{
-    ArcSwap, ArcSwapOption, Condvar, Guard, Mutex, MutexGuard, OnceLock, RwLock,
-    RwLockUpgradableReadGuard, thread,
+    ArcSwap, ArcSwapOption, Condvar, Guard, Mutex, MutexGuard, OnceLock, RwLock, thread,
 };
 #[cfg(shuttle)]
 pub(crate) use shuttle::{sync::atomic, thread_local};

@@ -2,6 +2,7 @@
 //! waiting.
 
 use std::ptr;
+use std::sync::Arc;
 
 use super::key_index::KeyIndex;
 use super::place::{GROUP_SIZE, Place};
@@ -49,16 +50,15 @@ impl KeyIndex {
     /// Asks the processor for what [`prefetch`](Self::prefetch) and [`insert`](Self::insert) look at first.
     #[inline]
     fn prefetch_hint(&self, key: u64) {
-        let place = Place::of(key, self.seed);
-        if let (Some(hint), Some(group)) = (
-            self.hints.get(place.group * GROUP_SIZE + place.shard),
-            self.groups.get(place.group),
-        ) {
+        let shard = Place::of(key, self.seed).shard;
+        if let (Some(hint), Some(group)) =
+            (self.hints.get(shard), self.groups.get(shard / GROUP_SIZE))
+        {
             prefetch(ptr::from_ref(hint).addr());
-            // The lock, and about where the shard is behind it.
+            // The lock, and about where the shard's pointer is behind it.
             let lock = ptr::from_ref(group).addr();
             prefetch(lock);
-            prefetch(lock + place.shard * size_of::<Shard>());
+            prefetch(lock + shard % GROUP_SIZE * size_of::<Arc<Shard>>());
         }
     }
 
@@ -67,8 +67,7 @@ impl KeyIndex {
     #[inline]
     pub(crate) fn prefetch(&self, key: u64) {
         let place = Place::of(key, self.seed);
-        let hint = self.hints.get(place.group * GROUP_SIZE + place.shard);
-        if let Some(hint) = hint {
+        if let Some(hint) = self.hints.get(place.shard) {
             hint.prefetch(place.tag << LOCATION_BITS);
         }
     }

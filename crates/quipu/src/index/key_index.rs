@@ -3,7 +3,7 @@
 //! ```text
 //! translated key --mix--> 12 bits: which shard | 28 bits: tag | 24 bits: not kept
 //!
-//! 512 groups, each behind a lock of its own:  [ 8 shards ] [ 8 shards ] ...
+//! 4,096 shards, each behind a pointer that is swapped; 8 share the lock of whoever inserts
 //! a shard: one array of 8-byte slots, 28 bits of tag and 36 bits of location, sorted by tag
 //! ```
 //!
@@ -18,10 +18,10 @@
 //!
 //! **Order.** Keys that conflict are found in the order in which they were inserted.
 //!
-//! **Beside a writer.** Lookups wait for a lock of one group only, which inserts hold for some tens
-//! of nanoseconds; growth and pruning build the new array beside the old one, which goes on being
-//! read, and hold the lock to swap them. The locations are copied out, so no lock is held while a caller
-//! reads files.
+//! **Beside a writer.** A lookup takes no lock and waits for nobody: an insert leaves each slot to be found at any
+//! moment (`shard` says how), and growth and pruning build the new array beside the old one, which goes on being
+//! read by those who have it. So a location that others remove may still be found, and one may be found twice.
+//! The locations are copied out, so no array is held while a caller reads files.
 //!
 //! **Cost.** An empty index takes 132 KiB. With 10 million random keys a lookup reads one or two
 //! cache lines of the array, and finds a location in vain about once in 100,000 times: shard and tag
@@ -32,30 +32,35 @@
 //! that is filled and emptied again and again asks for no memory. Where that keeps it for the next growth, as glibc's
 //! does, the process seems no smaller from outside.
 
+use std::array;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 
 use super::candidates::Candidates;
 use super::hint::Hint;
 use super::place::{GROUP_SIZE, GROUPS, Place};
-use super::shard::{LOCATION_BITS, Shard};
+use super::shard::{Inserted, LOCATION_BITS, Shard};
 use crate::error::{Error, Result};
 use crate::sync::atomic::{
     AtomicIsize,
     Ordering::{AcqRel, Acquire, Relaxed},
 };
-use crate::sync::{RwLock, RwLockUpgradableReadGuard};
+use crate::sync::{ArcSwap, Mutex};
 
 /// The greatest location that the index holds.
 pub const MAX_LOCATION: u64 = (1 << LOCATION_BITS) - 2;
 
-pub(super) type Group = [Shard; GROUP_SIZE];
+/// Bytes of a shard beside its array: its own and the counters of its pointer. Empty ones share one.
+const SHARD_BYTES: usize = size_of::<Shard>() + 2 * size_of::<usize>();
+
+pub(super) type Group = [Arc<Shard>; GROUP_SIZE];
 
 /// Translated keys and the locations of their items.
 ///
 /// Takes 9 to 11 bytes of memory a key, and 132 KiB when empty. It grows in small steps, gives all but 4 MiB
 /// of memory back when keys are pruned, and finds keys that conflict in the order in which they were inserted. Every
-/// call takes `&self`, from any thread; lookups wait some tens of nanoseconds at most for an insert.
+/// call takes `&self`, from any thread; lookups take no lock and wait for nobody.
 ///
 /// ```
 /// use quipu::index::{Candidates, EightCap, KeyIndex, Translator};
@@ -77,7 +82,10 @@ pub(super) type Group = [Shard; GROUP_SIZE];
 pub struct KeyIndex {
     /// Of this index alone: nobody can make an archive whose keys crowd one shard.
     pub(super) seed: u64,
-    pub(super) groups: Box<[RwLock<Group>]>,
+    /// The shards as lookups find them.
+    shown: Box<[ArcSwap<Shard>]>,
+    /// The same shards, for whoever changes them.
+    pub(super) groups: Box<[Mutex<Group>]>,
     /// Of each shard, to be read without its lock.
     pub(super) hints: Box<[Hint]>,
     len: AtomicIsize,
@@ -88,11 +96,21 @@ pub struct KeyIndex {
 impl KeyIndex {
     /// An empty index. Allocates 132 KiB.
     pub fn new() -> Self {
-        let groups: Box<[_]> = (0..GROUPS).map(|_| RwLock::default()).collect();
-        let hints: Box<[_]> = (0..GROUPS * GROUP_SIZE).map(|_| Hint::default()).collect();
-        let bytes = size_of::<Self>() + size_of_val::<[_]>(&groups) + size_of_val::<[_]>(&hints);
+        const SHARDS: usize = GROUPS * GROUP_SIZE;
+        let empty = Arc::new(Shard::default());
+        let show = |_| ArcSwap::new(Arc::clone(&empty));
+        let shown: Box<[_]> = (0..SHARDS).map(show).collect();
+        let group = |_| Mutex::new(array::from_fn(|_| Arc::clone(&empty)));
+        let groups: Box<[_]> = (0..GROUPS).map(group).collect();
+        let hints: Box<[_]> = (0..SHARDS).map(|_| Hint::default()).collect();
+        let bytes = size_of::<Self>()
+            + SHARD_BYTES
+            + size_of_val::<[_]>(&shown)
+            + size_of_val::<[_]>(&groups)
+            + size_of_val::<[_]>(&hints);
         Self {
             seed: RandomState::new().hash_one(()),
+            shown,
             groups,
             hints,
             len: AtomicIsize::new(0),
@@ -113,36 +131,39 @@ impl KeyIndex {
     /// # Cost
     /// Some 100 ns with 10 million keys. When the shard is full it grows: some 10 us then.
     pub fn insert(&self, key: u64, location: u64, is_dead: &dyn Fn(u64) -> bool) -> Result<usize> {
+        const FULL: Error = Error::IndexFull {
+            max: MAX_LOCATION + 1,
+        };
+        if location > MAX_LOCATION {
+            return Err(FULL);
+        }
         let place = Place::of(key, self.seed);
         let mut removed = 0;
-        if location <= MAX_LOCATION {
-            loop {
-                let mut group = self.groups[place.group].write();
-                let shard = &mut group[place.shard];
-                let inserted = shard.insert(place.tag, location, is_dead);
-                let full = shard.is_full();
-                let change = isize::from(inserted.stored) - inserted.removed as isize;
-                // Before it can be removed again: a look-up believes that there is nothing where this says so.
-                add(&self.len, change);
-                add(&self.conflicts, inserted.conflicts);
-                drop(group);
-                removed += inserted.removed;
-                if inserted.stored {
+        let mut group = self.groups[place.shard / GROUP_SIZE].lock();
+        loop {
+            let shard = &group[place.shard % GROUP_SIZE];
+            match shard.insert(place.tag, location, is_dead) {
+                Inserted::Stored { conflict } => {
+                    // Before it can be removed again: a look-up believes that there is nothing where this says so.
+                    add(&self.len, 1);
+                    add(&self.conflicts, isize::from(conflict));
                     return Ok(removed);
                 }
-                if full {
-                    break;
+                Inserted::Dead => {
+                    let without = shard.without_dead(place.tag, is_dead);
+                    removed += self.replace(&mut group, place.shard, without);
                 }
-                self.replace(place.group, place.shard, |shard| Some(shard.grown()));
+                Inserted::Full if shard.is_full() => return Err(FULL),
+                Inserted::Full => {
+                    let grown = shard.grown();
+                    self.replace(&mut group, place.shard, grown);
+                }
             }
         }
-        Err(Error::IndexFull {
-            max: MAX_LOCATION + 1,
-        })
     }
 
     /// Puts the locations of the keys with this short form into `out`, the oldest first, in place
-    /// of what is there. A location may be that of another key or of a pruned item.
+    /// of what is there. A location may be that of another key or of a pruned item, and come twice while others insert.
     #[inline]
     pub fn lookup(&self, key: u64, out: &mut Candidates) {
         out.clear();
@@ -151,29 +172,18 @@ impl KeyIndex {
             return;
         }
         let place = Place::of(key, self.seed);
-        self.groups[place.group].read()[place.shard].lookup(place.tag, out);
+        self.shown[place.shard].load().lookup(place.tag, out);
     }
 
-    /// Removes one location of a key; false when it is not there.
+    /// Removes one location of a key; false when it is not there. Copies the shard, as growth does.
     pub fn remove(&self, key: u64, location: u64) -> bool {
         let place = Place::of(key, self.seed);
-        let mut group = self.groups[place.group].write();
-        let shard = &mut group[place.shard];
-        let (removed, conflict) = shard.remove(place.tag, location);
-        let sparse = removed && shard.is_sparse();
-        drop(group);
-        if removed {
-            add(&self.len, -1);
+        let mut group = self.groups[place.shard / GROUP_SIZE].lock();
+        let shard = &group[place.shard % GROUP_SIZE];
+        match shard.without_location(place.tag, location) {
+            Some(without) => self.replace(&mut group, place.shard, without) > 0,
+            None => false,
         }
-        if conflict {
-            add(&self.conflicts, -1);
-        }
-        if sparse {
-            self.replace(place.group, place.shard, |shard| {
-                shard.is_sparse().then(|| shard.fitted())
-            });
-        }
-        removed
     }
 
     /// Keeps the locations that `keep` wants and gives the memory of the others back; returns how
@@ -187,17 +197,19 @@ impl KeyIndex {
     /// [`Self::retain`] for one shard, so that a caller can spread the work. `shard` counts from 0
     /// to [`Self::shards`]; nothing is done beyond.
     pub fn retain_shard(&self, shard: usize, keep: &dyn Fn(u64) -> bool) -> usize {
-        if shard >= self.shards() {
+        let Some(group) = self.groups.get(shard / GROUP_SIZE) else {
             return 0;
+        };
+        let mut group = group.lock();
+        match group[shard % GROUP_SIZE].retained(keep) {
+            Some(retained) => self.replace(&mut group, shard, retained),
+            None => 0,
         }
-        self.replace(shard / GROUP_SIZE, shard % GROUP_SIZE, |shard| {
-            shard.retained(keep)
-        })
     }
 
     /// How many shards there are.
     pub fn shards(&self) -> usize {
-        self.groups.len() * GROUP_SIZE
+        self.shown.len()
     }
 
     /// How many locations are held, those of pruned items included.
@@ -220,32 +232,28 @@ impl KeyIndex {
         self.bytes.load(Relaxed).unsigned_abs()
     }
 
-    /// Swaps a shard for what `make` builds from it; returns how many slots fewer that has. Readers
-    /// wait for the swap only: until then the lock keeps out other writers, not them.
-    fn replace(
-        &self,
-        group: usize,
-        shard: usize,
-        make: impl FnOnce(&Shard) -> Option<Shard>,
-    ) -> usize {
-        let hint = self.hints.get(group * GROUP_SIZE + shard);
-        let group = self.groups[group].upgradable_read();
-        let old = &group[shard];
-        let Some(new) = make(old) else { return 0 };
-        let removed = old.len().saturating_sub(new.len());
-        add(&self.bytes, new.memory() as isize - old.memory() as isize);
+    /// Swaps a shard for one that was made from it; returns how many slots fewer that has.
+    fn replace(&self, group: &mut Group, number: usize, new: Shard) -> usize {
+        let new = Arc::new(new);
+        let old = std::mem::replace(&mut group[number % GROUP_SIZE], Arc::clone(&new));
+        let size = |shard: &Shard| match shard.memory() {
+            0 => 0,
+            array => (array + SHARD_BYTES) as isize,
+        };
+        add(&self.bytes, size(&new) - size(&old));
+        if let Some(hint) = self.hints.get(number) {
+            hint.set(&new);
+        }
+        let removed = old.len().saturating_sub(new.len()) as usize;
         if removed > 0 {
-            add(&self.len, -(removed as isize));
             let conflicts = new.conflicts() as isize - old.conflicts() as isize;
             add(&self.conflicts, conflicts);
         }
-        if let Some(hint) = hint {
-            hint.set(&new.slots, new.capacity);
+        if let Some(shown) = self.shown.get(number) {
+            shown.store(new);
         }
-        let mut group = RwLockUpgradableReadGuard::upgrade(group);
-        let old = std::mem::replace(&mut group[shard], new);
-        drop(group);
-        drop(old); // freed when nobody waits for it any more
+        // Who sees that the last key has gone finds it nowhere else either.
+        add(&self.len, -(removed as isize));
         removed
     }
 }

@@ -1,4 +1,4 @@
-//! Where in the key index a key belongs: its group, shard and tag.
+//! Where in the key index a key belongs: its shard and tag.
 
 use super::shard::TAG_BITS;
 
@@ -7,14 +7,13 @@ const SHARD_BITS: u32 = if cfg!(shuttle) { 2 } else { 12 };
 const GROUP_BITS: u32 = if cfg!(shuttle) { 1 } else { 9 };
 /// How many groups of shards there are.
 pub(super) const GROUPS: usize = 1 << GROUP_BITS;
-/// Shards that share a lock: a lock for each would be a quarter of an empty index.
+/// Shards that share the lock of whoever inserts.
 pub(super) const GROUP_SIZE: usize = 1 << (SHARD_BITS - GROUP_BITS);
 
 /// Where a key belongs.
 #[derive(Clone, Copy)]
 pub(super) struct Place {
-    pub(super) group: usize,
-    /// Which shard of the group.
+    /// Which shard of all.
     pub(super) shard: usize,
     pub(super) tag: u64,
 }
@@ -24,10 +23,8 @@ impl Place {
     #[inline]
     pub(super) fn of(key: u64, seed: u64) -> Self {
         let mixed = mix(key, seed);
-        let shard = (mixed >> (64 - SHARD_BITS)) as usize;
         Self {
-            group: shard / GROUP_SIZE,
-            shard: shard % GROUP_SIZE,
+            shard: (mixed >> (64 - SHARD_BITS)) as usize,
             tag: mixed << SHARD_BITS >> (64 - TAG_BITS),
         }
     }

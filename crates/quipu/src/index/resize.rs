@@ -1,11 +1,12 @@
 //! Other sizes of a shard: every change of size is a new array that one sweep fills, so that the old
-//! one goes on being read meanwhile.
+//! one goes on being read meanwhile. What is removed goes that way, too.
 //!
 //! A shard grows by an eighth, a small one by a half, when 7 of 8 homes' worth of slots is taken, and is made anew with 4 of 5
 //! taken when a prune removed slots. A small one keeps its size then, so that an index that is filled and emptied
 //! again and again, as that of recent keys is, soon asks for no memory.
 
 use super::shard::{EMPTY, LOCATION_MASK, Shard, home, max_len};
+use crate::sync::atomic::Ordering::Relaxed;
 
 /// Slots that a growth step adds at least.
 const STEP_MIN: u32 = 8;
@@ -16,39 +17,48 @@ const SMALL: u32 = 128;
 impl Shard {
     /// Whether so much is empty that [`Shard::fitted`] gives memory back.
     pub(super) fn is_sparse(&self) -> bool {
-        let needed = if self.len == 0 {
-            0
-        } else {
-            self.len.max(STEP_MIN)
+        let needed = match self.len() {
+            0 => 0,
+            len => len.max(STEP_MIN),
         };
         self.capacity > 2 * needed.max(SMALL / 2)
     }
 
     /// A copy with about an eighth more capacity, or, when only the end is crowded, with more room.
     pub(super) fn grown(&self) -> Self {
-        if self.len < max_len(self.capacity) {
+        if self.len() < max_len(self.capacity) {
             let tail = self.slots.iter().rev();
-            let crowded = tail.take_while(|slot| **slot != EMPTY).count();
-            let room = room(self.capacity).max(crowded / 8);
-            return Self::filled(self.entries(), self.len, self.capacity, room);
+            let crowded = tail.take_while(|slot| slot.load(Relaxed) != EMPTY);
+            let room = room(self.capacity).max(crowded.count() / 8);
+            return Self::filled(self.entries(), self.len(), self.capacity, room);
         }
         let part = if self.capacity < SMALL { 2 } else { 8 };
         let step = (self.capacity / part).max(STEP_MIN);
         let capacity = self.capacity.saturating_add(step);
-        Self::filled(self.entries(), self.len, capacity, room(capacity))
+        Self::filled(self.entries(), self.len(), capacity, room(capacity))
     }
 
-    /// A copy with the capacity that its number of slots needs.
-    pub(super) fn fitted(&self) -> Self {
-        self.fitting(self.entries(), self.len)
+    /// A copy without the slots at these few places; smaller where it has become sparse.
+    pub(super) fn without(&self, removed: &[usize]) -> Self {
+        let slots = (0..)
+            .zip(&self.slots)
+            .filter(|(at, _)| !removed.contains(at));
+        let entries = slots.map(|(_, slot)| slot.load(Relaxed));
+        let entries = entries.filter(|slot| *slot != EMPTY);
+        let len = self.len().saturating_sub(removed.len() as u32);
+        let without = Self::filled(entries, len, self.capacity, room(self.capacity));
+        if without.is_sparse() {
+            return without.fitting(without.entries(), len);
+        }
+        without
     }
 
     /// A copy of the slots that `keep` wants, none when it wants all of them.
     pub(super) fn retained(&self, keep: &dyn Fn(u64) -> bool) -> Option<Self> {
-        let mut kept = Vec::with_capacity(self.len());
+        let mut kept = Vec::with_capacity(self.len() as usize);
         kept.extend(self.entries().filter(|slot| keep(slot & LOCATION_MASK)));
-        let len = kept.len() as u32; // no more than self.len
-        if len == self.len {
+        let len = kept.len() as u32; // no more than self.len()
+        if len == self.len() {
             return None;
         }
         Some(self.fitting(kept.iter().copied(), len))
@@ -72,20 +82,16 @@ impl Shard {
             .clone()
             .fold(0, |next, slot| place(next, slot) + 1)
             .max(capacity as usize);
-        let mut slots = vec![EMPTY; end + room].into_boxed_slice();
+        let mut slots = Self::empty(end + room);
         let mut next = 0;
         for slot in entries {
             let at = place(next, slot);
             if let Some(target) = slots.get_mut(at) {
-                *target = slot;
+                *target.get_mut() = slot;
             }
             next = at + 1;
         }
-        Self {
-            slots,
-            capacity,
-            len,
-        }
+        Self::of(slots, capacity, len)
     }
 }
 
@@ -96,7 +102,7 @@ fn room(capacity: u32) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::shard::TAG_BITS;
+    use super::super::shard::{Inserted, TAG_BITS};
     use super::*;
 
     fn scattered(n: u64) -> u64 {
@@ -106,7 +112,7 @@ mod tests {
     fn filled(count: u64) -> Shard {
         let mut shard = Shard::default();
         for n in 0..count {
-            while !shard.insert(scattered(n), n, &|_| false).stored {
+            while shard.insert(scattered(n), n, &|_| false) == Inserted::Full {
                 shard = shard.grown();
             }
         }
@@ -149,7 +155,7 @@ mod tests {
         let mut shard = Shard::default();
         let mut steps = 0;
         for n in 0..10_000 {
-            while !shard.insert((1 << TAG_BITS) - 1, n, &|_| false).stored {
+            while shard.insert((1 << TAG_BITS) - 1, n, &|_| false) == Inserted::Full {
                 shard = shard.grown();
                 steps += 1;
             }

@@ -16,8 +16,19 @@
 //! So a search begins at the home and ends at the first empty slot or greater tag, a slot can be
 //! placed without its key (only tags are compared), and a larger array is filled in one sweep. What is
 //! displaced at the end overflows into the room, nothing wraps around.
+//!
+//! **Beside readers.** One at a time inserts, any number look up meanwhile, without a lock and without waiting. An insert
+//! moves the slots in its way one place on, the last one first, and each is at its new place before its old one is written
+//! over: at any moment each slot is there, one of them perhaps twice. So slots only ever move on, in the direction
+//! in which a look-up goes, and it meets each of them: the stores release, the loads acquire, so that who sees what came
+//! to a place sees what was there a place further on. A slot that moves with the look-up is met twice. Nothing is
+//! ever removed from an array or moved back in it: for that another array takes its place.
 
 use super::candidates::Candidates;
+use crate::sync::atomic::{
+    AtomicU32, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 
 /// Bits of a slot that hold the location.
 pub(super) const LOCATION_BITS: u32 = 36;
@@ -35,37 +46,53 @@ const DEAD_CHECKS: usize = 64;
 const LEN_MAX: u32 = u32::MAX / 4 * 3;
 
 /// What an insert came to.
-pub(super) struct Inserted {
-    /// Whether the location is in now. If not, the shard is to be replaced by [`Shard::grown`].
-    pub(super) stored: bool,
-    /// Dead slots removed.
-    pub(super) removed: usize,
-    /// How the number of conflicts changed.
-    pub(super) conflicts: isize,
+#[derive(Debug, PartialEq)]
+pub(super) enum Inserted {
+    /// The location is in now. `conflict`: another one has its tag.
+    Stored { conflict: bool },
+    /// There is no room: [`Shard::grown`] is to take the shard's place.
+    Full,
+    /// Others of the tag are dead: [`Shard::without_dead`] is to take the shard's place.
+    Dead,
 }
 
 /// The slots of the keys whose mix begins with the same bits.
 #[derive(Default)]
 pub(super) struct Shard {
-    pub(super) slots: Box<[u64]>,
+    pub(super) slots: Box<[AtomicU64]>,
     /// How many homes there are; the slots behind are room.
     pub(super) capacity: u32,
-    pub(super) len: u32,
+    /// Of whoever inserts.
+    len: AtomicU32,
 }
 
 impl Shard {
-    pub(super) fn len(&self) -> usize {
-        self.len as usize
+    /// A shard of these slots, of which `len` are not empty.
+    pub(super) fn of(slots: Box<[AtomicU64]>, capacity: u32, len: u32) -> Self {
+        Self {
+            slots,
+            capacity,
+            len: AtomicU32::new(len),
+        }
+    }
+
+    /// So many empty slots.
+    pub(super) fn empty(slots: usize) -> Box<[AtomicU64]> {
+        (0..slots).map(|_| AtomicU64::new(EMPTY)).collect()
+    }
+
+    pub(super) fn len(&self) -> u32 {
+        self.len.load(Relaxed)
     }
 
     /// Bytes of the array.
     pub(super) fn memory(&self) -> usize {
-        size_of_val::<[u64]>(&self.slots)
+        size_of_val::<[AtomicU64]>(&self.slots)
     }
 
     /// Whether it can hold no more whatever is done.
     pub(super) fn is_full(&self) -> bool {
-        self.len >= LEN_MAX
+        self.len() >= LEN_MAX
     }
 
     /// Slots beyond the first of each tag.
@@ -73,11 +100,13 @@ impl Shard {
         conflicts(self.entries())
     }
 
+    /// The locations of a tag, the oldest first. One may come twice while others insert.
     #[inline]
     pub(super) fn lookup(&self, tag: u64, out: &mut Candidates) {
         let (low, high) = bounds(tag);
         let behind = self.slots.get(self.home(low)..).unwrap_or_default();
-        for (i, &slot) in behind.iter().enumerate() {
+        for (i, slot) in behind.iter().enumerate() {
+            let slot = slot.load(Acquire);
             if slot >= low {
                 if slot >= high {
                     return;
@@ -94,68 +123,70 @@ impl Shard {
     fn lookup_far(&self, low: u64, high: u64, out: &mut Candidates) {
         let start = self.first_from(self.home(low), low);
         let slots = self.slots.get(start..).unwrap_or_default();
+        let slots = slots.iter().map(|slot| slot.load(Acquire));
         slots
-            .iter()
-            .take_while(|slot| **slot < high)
+            .take_while(|slot| *slot < high)
+            .filter(|slot| *slot >= low) // or one that an insert has just moved here
             .for_each(|slot| out.push(slot & LOCATION_MASK));
     }
 
-    /// Adds a location behind those of the same tag, of which dead ones go.
+    /// Adds a location behind those of the same tag. One call at a time.
     pub(super) fn insert(
-        &mut self,
+        &self,
         tag: u64,
         location: u64,
         is_dead: &dyn Fn(u64) -> bool,
     ) -> Inserted {
-        let (low, high) = bounds(tag);
-        let start = self.first_from(self.home(low), low);
-        let mut end = self.first_from(start, high);
-        let before = (end - start).saturating_sub(1);
-        let removed = if start == end {
-            0
-        } else {
-            self.remove_dead(start, end, is_dead)
-        };
-        end -= removed;
-        let stored = self.len < max_len(self.capacity) && self.put_at(end, low | location);
-        let after = (end - start + usize::from(stored)).saturating_sub(1);
-        Inserted {
-            stored,
-            removed,
-            conflicts: after as isize - before as isize,
+        let (start, end) = self.places(tag);
+        let conflict = start != end;
+        if conflict && self.dead(start, end, is_dead).next().is_some() {
+            return Inserted::Dead;
         }
+        let len = self.len();
+        if len >= max_len(self.capacity) || !self.put_at(end, tag << LOCATION_BITS | location) {
+            return Inserted::Full;
+        }
+        self.len.store(len + 1, Relaxed);
+        Inserted::Stored { conflict }
     }
 
-    fn remove_dead(&mut self, start: usize, end: usize, is_dead: &dyn Fn(u64) -> bool) -> usize {
-        let end = end.min(start + DEAD_CHECKS);
-        let mut removed = 0;
-        for at in (start..end).rev() {
-            if is_dead(self.at(at) & LOCATION_MASK) {
-                self.remove_at(at);
-                removed += 1;
-            }
-        }
-        removed
+    /// A copy without the dead among the oldest slots of a tag.
+    pub(super) fn without_dead(&self, tag: u64, is_dead: &dyn Fn(u64) -> bool) -> Self {
+        let (start, end) = self.places(tag);
+        let dead: Vec<usize> = self.dead(start, end, is_dead).collect();
+        self.without(&dead)
     }
 
-    /// Removes one slot; tells whether it was there and whether another has the same tag.
-    pub(super) fn remove(&mut self, tag: u64, location: u64) -> (bool, bool) {
+    /// A copy without this location of a tag; none where it is not there.
+    pub(super) fn without_location(&self, tag: u64, location: u64) -> Option<Self> {
+        let (start, end) = self.places(tag);
+        let found = (start..end).find(|&at| self.at(at) & LOCATION_MASK == location)?;
+        Some(self.without(&[found]))
+    }
+
+    /// Where the dead are among the oldest slots of a tag.
+    fn dead(
+        &self,
+        start: usize,
+        end: usize,
+        is_dead: &dyn Fn(u64) -> bool,
+    ) -> impl Iterator<Item = usize> {
+        let oldest = (start..end).take(DEAD_CHECKS);
+        oldest.filter(move |&at| is_dead(self.at(at) & LOCATION_MASK))
+    }
+
+    /// Where the slots of a tag are, for whoever inserts: the first, and the place behind the last.
+    #[inline]
+    fn places(&self, tag: u64) -> (usize, usize) {
         let (low, high) = bounds(tag);
         let start = self.first_from(self.home(low), low);
-        let same = self.slots.get(start..).unwrap_or_default().iter();
-        let found = same
-            .take_while(|slot| **slot < high)
-            .position(|slot| slot & LOCATION_MASK == location);
-        let Some(found) = found else {
-            return (false, false);
-        };
-        self.remove_at(start + found);
-        (true, (low..high).contains(&self.at(start)))
+        (start, self.first_from(start, high))
     }
 
     /// The slots that are not empty.
     pub(super) fn entries(&self) -> impl Iterator<Item = u64> + Clone + '_ {
-        self.slots.iter().copied().filter(|slot| *slot != EMPTY)
+        let slots = self.slots.iter().map(|slot| slot.load(Relaxed));
+        slots.filter(|slot| *slot != EMPTY)
     }
 
     fn home(&self, slot: u64) -> usize {
@@ -163,51 +194,50 @@ impl Shard {
     }
 
     fn at(&self, at: usize) -> u64 {
-        self.slots.get(at).copied().unwrap_or(EMPTY)
+        self.slots.get(at).map_or(EMPTY, |slot| slot.load(Acquire))
     }
 
     /// The first place from `from` on with a slot of at least `bound`, or empty. `from` is the home
     /// of `bound`'s tag or a place of that tag. Behind an empty slot there are greater tags only, so
     /// the answer holds for all places behind as well, and doubling steps find it.
+    ///
+    /// While another thread inserts, what is at the place may be less already, and what is of at least `bound` is there or
+    /// behind.
     fn first_from(&self, from: usize, bound: u64) -> usize {
         let slots = self.slots.get(from..).unwrap_or_default();
-        let near = slots.iter().take(NEAR).position(|slot| *slot >= bound);
+        let is_less = |slot: &AtomicU64| slot.load(Acquire) < bound;
+        let near = slots.iter().take(NEAR).position(|slot| !is_less(slot));
         if let Some(near) = near {
             return from + near;
         }
         let mut far = NEAR;
-        while slots.get(far).is_some_and(|slot| *slot < bound) {
+        while slots.get(far).is_some_and(is_less) {
             far *= 2;
         }
         let known = far / 2;
         let unknown = slots.get(known..far.min(slots.len())).unwrap_or_default();
-        from + known.min(slots.len()) + unknown.partition_point(|slot| *slot < bound)
+        from + known.min(slots.len()) + unknown.partition_point(is_less)
     }
 
     /// Puts `slot` at `at`, what is there moves one place on; false when the end is in the way.
-    fn put_at(&mut self, at: usize, slot: u64) -> bool {
-        let behind = self.slots.get_mut(at..).unwrap_or_default();
-        let Some(empty) = behind.iter().position(|slot| *slot == EMPTY) else {
+    #[inline]
+    fn put_at(&self, at: usize, slot: u64) -> bool {
+        let behind = self.slots.get(at..).unwrap_or_default();
+        let is_empty = |slot: &AtomicU64| slot.load(Relaxed) == EMPTY;
+        let Some(empty) = behind.iter().position(is_empty) else {
             return false;
         };
-        behind.copy_within(..empty, 1);
-        behind[0] = slot; // not empty: it has an empty slot
-        self.len += 1;
-        true
-    }
-
-    /// Empties the place; the slots behind that are not at their home move one place back.
-    fn remove_at(&mut self, at: usize) {
-        let capacity = self.capacity;
-        let behind = self.slots.get_mut(at..).unwrap_or_default();
-        let moved = (1..behind.len())
-            .take_while(|i| behind[*i] != EMPTY && home(behind[*i], capacity) < at + i)
-            .count();
-        behind.copy_within(1..=moved, 0);
-        if let Some(freed) = behind.get_mut(moved) {
-            *freed = EMPTY;
-            self.len -= 1;
+        // The last one first, and each is at its new place before its old one is written over.
+        let moved = behind.get(..=empty).unwrap_or_default();
+        for pair in moved.windows(2).rev() {
+            if let [from, to] = pair {
+                to.store(from.load(Relaxed), Release);
+            }
         }
+        if let [first, ..] = behind {
+            first.store(slot, Release);
+        }
+        true
     }
 }
 
@@ -252,7 +282,7 @@ mod tests {
     }
 
     fn insert(shard: &mut Shard, tag: u64, location: u64) {
-        while !shard.insert(tag, location, &nothing_dead).stored {
+        while shard.insert(tag, location, &nothing_dead) == Inserted::Full {
             *shard = shard.grown();
         }
     }
@@ -276,7 +306,7 @@ mod tests {
                 last = slot;
             }
         }
-        assert_eq!(shard.entries().count(), shard.len());
+        assert_eq!(shard.entries().count(), shard.len() as usize);
     }
 
     #[derive(Clone, Debug)]
@@ -314,8 +344,10 @@ mod tests {
                     }
                     Step::Remove(nth) if !model.is_empty() => {
                         let (tag, location) = model.remove(nth as usize % model.len());
-                        prop_assert!(shard.remove(tag, location).0);
-                        prop_assert!(!shard.remove(tag, location).0);
+                        let without = shard.without_location(tag, location);
+                        prop_assert!(without.is_some(), "{tag} {location}");
+                        shard = without.unwrap_or_default();
+                        prop_assert!(shard.without_location(tag, location).is_none());
                     }
                     Step::Remove(_) => {}
                     Step::Prune(share) => {
@@ -346,16 +378,68 @@ mod tests {
         assert_eq!(found(&shard, 1), []);
     }
 
+    /// Of an item that moves to the place of another with its key both are there for a moment.
+    #[test]
+    fn of_two_that_are_the_same_one_goes() {
+        let mut shard = Shard::default();
+        for location in [5, 6, 5] {
+            insert(&mut shard, 3, location);
+        }
+        let shard = shard.without_location(3, 5).unwrap();
+        assert_eq!(found(&shard, 3), [6, 5]);
+        check_invariants(&shard);
+    }
+
     #[test]
     fn an_insert_removes_the_dead_of_its_tag_only() {
         let mut shard = Shard::default();
         for location in 0..10 {
             insert(&mut shard, location % 2, location);
         }
-        let inserted = shard.insert(1, 10, &|location| location < 6);
-        assert_eq!((inserted.removed, inserted.conflicts), (3, -2));
+        let is_dead = |location| location < 6;
+        assert_eq!(shard.insert(1, 10, &is_dead), Inserted::Dead);
+        let shard = shard.without_dead(1, &is_dead);
+        let stored = Inserted::Stored { conflict: true };
+        assert_eq!(shard.insert(1, 10, &is_dead), stored);
         assert_eq!(found(&shard, 1), [7, 9, 10]);
         assert_eq!(found(&shard, 0), [0, 2, 4, 6, 8]);
         check_invariants(&shard);
+    }
+
+    /// Each insert moves the slots that the other threads look for, near their home and far from it.
+    #[test]
+    fn slots_are_found_while_inserts_move_them() {
+        for round in 0..60 {
+            let shard = Shard::of(Shard::empty(1_100), 1_000, 0);
+            let sought = [40_000_u64, 40_001, 40_002];
+            for location in 0..6 {
+                shard.insert(sought[location as usize % 3], location, &nothing_dead);
+            }
+            std::thread::scope(|scope| {
+                for tag in sought {
+                    let shard = &shard;
+                    scope.spawn(move || {
+                        while shard.len() < 800 {
+                            let mut locations = found(shard, tag);
+                            let mut seen = Vec::new();
+                            locations.retain(|l| {
+                                !seen.contains(l) && {
+                                    seen.push(*l);
+                                    true
+                                }
+                            });
+                            assert_eq!(locations, [tag - 40_000, tag - 40_000 + 3], "{round}");
+                        }
+                    });
+                }
+                for nth in 0..800_u64 {
+                    // All have one home; some go before the sought ones, some behind.
+                    let tag = nth.wrapping_mul(0x9E37_79B9) % 50_000;
+                    let tag = if sought.contains(&tag) { 1 } else { tag };
+                    shard.insert(tag, 100 + nth, &nothing_dead);
+                }
+            });
+            check_invariants(&shard);
+        }
     }
 }

@@ -93,8 +93,6 @@ impl<T> DerefMut for MutexGuard<'_, T> {
 /// As `parking_lot::RwLock`.
 pub(crate) struct RwLock<T> {
     class: Class,
-    /// Held by who may change the value.
-    changing: shuttle::sync::Mutex<()>,
     inner: shuttle::sync::RwLock<T>,
 }
 
@@ -105,15 +103,7 @@ pub(crate) struct RwLockReadGuard<'a, T> {
 
 pub(crate) struct RwLockWriteGuard<'a, T> {
     inner: shuttle::sync::RwLockWriteGuard<'a, T>,
-    _changing: shuttle::sync::MutexGuard<'a, ()>,
     _held: Held,
-}
-
-pub(crate) struct RwLockUpgradableReadGuard<'a, T> {
-    inner: shuttle::sync::RwLockReadGuard<'a, T>,
-    lock: &'a RwLock<T>,
-    changing: shuttle::sync::MutexGuard<'a, ()>,
-    held: Held,
 }
 
 impl<T> RwLock<T> {
@@ -121,7 +111,6 @@ impl<T> RwLock<T> {
     pub(crate) fn new(value: T) -> Self {
         Self {
             class: Class::here(),
-            changing: shuttle::sync::Mutex::new(()),
             inner: shuttle::sync::RwLock::new(value),
         }
     }
@@ -136,38 +125,8 @@ impl<T> RwLock<T> {
 
     pub(crate) fn write(&self) -> RwLockWriteGuard<'_, T> {
         let held = self.class.take(self);
-        let changing = self.changing.lock();
         RwLockWriteGuard {
-            _changing: changing.unwrap_or_else(PoisonError::into_inner),
             inner: self.inner.write().unwrap_or_else(PoisonError::into_inner),
-            _held: held,
-        }
-    }
-
-    pub(crate) fn upgradable_read(&self) -> RwLockUpgradableReadGuard<'_, T> {
-        let held = self.class.take(self);
-        let changing = self.changing.lock();
-        RwLockUpgradableReadGuard {
-            changing: changing.unwrap_or_else(PoisonError::into_inner),
-            inner: self.inner.read().unwrap_or_else(PoisonError::into_inner),
-            lock: self,
-            held,
-        }
-    }
-}
-
-impl<'a, T> RwLockUpgradableReadGuard<'a, T> {
-    pub(crate) fn upgrade(guard: Self) -> RwLockWriteGuard<'a, T> {
-        let Self {
-            inner,
-            lock,
-            changing,
-            held,
-        } = guard;
-        drop(inner);
-        RwLockWriteGuard {
-            inner: lock.inner.write().unwrap_or_else(PoisonError::into_inner),
-            _changing: changing,
             _held: held,
         }
     }
@@ -187,14 +146,6 @@ impl<T> fmt::Debug for RwLock<T> {
 }
 
 impl<T> Deref for RwLockReadGuard<'_, T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.inner
-    }
-}
-
-impl<T> Deref for RwLockUpgradableReadGuard<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {

@@ -16,6 +16,7 @@
 mod beside;
 mod damage;
 mod group_commit;
+mod keys;
 mod outlive;
 mod puts;
 mod removals;

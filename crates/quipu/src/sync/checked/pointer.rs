@@ -23,6 +23,11 @@ impl<P> Deref for Guard<P> {
 }
 
 impl<T> ArcSwap<T> {
+    #[track_caller]
+    pub(crate) fn new(value: Arc<T>) -> Self {
+        Self(RwLock::new(value))
+    }
+
     pub(crate) fn load(&self) -> Guard<Arc<T>> {
         Guard(Arc::clone(&self.0.read()))
     }
