@@ -40,6 +40,7 @@
 //! | `simulated` | a storage that crashes and fails as a seed says: `storage::simulated` |
 #![deny(missing_docs)]
 
+mod append_buffer;
 mod archive;
 #[cfg(feature = "canaries")]
 pub mod canary;

@@ -27,16 +27,10 @@ impl PagedFile {
     }
 
     fn peek_end(&self, offset: u64, end: u64, out: &mut [u8]) -> bool {
-        let tail = self.tail.read();
-        if end > tail.end() {
-            return false;
+        match self.copy_end(offset, end, out) {
+            Some(on_disk) => self.peek_pages(offset, &mut out[..on_disk]),
+            None => false,
         }
-        let on_disk = tail.start.saturating_sub(offset).min(out.len() as u64) as usize;
-        let (first, rest) = out.split_at_mut(on_disk);
-        let from = (offset + on_disk as u64).saturating_sub(tail.start) as usize;
-        rest.copy_from_slice(&tail.bytes[from..from + rest.len()]);
-        drop(tail);
-        self.peek_pages(offset, first)
     }
 
     fn peek_pages(&self, offset: u64, mut out: &mut [u8]) -> bool {

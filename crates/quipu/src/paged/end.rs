@@ -2,7 +2,7 @@
 
 use super::encode::Committed;
 use super::file::{Cut, PagedFile};
-use super::tail::Tail;
+use super::tail::End;
 use crate::canary::Canary;
 use crate::error::{Error, Result};
 use crate::format::{PageState, SLOTS_SIZE, crc32c, page_size_of, was_written_again};
@@ -56,14 +56,13 @@ impl PagedFile {
         let found = self.end_of(&blob, full, true)?.0;
         // An end that is shorter is one that is just being written.
         if found.end() > known {
-            self.settled.store(found.start, Ordering::Release);
-            *self.tail.write() = found;
+            self.take_end(&found);
         }
         Ok(())
     }
 
     pub(super) fn find_end(&self, blob: &DataBlob, durable: Durable, strict: bool) -> Result<Cut> {
-        let (tail, pages) = self.end_of(blob, durable, strict)?;
+        let (found, pages) = self.end_of(blob, durable, strict)?;
         let len = blob.len()?;
         if pages == 0 && len > 0 && !strict {
             self.check_page_size(blob, len)?;
@@ -80,8 +79,7 @@ impl PagedFile {
                 blob.sync()?;
             }
         }
-        self.settled.store(tail.start, Ordering::Release);
-        *self.tail.write() = tail;
+        self.take_end(&found);
         Ok(cut)
     }
 
@@ -103,7 +101,7 @@ impl PagedFile {
     }
 
     /// The end of the stream and how many pages the blob keeps.
-    fn end_of(&self, blob: &DataBlob, durable: Durable, strict: bool) -> Result<(Tail, u64)> {
+    fn end_of(&self, blob: &DataBlob, durable: Durable, strict: bool) -> Result<(End, u64)> {
         let page_size = self.page_size as u64;
         let len = blob.len()?;
         let mut pages = len / self.physical() as u64;
@@ -125,23 +123,23 @@ impl PagedFile {
         let end = last.as_ref().map_or(0, |last| {
             last.number * page_size + u64::from(last.committed.len)
         });
-        let mut tail = Tail::default();
+        let mut found = End::default();
         match last {
             // Damage below the mark: the stream goes on behind it, with a page of its own.
             _ if end < durable => {
-                tail.start = durable_pages.saturating_mul(page_size);
-                tail.damaged = true;
-                Ok((tail, durable_pages))
+                found.start = durable_pages.saturating_mul(page_size);
+                found.damaged = true;
+                Ok((found, durable_pages))
             }
-            None => Ok((tail, 0)),
+            None => Ok((found, 0)),
             Some(last) => {
                 let full = usize::from(last.committed.len) == self.page_size;
-                tail.start = (last.number + u64::from(full)) * page_size;
+                found.start = (last.number + u64::from(full)) * page_size;
                 if !full {
-                    tail.bytes = last.bytes;
-                    tail.is_written(Some(last.committed));
+                    found.bytes = last.bytes;
+                    found.committed = Some(last.committed);
                 }
-                Ok((tail, last.number + 1))
+                Ok((found, last.number + 1))
             }
         }
     }

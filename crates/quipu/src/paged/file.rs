@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use super::cache::PageCache;
 use super::end::Durable;
-use super::tail::Tail;
+use super::tail::{End, Tail};
+use crate::append_buffer::AppendView;
 use crate::error::{Error, Result};
 use crate::format::{Layout, PageState, SLOTS_SIZE};
 use crate::storage::{BlobFile, DataBlob};
+use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::sync::{Mutex, RwLock};
 
 /// Smaller pages are not cached: they would cost more than they hold.
 pub(super) const MIN_CACHED_PAGE: usize = 64;
@@ -21,9 +22,14 @@ pub(crate) struct PagedFile {
     pub(super) cache: PageCache,
     /// Its name in the cache; each cut makes a new one.
     pub(super) stream: AtomicU64,
-    /// Bytes below are full pages on disk; mirrors the tail's start, to be read without its lock.
+    /// Bytes below are full pages on disk.
     pub(super) settled: AtomicU64,
-    pub(super) tail: RwLock<Tail>,
+    /// Where the stream ends on disk.
+    written: AtomicU64,
+    /// Of the writer alone.
+    pub(super) tail: Mutex<Tail>,
+    /// The bytes of the tail, for readers.
+    pub(super) end: AppendView,
     layout: Layout,
     /// Held from the first write to the flush, so that an error in between is not lost with it.
     pub(super) unflushed: Mutex<Option<Arc<DataBlob>>>,
@@ -50,8 +56,7 @@ impl PagedFile {
     /// A new blob with an empty stream.
     pub(crate) fn create(file: BlobFile, page_size: u16, cache: PageCache) -> Result<Self> {
         let blob = file.create()?;
-        let layout = blob.layout();
-        Ok(Self::with(file, page_size, cache, layout, Tail::default()))
+        Ok(Self::with(file, page_size, cache, blob.layout()))
     }
 
     /// Opens a blob. `durable` bytes of the stream are known to be durable: what lies below is
@@ -67,19 +72,22 @@ impl PagedFile {
     ) -> Result<(Self, Cut)> {
         let blob = file.get()?;
         let layout = blob.layout();
-        let opened = Self::with(file, page_size, cache, layout, Tail::default());
+        let opened = Self::with(file, page_size, cache, layout);
         let cut = opened.find_end(&blob, durable, strict)?;
         Ok((opened, cut))
     }
 
-    fn with(file: BlobFile, page_size: u16, cache: PageCache, layout: Layout, tail: Tail) -> Self {
+    fn with(file: BlobFile, page_size: u16, cache: PageCache, layout: Layout) -> Self {
+        let tail = Tail::new();
         Self {
             file,
             page_size: page_size.max(1).into(),
             stream: AtomicU64::new(cache.next_stream()),
             cache,
-            settled: AtomicU64::new(tail.start),
-            tail: RwLock::new(tail),
+            settled: AtomicU64::new(0),
+            written: AtomicU64::new(0),
+            end: tail.bytes.view(),
+            tail: Mutex::new(tail),
             layout,
             unflushed: Mutex::new(None),
         }
@@ -91,12 +99,12 @@ impl PagedFile {
 
     /// The length of the stream, waiting bytes included.
     pub(crate) fn len(&self) -> u64 {
-        self.tail.read().end()
+        self.end.end()
     }
 
     /// Bytes that are not written yet.
     pub(crate) fn waiting(&self) -> usize {
-        self.tail.read().waiting()
+        self.tail.lock().waiting()
     }
 
     /// The header that the file has.
@@ -106,11 +114,12 @@ impl PagedFile {
 
     /// Bytes of the blob, header included.
     pub(crate) fn disk_len(&self) -> u64 {
-        disk_len(self.tail.read().disk_end(), self.page_size, self.layout)
+        let written = self.written.load(Ordering::Acquire);
+        disk_len(written, self.page_size, self.layout)
     }
 
     pub(crate) fn memory(&self) -> usize {
-        size_of::<Self>() + self.tail.read().bytes.capacity()
+        size_of::<Self>() + self.end.memory()
     }
 
     /// Appends a record in memory; where in the stream it begins. Behind a damaged page that is on
@@ -118,20 +127,21 @@ impl PagedFile {
     /// counts as damaged.
     #[inline]
     pub(crate) fn append(&self, bytes: &[u8]) -> u64 {
-        let mut tail = self.tail.write();
+        let mut tail = self.tail.lock();
         if tail.ends_damaged() {
-            let filler = tail.start.next_multiple_of(bytes.len() as u64) - tail.start;
-            tail.bytes.resize(filler as usize, 0);
+            let start = tail.bytes.start();
+            let filler = start.next_multiple_of(bytes.len() as u64) - start;
+            tail.bytes.append([&vec![0; filler as usize]]);
         }
-        let at = tail.end();
-        tail.bytes.extend_from_slice(bytes);
+        let at = tail.bytes.end();
+        tail.bytes.append([bytes]);
         at
     }
 
     /// Whether the stream ends with a damaged page that is not cut, so that it goes on with a page
     /// of its own.
     pub(crate) fn ends_damaged(&self) -> bool {
-        self.tail.read().ends_damaged()
+        self.tail.lock().ends_damaged()
     }
 
     /// Bytes of a page on disk.
@@ -145,8 +155,20 @@ impl PagedFile {
 
     /// A copy of the end that is in memory, and where it begins.
     pub(super) fn tail_copy(&self) -> (u64, Vec<u8>) {
-        let tail = self.tail.read();
-        (tail.start, tail.bytes.clone())
+        self.end.read(|start, bytes| (start, bytes.to_vec()))
+    }
+
+    /// Takes what was found at the end of the stream.
+    pub(super) fn take_end(&self, found: &End) {
+        let mut tail = self.tail.lock();
+        tail.replace(found);
+        self.settled.store(found.start, Ordering::Release);
+        self.is_written(&tail);
+    }
+
+    /// Notes where the stream ends on disk.
+    pub(super) fn is_written(&self, tail: &Tail) {
+        self.written.store(tail.disk_end(), Ordering::Release);
     }
 
     /// Where in the blob the page stands that holds a byte of the stream.
@@ -185,18 +207,25 @@ impl PagedFile {
     }
 
     fn read_end(&self, offset: u64, end: u64, out: &mut [u8]) -> Result<bool> {
-        let tail = self.tail.read();
-        if end > tail.end() {
-            return Ok(false);
+        match self.copy_end(offset, end, out) {
+            Some(on_disk) => self.read_pages(offset, &mut out[..on_disk]).map(|()| true),
+            None => Ok(false),
         }
-        let from = offset.max(tail.start);
-        if from < end {
-            let (at, to) = ((from - tail.start) as usize, (end - tail.start) as usize);
-            out[(from - offset) as usize..].copy_from_slice(&tail.bytes[at..to]);
-        }
-        let on_disk = tail.start.saturating_sub(offset).min(out.len() as u64) as usize;
-        drop(tail);
-        self.read_pages(offset, &mut out[..on_disk]).map(|()| true)
+    }
+
+    /// Copies what is in memory of the bytes from `offset` to `end`; how many before that are on disk, or none when the
+    /// stream ends before.
+    pub(super) fn copy_end(&self, offset: u64, end: u64, out: &mut [u8]) -> Option<usize> {
+        self.end.read(|start, bytes| {
+            if end > start.saturating_add(bytes.len() as u64) {
+                return None;
+            }
+            let on_disk = start.saturating_sub(offset).min(out.len() as u64) as usize;
+            let at = (offset + on_disk as u64).saturating_sub(start) as usize;
+            let out = out.get_mut(on_disk..)?;
+            out.copy_from_slice(bytes.get(at..at + out.len())?);
+            Some(on_disk)
+        })
     }
 
     /// Reads bytes of full pages.

@@ -27,13 +27,13 @@ impl PageGrowth<'_> {
 impl PagedFile {
     /// Bytes that the blob does not have; none where the stream goes on behind damage.
     pub(crate) fn unshown(&self) -> Option<usize> {
-        let tail = self.tail.read();
+        let tail = self.tail.lock();
         (!tail.damaged).then(|| tail.waiting())
     }
 
     /// Hands them over: what [`show`](Self::show) is about to write.
     pub(crate) fn growth(&self, mut on: impl FnMut(&PageGrowth<'_>)) {
-        grow(&self.tail.read(), self.page_size, &mut on);
+        grow(&self.tail.lock(), self.page_size, &mut on);
     }
 }
 
@@ -41,7 +41,7 @@ fn grow(tail: &Tail, page_size: usize, on: &mut dyn FnMut(&PageGrowth<'_>)) {
     let first = tail.next_page(page_size);
     let (mut committed, mut from) = (tail.committed, tail.written - first);
     let pages = tail.bytes[first..].chunks(page_size);
-    for (page, bytes) in ((tail.start + first as u64) / page_size as u64..).zip(pages) {
+    for (page, bytes) in ((tail.bytes.start() + first as u64) / page_size as u64..).zip(pages) {
         let slot = committed.take().map_or(Slot::First, |old| old.slot.other());
         let new = &bytes[std::mem::take(&mut from)..];
         if !new.is_empty() {
@@ -60,6 +60,7 @@ fn grow(tail: &Tail, page_size: usize, on: &mut dyn FnMut(&PageGrowth<'_>)) {
 #[cfg(test)]
 mod tests {
     use super::super::encode::Committed;
+    use super::super::tail::End;
     use super::*;
 
     fn growths(tail: &Tail) -> Vec<(u64, u16, u16, Slot)> {
@@ -75,7 +76,7 @@ mod tests {
     }
 
     fn start(tail: &Tail, growth: &PageGrowth<'_>) -> usize {
-        (growth.page * 10 - tail.start) as usize
+        (growth.page * 10 - tail.bytes.start()) as usize
     }
 
     #[test]
@@ -85,13 +86,14 @@ mod tests {
             crc: 0,
             slot: Slot::Second,
         };
-        let mut tail = Tail {
+        let mut tail = Tail::new();
+        tail.replace(&End {
             start: 30,
-            bytes: (1..=7).collect(),
-            written: 4,
+            bytes: (1..=4).collect(),
             committed: Some(committed),
-            ..Tail::default()
-        };
+            damaged: false,
+        });
+        tail.bytes.append([&[5, 6, 7]]);
         assert_eq!(growths(&tail), [(3, 4, 7, Slot::First)]);
         tail.is_written(Some(Committed {
             len: 7,
@@ -99,7 +101,7 @@ mod tests {
             ..committed
         }));
         assert_eq!(growths(&tail), []);
-        tail.bytes.extend(8..=23);
+        tail.bytes.append([&(8..=23).collect::<Vec<_>>()]);
         let grown = [
             (3, 7, 10, Slot::Second),
             (4, 0, 10, Slot::First),

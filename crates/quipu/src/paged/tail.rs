@@ -1,13 +1,30 @@
 //! The end of a stream: what is not on disk, and the last page while it is not full.
 
 use super::encode::Committed;
+use crate::append_buffer::AppendBuffer;
 
-/// Bytes from the start of a page to the end of the stream.
+/// What an open, or a cut, finds at the end of a stream.
 #[derive(Debug, Default)]
-pub(super) struct Tail {
-    /// Where in the stream they begin: at the start of a page.
+pub(super) struct End {
+    /// Where in the stream the bytes begin: at the start of a page.
     pub(super) start: u64,
+    /// They are on disk.
     pub(super) bytes: Vec<u8>,
+    /// What of the page is on disk that they are in; none where there are none.
+    pub(super) committed: Option<Committed>,
+    /// Whether the page before is damaged.
+    pub(super) damaged: bool,
+}
+
+impl End {
+    pub(super) fn end(&self) -> u64 {
+        self.start + self.bytes.len() as u64
+    }
+}
+
+/// Bytes from the start of a page to the end of the stream, and what of them is on disk.
+pub(super) struct Tail {
+    pub(super) bytes: AppendBuffer,
     /// How many of them are on disk. Pages that are full there stay as long as they are not flushed.
     pub(super) written: usize,
     /// What of the page is on disk that holds the next byte to write; none where that begins a page.
@@ -17,8 +34,22 @@ pub(super) struct Tail {
 }
 
 impl Tail {
-    pub(super) fn end(&self) -> u64 {
-        self.start + self.bytes.len() as u64
+    /// Of an empty stream.
+    pub(super) fn new() -> Self {
+        Self {
+            bytes: AppendBuffer::new(0),
+            written: 0,
+            committed: None,
+            damaged: false,
+        }
+    }
+
+    /// Takes what was found in place of what it was.
+    pub(super) fn replace(&mut self, found: &End) {
+        self.bytes.replace(found.start, &found.bytes);
+        self.written = found.bytes.len();
+        self.committed = found.committed;
+        self.damaged = found.damaged;
     }
 
     /// Whether the stream ends with the damaged page.
@@ -34,7 +65,7 @@ impl Tail {
 
     /// Where the stream ends on disk.
     pub(super) fn disk_end(&self) -> u64 {
-        self.start + self.written as u64
+        self.bytes.start() + self.written as u64
     }
 
     /// Where the page begins that holds the next byte to write, in the bytes.
@@ -51,8 +82,9 @@ impl Tail {
     /// Keeps only the last page, while it is not full.
     pub(super) fn settle(&mut self, page_size: usize) {
         let full = self.next_page(page_size);
-        self.bytes.drain(..full);
-        self.start += full as u64;
+        if full > 0 {
+            self.bytes.drop_front(full);
+        }
         self.written -= full;
         if full > 0 || self.written > 0 {
             self.damaged = false;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::encode::{Committed, encode_pages};
 use super::file::{MIN_CACHED_PAGE, PagedFile};
-use super::tail::Tail;
+use super::tail::End;
 use crate::canary::Canary;
 use crate::error::Result;
 use crate::format::{PageState, Slot, crc32c};
@@ -23,7 +23,7 @@ impl PagedFile {
 
     /// Writes what waits, and leaves it in memory, where it is read until it is flushed.
     pub(crate) fn show(&self) -> Result<()> {
-        let tail = self.tail.read();
+        let mut tail = self.tail.lock();
         if tail.waiting() == 0 {
             return Ok(());
         }
@@ -31,7 +31,7 @@ impl PagedFile {
         let first = tail.next_page(self.page_size);
         let stream = &tail.bytes[first..];
         let committed = encode_pages(stream, self.page_size, tail.committed, &mut out);
-        let page = (tail.start + first as u64) / self.page_size as u64;
+        let page = (tail.bytes.start() + first as u64) / self.page_size as u64;
         let at = self
             .page_offset(page)?
             .saturating_add((tail.written - first) as u64);
@@ -39,16 +39,16 @@ impl PagedFile {
         *self.unflushed.lock() = Some(Arc::clone(&blob));
         blob.write_at(&[IoSlice::new(&out)], at)?;
         self.cache_full_pages(page, stream);
-        drop(tail);
-        self.tail.write().is_written(committed);
+        tail.is_written(committed);
+        self.is_written(&tail);
         Ok(())
     }
 
     /// What is written is read from the file from now on, but for a page that is not full.
     fn settle(&self) {
-        let mut tail = self.tail.write();
+        let mut tail = self.tail.lock();
         tail.settle(self.page_size);
-        self.settled.store(tail.start, Ordering::Release);
+        self.settled.store(tail.bytes.start(), Ordering::Release);
     }
 
     /// What was just written is likely to be read.
@@ -80,12 +80,12 @@ impl PagedFile {
     /// Cuts the stream to `len` bytes; durable when it returns. In each crash in between the
     /// stream ends at the old end, the new one, or a page between them.
     pub(crate) fn truncate(&self, len: u64) -> Result<()> {
-        let mut tail = self.tail.write();
-        if len >= tail.end() {
+        let mut tail = self.tail.lock();
+        if len >= tail.bytes.end() {
             return Ok(());
         }
         if len >= tail.disk_end() {
-            let kept = (len - tail.start) as usize;
+            let kept = (len - tail.bytes.start()) as usize;
             tail.bytes.truncate(kept);
             return Ok(());
         }
@@ -96,15 +96,14 @@ impl PagedFile {
         let whole = page + u64::from(kept > 0);
         blob.resize(self.page_offset(whole)?)?;
         blob.sync()?;
-        let mut new = Tail {
+        let mut new = End {
             start: page * self.page_size as u64,
-            ..Tail::default()
+            ..End::default()
         };
         if kept > 0 {
             match self.shorten_page(&blob, page, kept) {
                 Ok((bytes, committed)) => {
-                    new.bytes = bytes;
-                    new.is_written(committed);
+                    (new.bytes, new.committed) = (bytes, committed);
                 }
                 // A damaged page stays as it is; the stream goes on behind it.
                 Err(error) if error.is_corruption() => {
@@ -114,17 +113,15 @@ impl PagedFile {
                 Err(error) => return Err(error),
             }
         }
-        self.replace_tail(new);
+        self.replace_end(&new);
         Ok(())
     }
 
     /// A cut gives the stream a new identity in the cache.
-    fn replace_tail(&self, new: Tail) {
-        let mut tail = self.tail.write();
-        self.stream
-            .store(self.cache.next_stream(), Ordering::Release);
-        self.settled.store(new.start, Ordering::Release);
-        *tail = new;
+    fn replace_end(&self, new: &End) {
+        let stream = self.cache.next_stream();
+        self.stream.store(stream, Ordering::Release);
+        self.take_end(new);
     }
 
     /// Makes a page hold its first `len` bytes only. First the slot that does not speak gets the

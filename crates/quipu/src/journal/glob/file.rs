@@ -6,12 +6,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::super::config::ValueConfig;
+use crate::append_buffer::{AppendBuffer, AppendView};
 use crate::canary::Canary;
 use crate::error::{Error, Result};
 use crate::format::{Layout, MAX_VALUE_SIZE, VALUE_CHECKSUM_SIZE, crc32c};
 use crate::storage::{BlobFile, DataBlob};
+use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::sync::{Mutex, RwLock};
 
 /// No file has more bytes: what says so is not believed.
 const MAX_DURABLE_BYTES: u64 = 1 << 62;
@@ -22,9 +23,12 @@ const KEPT_BUFFER_BYTES: usize = 4096;
 pub(crate) struct ValueFile {
     file: BlobFile,
     write_buffer: usize,
-    /// Bytes below are in the file; mirrors the tail's start, to be read without its lock.
+    /// Bytes below are in the file.
     settled: AtomicU64,
-    tail: RwLock<Tail>,
+    /// Of the writer alone.
+    tail: Mutex<Tail>,
+    /// The bytes of the tail, for readers.
+    end: AppendView,
     layout: Layout,
     /// Bytes of values that were there when the file was last looked at.
     found: AtomicU64,
@@ -33,10 +37,8 @@ pub(crate) struct ValueFile {
 }
 
 /// Bytes that are not written yet, and where they will stand.
-#[derive(Default)]
 struct Tail {
-    start: u64,
-    bytes: Vec<u8>,
+    bytes: AppendBuffer,
     /// How many of the bytes are in the file all the same: somebody else keeps them until they are flushed there, and
     /// until then they are read from here.
     shown: usize,
@@ -44,12 +46,6 @@ struct Tail {
     is_written_out: bool,
     /// Offset and checksum of the value that was appended last.
     last: Option<(u64, u32)>,
-}
-
-impl Tail {
-    fn end(&self) -> u64 {
-        self.start + self.bytes.len() as u64
-    }
 }
 
 impl ValueFile {
@@ -71,13 +67,14 @@ impl ValueFile {
     }
 
     fn with(file: BlobFile, config: &ValueConfig, blob: &DataBlob, start: u64) -> Self {
+        let bytes = AppendBuffer::new(start);
         Self {
             file,
             write_buffer: config.write_buffer,
             settled: AtomicU64::new(start),
-            tail: RwLock::new(Tail {
-                start,
-                bytes: Vec::new(),
+            end: bytes.view(),
+            tail: Mutex::new(Tail {
+                bytes,
                 shown: 0,
                 is_written_out: false,
                 last: None,
@@ -94,7 +91,7 @@ impl ValueFile {
 
     /// Bytes of values, those that wait to be written included.
     pub(crate) fn len(&self) -> u64 {
-        self.tail.read().end()
+        self.end.end()
     }
 
     /// Bytes of values that were there when the file was opened, or looked at again: less than its
@@ -114,7 +111,7 @@ impl ValueFile {
     }
 
     pub(crate) fn memory(&self) -> usize {
-        size_of::<Self>() + self.tail.read().bytes.capacity()
+        size_of::<Self>() + self.end.memory()
     }
 }
 
@@ -134,21 +131,20 @@ impl ValueFile {
         };
         let checksum = crc32c(value);
         let crc = checksum.to_be_bytes();
-        let mut tail = self.tail.write();
+        let mut tail = self.tail.lock();
         if tail.bytes.len() + size as usize > self.write_buffer {
             drop(tail);
             self.write_out()?;
             if size as usize > self.write_buffer {
                 let offset = self.write_through(value, &crc)?;
-                self.tail.write().last = Some((offset, checksum));
+                self.tail.lock().last = Some((offset, checksum));
                 return Ok((offset, size));
             }
-            tail = self.tail.write();
+            tail = self.tail.lock();
         }
-        let offset = tail.end();
+        let offset = tail.bytes.end();
         tail.last = Some((offset, checksum));
-        tail.bytes.extend_from_slice(value);
-        tail.bytes.extend_from_slice(&crc);
+        tail.bytes.append([value, &crc]);
         Ok((offset, size))
     }
 
@@ -171,17 +167,16 @@ impl ValueFile {
 
     /// Everything up to `end` is in the file.
     fn settle(&self, end: u64, is_flushed: bool) {
-        let mut tail = self.tail.write();
-        tail.bytes.clear();
+        let mut tail = self.tail.lock();
+        tail.bytes.restart(end);
         tail.shown = 0;
         tail.is_written_out = !is_flushed;
-        tail.start = end;
         self.settled.store(end, Ordering::Release);
     }
 
     /// Writes what waits, without flushing it. Readers go on beside it.
     pub(crate) fn write_out(&self) -> Result<()> {
-        if self.tail.read().shown > 0 {
+        if self.tail.lock().shown > 0 {
             // What somebody else keeps leaves the buffer only once it is durable.
             return self.sync();
         }
@@ -198,13 +193,13 @@ impl ValueFile {
 
     /// Writes what is not in the file, and leaves it in the buffer; where that ends, if there was anything in it.
     fn write(&self) -> Result<Option<u64>> {
-        let tail = self.tail.read();
+        let tail = self.tail.lock();
         if tail.bytes.len() > tail.shown {
             let blob = self.begin_write()?;
-            let (at, rest) = (tail.start + tail.shown as u64, &tail.bytes[tail.shown..]);
-            blob.write_at(&[IoSlice::new(rest)], at)?;
+            let at = tail.bytes.start() + tail.shown as u64;
+            blob.write_at(&[IoSlice::new(&tail.bytes[tail.shown..])], at)?;
         }
-        Ok((!tail.bytes.is_empty()).then(|| tail.end()))
+        Ok((!tail.bytes.is_empty()).then(|| tail.bytes.end()))
     }
 
     /// Writes what waits and flushes the file.
@@ -223,20 +218,21 @@ impl ValueFile {
 
     /// Bytes since the last flush, or [`show`](Self::show); none where some of them are not in the buffer any more.
     pub(crate) fn unshown(&self) -> Option<usize> {
-        let tail = self.tail.read();
+        let tail = self.tail.lock();
         (!tail.is_written_out).then(|| tail.bytes.len() - tail.shown)
     }
 
     /// What [`unshown`](Self::unshown) counts, and where it begins.
     pub(crate) fn with_unshown<T>(&self, on: impl FnOnce(u64, &[u8]) -> T) -> T {
-        let tail = self.tail.read();
-        on(tail.start + tail.shown as u64, &tail.bytes[tail.shown..])
+        let tail = self.tail.lock();
+        let at = tail.bytes.start() + tail.shown as u64;
+        on(at, &tail.bytes[tail.shown..])
     }
 
     /// Writes the same, without a flush: somebody else keeps it until then.
     pub(crate) fn show(&self) -> Result<()> {
         if self.write()?.is_some() {
-            let mut tail = self.tail.write();
+            let mut tail = self.tail.lock();
             tail.shown = tail.bytes.len();
         }
         Ok(())
@@ -244,21 +240,18 @@ impl ValueFile {
 
     /// Gives back the buffer, when nothing waits in it.
     pub(crate) fn release_buffer(&self) {
-        let mut tail = self.tail.write();
-        if tail.bytes.is_empty() {
-            tail.bytes.shrink_to(KEPT_BUFFER_BYTES);
-        }
+        self.tail.lock().bytes.shrink_to(KEPT_BUFFER_BYTES);
     }
 
     /// Keeps the first `len` bytes; durable when it returns.
     pub(crate) fn truncate(&self, len: u64) -> Result<()> {
-        let mut tail = self.tail.write();
-        if len >= tail.end() {
+        let mut tail = self.tail.lock();
+        if len >= tail.bytes.end() {
             return Ok(());
         }
         tail.last = None;
-        if len >= tail.start {
-            let kept = (len - tail.start) as usize;
+        if let Some(kept) = len.checked_sub(tail.bytes.start()) {
+            let kept = kept as usize;
             if kept >= tail.shown {
                 tail.bytes.truncate(kept);
                 return Ok(());
@@ -310,7 +303,7 @@ impl ValueFile {
 
     /// The checksum of the value at an offset, where that was appended last.
     pub(crate) fn last_checksum(&self, offset: u64) -> Option<u32> {
-        let last = self.tail.read().last;
+        let last = self.tail.lock().last;
         last.filter(|&(at, _)| at == offset)
             .map(|(_, checksum)| checksum)
     }
@@ -339,17 +332,15 @@ impl ValueFile {
     }
 
     fn read_end(&self, offset: u64, end: u64, out: &mut Vec<u8>) -> Result<()> {
-        let tail = self.tail.read();
-        if end > tail.end() {
-            drop(tail);
+        let waiting = self.end.read(|start, bytes| {
+            let from = offset.max(start).min(end);
+            let at = from.saturating_sub(start) as usize;
+            let waiting = bytes.get(at..at + (end - from) as usize)?;
+            Some((from, waiting.to_vec()))
+        });
+        let Some((from, waiting)) = waiting else {
             return Err(self.out_of_bounds(offset, end - offset));
-        }
-        let from = offset.max(tail.start).min(end);
-        let waiting = match from < end {
-            true => tail.bytes[(from - tail.start) as usize..(end - tail.start) as usize].to_vec(),
-            false => Vec::new(),
         };
-        drop(tail);
         if from == offset {
             *out = waiting;
             return Ok(());
