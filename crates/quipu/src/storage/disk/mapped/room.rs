@@ -12,11 +12,11 @@ static TAKEN: AtomicUsize = AtomicUsize::new(0);
 /// The most that maps may take; asked for once.
 static MOST: OnceLock<usize> = OnceLock::new();
 
-/// Addresses of one map.
+/// Addresses for a map, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Addresses(usize);
+pub(super) struct Room(usize);
 
-impl Addresses {
+impl Room {
     /// So many; none where maps have their part of the limit already.
     pub(super) fn take(bytes: usize) -> Option<Self> {
         let most = *MOST.get_or_init(most);
@@ -27,7 +27,7 @@ impl Addresses {
     }
 }
 
-impl Drop for Addresses {
+impl Drop for Room {
     fn drop(&mut self) {
         TAKEN.fetch_sub(self.0, Ordering::Relaxed);
     }
@@ -50,8 +50,7 @@ fn most() -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
-
+    use super::super::tests::assert_goes_on;
     use super::*;
 
     /// Only as the child of the test below.
@@ -64,7 +63,7 @@ mod tests {
         };
         // SAFETY: the pointer is good.
         assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &limit) }, 0);
-        let take = || Addresses::take(64 << 20);
+        let take = || Room::take(64 << 20);
         let all: Vec<_> = std::iter::from_fn(take).collect();
         assert_eq!(all.len(), 16);
         drop(all);
@@ -73,15 +72,6 @@ mod tests {
 
     #[test]
     fn maps_take_a_part_of_a_limit() {
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "--ignored"])
-            .arg("storage::disk::mapped::addresses::tests::takes_what_it_may")
-            .output()
-            .unwrap();
-        let told = String::from_utf8_lossy(&child.stdout);
-        assert!(
-            child.status.success() && told.contains("1 passed"),
-            "{child:?}"
-        );
+        assert_goes_on("room::tests::takes_what_it_may");
     }
 }
