@@ -188,7 +188,8 @@ impl Disk {
     /// A small read of what the system has in memory then takes a fraction of the time. Only Linux on
     /// machines of 64 bits has it; elsewhere this changes nothing. The first map installs a handler of the
     /// signal SIGBUS, which turns a page of a map that cannot be read into the error that a call gives, and
-    /// hands on to the handler before it what is not about these maps. A process that installs
+    /// hands on to the handler before it what is not about these maps; where there was none, a signal that somebody
+    /// sends ends the process as ever. A process that installs
     /// one of its own later, which does not hand on to the one before, must say `false` here.
     ///
     /// A thread that blocks SIGBUS when it reads for the first time reads with calls; one that blocks it later must not

@@ -1,9 +1,15 @@
 //! The handler of SIGBUS: who gets the signal, and in which threads it can be caught.
 //!
+//! A signal of a read that failed in one of our maps is for [`guard`], every other is for whom it was [`before`].
+//!
+//! A signal of a failed read that its thread blocks ends the process, whatever handler there is. So a thread looks at
+//! its mask before it first reads through a map, and where SIGBUS is blocked reads with calls from then on. One that
+//! blocks it later is not seen: a look is a system call, which is what maps save.
+//!
 //! # Invariants
 //!
-//! - It takes no lock and no memory: of its own it reads and writes atomics, and makes system calls.
-//! - A thread that blocks the signal reads nothing through a map: there it would end the process, handler or not.
+//! - The handler takes no lock and no memory: of its own it reads and writes atomics, and makes system calls.
+//! - It knows what was done before from the first signal on.
 
 use std::cell::Cell;
 use std::mem::MaybeUninit;
@@ -11,11 +17,13 @@ use std::ptr;
 // Always of the standard library: a signal comes in no order that a test chooses.
 use std::sync::OnceLock;
 
+use super::before::{self, Signal};
 use super::guard;
 
-/// What was done about the signal before; none where ours could not be installed.
-static BEFORE: OnceLock<Option<libc::sigaction>> = OnceLock::new();
+/// Whether ours could be installed.
+static INSTALLED: OnceLock<bool> = OnceLock::new();
 
+// Of the standard library, as above: the mask is that of the system's thread.
 std::thread_local! {
     /// Whether the signal reaches this thread, once that was asked.
     static REACHED: Cell<Option<bool>> = const { Cell::new(None) };
@@ -43,94 +51,84 @@ fn look_at_mask() -> bool {
 /// Installs the handler with the first call. False where it could not be, or another one has taken its
 /// place since: that one may know nothing of our maps.
 pub(super) fn is_installed() -> bool {
-    BEFORE.get_or_init(|| {
-        let action = ours();
-        let mut before = MaybeUninit::uninit();
-        // SAFETY: `handle` keeps to what a handler may do (see there), and both pointers are good.
-        let result = unsafe { libc::sigaction(libc::SIGBUS, &action, before.as_mut_ptr()) };
-        // SAFETY: a call that succeeds has filled it.
-        (result == 0).then(|| unsafe { before.assume_init() })
-    });
-    current().is_some_and(|action| action.sa_sigaction == ours().sa_sigaction)
+    *INSTALLED.get_or_init(install)
+        && current().is_some_and(|action| action.sa_sigaction == handler())
 }
 
-fn ours() -> libc::sigaction {
+fn install() -> bool {
+    let Some(before) = current() else {
+        return false;
+    };
+    // First: the next signal may come as soon as ours is there.
+    let before = before::keep(before);
+    match change(&ours(before)) {
+        Some(was) if was.sa_sigaction == before.sa_sigaction => true,
+        // Of another thread, which installed it just now.
+        Some(was) => {
+            change(&was);
+            false
+        }
+        None => false,
+    }
+}
+
+fn handler() -> libc::sighandler_t {
     let handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) = handle;
-    // SAFETY: all zeros are a good value of this struct: no flags, an empty mask, the default action.
-    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-    action.sa_sigaction = handler as libc::sighandler_t;
-    // On the alternative stack where there is one, as the standard library does it.
-    action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+    handler as libc::sighandler_t
+}
+
+/// Our handler, which is called as the one before would be.
+pub(super) fn ours(before: &libc::sigaction) -> libc::sigaction {
+    let mut action = default();
+    action.sa_sigaction = handler();
+    action.sa_mask = before.sa_mask;
+    action.sa_flags = libc::SA_SIGINFO | before::flags(before);
     action
 }
 
-fn current() -> Option<libc::sigaction> {
-    let mut action = MaybeUninit::uninit();
-    // SAFETY: nothing is changed, and the pointer is good.
-    let result = unsafe { libc::sigaction(libc::SIGBUS, ptr::null(), action.as_mut_ptr()) };
-    // SAFETY: a call that succeeds has filled it.
-    (result == 0).then(|| unsafe { action.assume_init() })
+pub(super) fn default() -> libc::sigaction {
+    // SAFETY: all zeros are a good value of this struct: no flags, an empty mask, the default action.
+    unsafe { std::mem::zeroed() }
 }
 
-/// The handler. Makes system calls only, and leaves `errno` as it was.
-extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+/// Changes what is done about the signal to the default, ours, or what was done before; returns what was done.
+pub(super) fn change(to: &libc::sigaction) -> Option<libc::sigaction> {
+    let mut was = MaybeUninit::uninit();
+    // SAFETY: both pointers are good, and `handle` keeps to what a handler may do; a call that succeeds has filled it.
+    unsafe {
+        let result = libc::sigaction(libc::SIGBUS, to, was.as_mut_ptr());
+        (result == 0).then(|| was.assume_init())
+    }
+}
+
+pub(super) fn current() -> Option<libc::sigaction> {
+    let mut action = MaybeUninit::uninit();
+    // SAFETY: nothing is changed, and the pointer is good; a call that succeeds has filled it.
+    unsafe {
+        let result = libc::sigaction(libc::SIGBUS, ptr::null(), action.as_mut_ptr());
+        (result == 0).then(|| action.assume_init())
+    }
+}
+
+/// The handler. Leaves `errno` as it was.
+extern "C" fn handle(number: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: with SA_SIGINFO the system hands over a good pointer.
-    let (is_sent, address) = unsafe { ((*info).si_code <= 0, (*info).si_addr().addr()) };
+    let (code, address) = unsafe { ((*info).si_code, (*info).si_addr().addr()) };
     // SAFETY: points to this thread's own.
     let errno = unsafe { *libc::__errno_location() };
-    // What somebody has sent says who did in the place of an address.
-    let handled = !is_sent && guard::replace_map_of(address);
+    // All others were sent, and say by whom in the place of an address, or tell of memory that nobody has asked for.
+    let is_of_a_read = code > 0 && code != libc::BUS_MCEERR_AO;
+    if !(is_of_a_read && guard::replace_map_of(address)) {
+        before::pass_on(Signal {
+            number,
+            info,
+            context,
+            is_of_a_read,
+        });
+    }
     // SAFETY: as above.
     unsafe { *libc::__errno_location() = errno };
-    if !handled {
-        pass_on(signal, info, context, is_sent);
-    }
-}
-
-/// Does what would have been done if our handler were not there. A signal that somebody has sent comes once only: what
-/// is done about it is no reason to do without ours from then on.
-fn pass_on(
-    signal: libc::c_int,
-    info: *mut libc::siginfo_t,
-    context: *mut libc::c_void,
-    is_sent: bool,
-) {
-    let before = BEFORE.get().and_then(Option::as_ref);
-    let handler = before.map_or(libc::SIG_DFL, |before| before.sa_sigaction);
-    if handler == libc::SIG_IGN && is_sent {
-        return;
-    }
-    if handler == libc::SIG_DFL || handler == libc::SIG_IGN {
-        // The instruction that failed is tried again, or the signal comes again, and ends the process.
-        // SAFETY: all zeros are the default action; both pointers are good.
-        unsafe {
-            let default: libc::sigaction = std::mem::zeroed();
-            libc::sigaction(signal, &default, ptr::null_mut());
-            if is_sent {
-                libc::raise(signal);
-            }
-        }
-        return;
-    }
-    let with_info = before.is_some_and(|before| before.sa_flags & libc::SA_SIGINFO != 0);
-    // SAFETY: whoever installed the handler said with its flags which of the two kinds it is.
-    unsafe {
-        if with_info {
-            type Handler = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
-            let handler = std::mem::transmute::<libc::sighandler_t, Handler>(handler);
-            handler(signal, info, context);
-        } else {
-            let handler =
-                std::mem::transmute::<libc::sighandler_t, extern "C" fn(libc::c_int)>(handler);
-            handler(signal);
-        }
-    }
-    if is_sent {
-        // The standard library's puts the default action in its place.
-        // SAFETY: as for the first time.
-        unsafe { libc::sigaction(signal, &ours(), ptr::null_mut()) };
-    }
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

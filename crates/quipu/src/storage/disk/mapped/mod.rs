@@ -25,6 +25,7 @@
 //! the next handle. There the first read of each 64 KiB goes through the map as well if the system says that it is in memory:
 //! a call would cost an open.
 
+mod before;
 mod guard;
 mod handler;
 mod map;
