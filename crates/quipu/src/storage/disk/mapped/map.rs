@@ -28,7 +28,8 @@ unsafe impl Sync for Map {}
 
 impl Map {
     /// Maps `len` bytes of the file from `offset` on, a multiple of the page size; they may lie behind its
-    /// end. None where it cannot be mapped, or the signals of a page that cannot be read not be caught.
+    /// end. None where it cannot be mapped, there is no room for it, or the signals of a page that
+    /// cannot be read not be caught.
     pub(super) fn new(file: &File, offset: u64, len: usize) -> Option<Self> {
         let offset = libc::off_t::try_from(offset).ok()?;
         let room = Room::take(len)?;
@@ -109,8 +110,13 @@ impl Map {
     }
 }
 
-#[cfg(test)]
 impl Map {
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    #[cfg(test)]
     pub(super) fn start(&self) -> usize {
         self.start.as_ptr().addr()
     }

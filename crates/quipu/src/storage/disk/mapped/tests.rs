@@ -2,6 +2,7 @@ use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::process::{Command, Output};
 
+use super::handler::tests::block;
 use super::*;
 
 /// Runs a test of maps that is ignored, in a process of its own.
@@ -22,7 +23,7 @@ pub(super) fn assert_goes_on(test: &str) {
     assert!(has_passed, "{child:?}");
 }
 
-fn file(len: usize) -> File {
+pub(super) fn file(len: usize) -> File {
     let mut file = tempfile::tempfile().unwrap();
     let bytes: Vec<u8> = (0..len).map(|at| (at / 7) as u8).collect();
     file.write_all(&bytes).unwrap();
@@ -30,7 +31,7 @@ fn file(len: usize) -> File {
 }
 
 /// Reads through maps; none where a call is to be made.
-fn read(maps: &Maps, file: &File, offset: u64, len: usize) -> Option<Vec<u8>> {
+pub(super) fn read(maps: &Maps, file: &File, offset: u64, len: usize) -> Option<Vec<u8>> {
     let mut buf = Vec::with_capacity(len);
     let read = maps.read(file, &mut buf, offset, len);
     assert_eq!(buf.len(), if read { len } else { 0 });
@@ -41,7 +42,7 @@ fn maps_of(file: &File) -> Arc<Maps> {
     Maps::new(Identity::of(&rustix::fs::fstat(file).unwrap())).unwrap()
 }
 
-fn warm(file: &File, offset: u64, len: usize) -> Arc<Maps> {
+pub(super) fn warm(file: &File, offset: u64, len: usize) -> Arc<Maps> {
     let maps = maps_of(file);
     for _ in 0..=READS_BEFORE {
         assert_eq!(read(&maps, file, offset, len), None);
@@ -51,14 +52,62 @@ fn warm(file: &File, offset: u64, len: usize) -> Arc<Maps> {
 
 #[test]
 fn maps_lie_side_by_side() {
-    let mut end = 0;
-    for nth in 0..=MORE_MAPS {
-        assert_eq!(place(end), (nth, end));
-        end += end.max(1 << FIRST_BITS);
-        assert_eq!(place(end - 1).0, nth);
+    for bits in [FIRST_BITS, 17, 30] {
+        let mut end = 1 << bits;
+        assert_eq!((place(0, bits), place(end - 1, bits)), (None, None));
+        for nth in 0..MORE_MAPS {
+            assert_eq!(place(end, bits), Some((nth, end)));
+            end += end * BEHIND;
+            assert_eq!(place(end - 1, bits).unwrap().0, nth);
+        }
+        assert!(end >= 1 << 46);
     }
-    assert_eq!(end, 1 << 46);
-    assert!(place(u64::MAX).0 > MORE_MAPS);
+    assert!(place(u64::MAX, FIRST_BITS).unwrap().0 >= MORE_MAPS);
+}
+
+#[test]
+fn the_first_map_is_as_long_as_the_file() {
+    let lengths = [0, 1, 1 << 16, (1 << 16) + 1, 5 << 20, 1 << 40, u64::MAX];
+    assert_eq!(lengths.map(first_bits), [16, 16, 16, 17, 23, 36, 36]);
+}
+
+fn mapped(maps: &Maps) -> Vec<usize> {
+    let more = maps.more.get().into_iter().flat_map(|more| more.iter());
+    let made = [&maps.first].into_iter().chain(more);
+    let made = made.filter_map(Place::get).flatten();
+    made.map(|segment| segment.len() as usize).collect()
+}
+
+/// A process may have no more than a few GiB of addresses for thousands of files.
+#[test]
+fn maps_take_about_as_many_addresses_as_the_file_has_bytes() {
+    let small = file(3000);
+    let maps = warm(&small, 0, 100);
+    assert_eq!(mapped(&maps), [1 << 16]);
+    let large = file(300_000);
+    let maps = warm(&large, 0, 100);
+    assert_eq!(mapped(&maps), [1 << 19]);
+    // It grows, up to a hole.
+    for (len, all) in [(1 << 20, 2), (2 << 20, 2), ((2 << 20) + 1, 3), (8 << 20, 3)] {
+        large.set_len(len).unwrap();
+        assert_eq!(read(&maps, &large, len - 1, 1), None);
+        assert_eq!(read(&maps, &large, len - 1, 1).unwrap(), [0]);
+        assert_eq!(mapped(&maps).len(), all);
+    }
+    assert_eq!(mapped(&maps), [1 << 19, 3 << 19, 3 << 21]);
+    assert_eq!(read(&maps, &large, (2 << 20) - 1, 2), None, "in two maps");
+    assert_eq!(read(&maps, &large, (1 << 19) - 1, 2), None, "in two maps");
+    // In a new handle it is one.
+    assert_eq!(mapped(&warm(&large, 0, 100)), [8 << 20]);
+}
+
+/// Whoever opens a file again for which there was no room asks anew.
+#[test]
+fn a_window_without_a_map_is_not_handed_on() {
+    let file = file(3000);
+    let maps = maps_of(&file);
+    maps.first.set(None).unwrap();
+    assert!(Maps::behind(&maps.window(), maps.of).is_none());
 }
 
 #[test]
@@ -147,8 +196,26 @@ fn a_window_shows_what_is_mapped() {
     assert_eq!(look(200_000, 10).unwrap(), in_memory, "not read before");
     assert_eq!(look(1000, 0), None);
     assert_eq!(look(u64::MAX, 2), None);
-    assert_eq!(look(1 << FIRST_BITS, 2), None);
+    assert_eq!(look(1 << 19, 2), None);
     assert_eq!(look(0, MAX_READ + 1), None);
+}
+
+/// Nor does it keep others from it.
+#[test]
+fn a_map_is_made_by_who_may_read_it() {
+    let file = file(100_000);
+    let maps = warm(&file, 50_000, 100);
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            block();
+            let other = self::file(100_000);
+            let of_other = warm(&other, 50_000, 100);
+            assert_eq!(read(&of_other, &other, 50_000, 100), None);
+            assert!(of_other.first.get().is_none());
+            assert_eq!(read(&maps, &file, 50_000, 100), None);
+        });
+    });
+    assert!(read(&maps, &file, 50_000, 100).is_some());
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub(in super::super) fn set_action(handler: libc::sighandler_t, flags: libc::c_i
 }
 
 /// Blocks the signal in this thread.
-fn block() {
+pub(in super::super) fn block() {
     // SAFETY: all zeros are a set, and the pointers are good.
     unsafe {
         let mut set = std::mem::zeroed();
