@@ -12,7 +12,7 @@
 //! # Invariants
 //!
 //! - The handler takes no lock and no memory: it reads and writes atomics of a static table, and makes
-//!   one system call.
+//!   few system calls.
 //! - Maps that are watched do not overlap, and each is mapped while it is watched.
 //! - Where a map begins and how long it is are one word, so that the handler never takes the length of one for
 //!   that of another which had the place before.
@@ -23,7 +23,7 @@ use std::ptr;
 // Always of the standard library: a signal comes in no order that a test chooses.
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 
-use super::handler;
+use super::{handler, spare};
 
 /// The most maps of a process, a quarter of those that Linux lets it have; more files are read with calls.
 pub(super) const MAX_MAPS: usize = 16_384;
@@ -88,9 +88,9 @@ impl Watched {
 }
 
 impl Guard {
-    /// A place for a map; none where all are taken, or the signal is somebody else's.
+    /// A place for a map; none where all are taken, the signal is somebody else's, or the process has too many maps.
     pub(super) fn take() -> Option<Self> {
-        if !handler::is_installed() {
+        if !handler::is_installed() || !spare::is_kept() {
             return None;
         }
         let first = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -142,15 +142,27 @@ pub(super) fn replace_map_of(address: usize) -> bool {
         };
         // First, so that no thread that finds the zeros takes them for the file's.
         watched.failed.store(true, Ordering::SeqCst);
-        let at = ptr::with_exposed_provenance_mut::<libc::c_void>(start);
-        let flags = libc::MAP_FIXED | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         // SAFETY: the range is that of a map of ours: it is mapped as long as it is watched, and the
         // thread that was stopped here is reading from it, so that it does not go meanwhile. Nobody has
         // references into it.
-        let replaced = unsafe { libc::mmap(at, len, libc::PROT_READ, flags, -1, 0) };
-        return replaced != libc::MAP_FAILED;
+        return unsafe { put_zeros(start, len) } || {
+            spare::give_back();
+            // SAFETY: as above.
+            unsafe { put_zeros(start, len) }
+        };
     }
     false
+}
+
+/// # Safety
+///
+/// The range is mapped, and nobody has references into it.
+unsafe fn put_zeros(start: usize, len: usize) -> bool {
+    let at = ptr::with_exposed_provenance_mut::<libc::c_void>(start);
+    let flags = libc::MAP_FIXED | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    // SAFETY: as the caller says.
+    let zeros = unsafe { libc::mmap(at, len, libc::PROT_READ, flags, -1, 0) };
+    zeros != libc::MAP_FAILED
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ impl Map {
             guard,
             _room: room,
         };
-        let is_watched = map.guard.watch(start.as_ptr().addr(), len);
+        let is_watched = map.guard.watch(start.as_ptr().expose_provenance(), len);
         is_watched.then_some(map)
     }
 

@@ -36,6 +36,7 @@ mod handler;
 mod map;
 mod room;
 mod segment;
+mod spare;
 
 use std::any::Any;
 use std::fs::File;
