@@ -188,11 +188,16 @@ impl Disk {
     /// A small read of what the system has in memory then takes a fraction of the time. Only Linux on
     /// machines of 64 bits has it; elsewhere this changes nothing. The first map installs a handler of the
     /// signal SIGBUS, which turns a page of a map that cannot be read into the error that a call gives, and
-    /// hands on to the handler before it what is not about these maps. A process that installs
+    /// hands on to the handler before it what is not about these maps; where there was none, a signal that somebody
+    /// sends ends the process as ever. A process that installs
     /// one of its own later, which does not hand on to the one before, must say `false` here.
     ///
     /// A thread that blocks SIGBUS when it reads for the first time reads with calls; one that blocks it later must not
-    /// read what is mapped. Where the process has a limit of addresses (`ulimit -v`), maps take an eighth of it at most.
+    /// read what is mapped.
+    ///
+    /// The maps of a file take at most twice its length of addresses, or 64 KiB; at most four times where the file
+    /// grew while it was read, or is longer than 64 GiB. Where the process has a limit of addresses (`RLIMIT_AS`, `ulimit -v`), all its maps
+    /// together take an eighth of that at most, and files without room are read with calls.
     pub fn with_mapped_reads(mut self, mapped: bool) -> Self {
         self.mapped_reads = mapped;
         self

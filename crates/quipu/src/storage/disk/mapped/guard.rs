@@ -2,30 +2,28 @@
 //!
 //! Where the system cannot give a page of a map - the disk failed, or the file was cut - it sends SIGBUS
 //! to the thread that asked for it, and that ends a process which does not handle it. So the first map
-//! installs a handler. For an address in one of our maps it notes that the map has failed, then puts
+//! installs a [`handler`]. For an address in one of our maps it notes that the map has failed, then puts
 //! zeros in the place of the whole map, and the thread goes on; whoever copies out of the map looks
-//! afterwards whether it has failed, and lets go of what it copied. For any other address it does what
-//! would have been done without it: it calls the handler that was there before, or lets the signal end
-//! the process.
+//! afterwards whether it has failed, and lets go of what it copied. For any other address, and for a signal that
+//! somebody sent, it does what would have been done without it.
 //!
 //! The method is that of EFL's `eina_mmap_safety_enabled_set`, which replaces page by page.
 //!
 //! # Invariants
 //!
 //! - The handler takes no lock and no memory: it reads and writes atomics of a static table, and makes
-//!   one system call.
+//!   few system calls.
 //! - Maps that are watched do not overlap, and each is mapped while it is watched.
 //! - Where a map begins and how long it is are one word, so that the handler never takes the length of one for
 //!   that of another which had the place before.
 //! - A failed map stays failed: nothing is read from it again.
-//! - A thread that blocks the signal reads nothing through a map: there it would end the process, handler or not.
+//! - Zeros are put nowhere but for a read that failed in the thread that the handler runs in, so that the map is there.
 
-use std::cell::Cell;
-use std::mem::MaybeUninit;
 use std::ptr;
 // Always of the standard library: a signal comes in no order that a test chooses.
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+
+use super::{handler, spare};
 
 /// The most maps of a process, a quarter of those that Linux lets it have; more files are read with calls.
 pub(super) const MAX_MAPS: usize = 16_384;
@@ -48,33 +46,6 @@ static WATCHED: [Watched; MAX_MAPS] = [const {
 
 /// Where to look for a free place first.
 static NEXT: AtomicUsize = AtomicUsize::new(0);
-
-/// What was done about the signal before; none where ours could not be installed.
-static BEFORE: OnceLock<Option<libc::sigaction>> = OnceLock::new();
-
-std::thread_local! {
-    /// Whether the signal reaches this thread, once that was asked.
-    static REACHED: Cell<Option<bool>> = const { Cell::new(None) };
-}
-
-/// Whether a page that cannot be read may be asked for in this thread: it does not block the signal, or did not when
-/// it was asked for the first time.
-#[inline]
-pub(super) fn catches_here() -> bool {
-    REACHED.get().unwrap_or_else(look_at_mask)
-}
-
-#[cold]
-fn look_at_mask() -> bool {
-    let mut blocked = MaybeUninit::uninit();
-    // SAFETY: nothing is changed, and the pointer is good; a call that succeeds has filled the set.
-    let reached = unsafe {
-        libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), blocked.as_mut_ptr()) == 0
-            && libc::sigismember(blocked.as_ptr(), libc::SIGBUS) == 0
-    };
-    REACHED.set(Some(reached));
-    reached
-}
 
 /// A place in the table of maps.
 #[derive(Debug)]
@@ -117,9 +88,9 @@ impl Watched {
 }
 
 impl Guard {
-    /// A place for a map; none where all are taken, or the signal is somebody else's.
+    /// A place for a map; none where all are taken, the signal is somebody else's, or the process has too many maps.
     pub(super) fn take() -> Option<Self> {
-        if !is_installed() {
+        if !handler::is_installed() || !spare::is_kept() {
             return None;
         }
         let first = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -163,123 +134,40 @@ impl Drop for Guard {
     }
 }
 
-/// Installs the handler with the first call. False where it could not be, or another one has taken its
-/// place since: that one may know nothing of our maps.
-fn is_installed() -> bool {
-    BEFORE.get_or_init(|| {
-        let action = ours();
-        let mut before = MaybeUninit::uninit();
-        // SAFETY: `handle` keeps to what a handler may do (see there), and both pointers are good.
-        let result = unsafe { libc::sigaction(libc::SIGBUS, &action, before.as_mut_ptr()) };
-        // SAFETY: a call that succeeds has filled it.
-        (result == 0).then(|| unsafe { before.assume_init() })
-    });
-    current().is_some_and(|action| action.sa_sigaction == ours().sa_sigaction)
-}
-
-fn ours() -> libc::sigaction {
-    let handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) = handle;
-    // SAFETY: all zeros are a good value of this struct: no flags, an empty mask, the default action.
-    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-    action.sa_sigaction = handler as libc::sighandler_t;
-    // On the alternative stack where there is one, as the standard library does it.
-    action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
-    action
-}
-
-fn current() -> Option<libc::sigaction> {
-    let mut action = MaybeUninit::uninit();
-    // SAFETY: nothing is changed, and the pointer is good.
-    let result = unsafe { libc::sigaction(libc::SIGBUS, ptr::null(), action.as_mut_ptr()) };
-    // SAFETY: a call that succeeds has filled it.
-    (result == 0).then(|| unsafe { action.assume_init() })
-}
-
-/// The handler. Makes system calls only, and leaves `errno` as it was.
-extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    // SAFETY: with SA_SIGINFO the system hands over a good pointer.
-    let (is_sent, address) = unsafe { ((*info).si_code <= 0, (*info).si_addr().addr()) };
-    // SAFETY: points to this thread's own.
-    let errno = unsafe { *libc::__errno_location() };
-    // What somebody has sent says who did in the place of an address.
-    let handled = !is_sent && replace_map_of(address);
-    // SAFETY: as above.
-    unsafe { *libc::__errno_location() = errno };
-    if !handled {
-        pass_on(signal, info, context, is_sent);
-    }
-}
-
 /// Puts zeros in the place of the map that has an address. False where none has.
-fn replace_map_of(address: usize) -> bool {
+pub(super) fn replace_map_of(address: usize) -> bool {
     for watched in &WATCHED {
         let Some((start, len)) = watched.range_with(address) else {
             continue;
         };
         // First, so that no thread that finds the zeros takes them for the file's.
         watched.failed.store(true, Ordering::SeqCst);
-        let at = ptr::with_exposed_provenance_mut::<libc::c_void>(start);
-        let flags = libc::MAP_FIXED | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         // SAFETY: the range is that of a map of ours: it is mapped as long as it is watched, and the
         // thread that was stopped here is reading from it, so that it does not go meanwhile. Nobody has
         // references into it.
-        let replaced = unsafe { libc::mmap(at, len, libc::PROT_READ, flags, -1, 0) };
-        return replaced != libc::MAP_FAILED;
+        return unsafe { put_zeros(start, len) } || {
+            spare::give_back();
+            // SAFETY: as above.
+            unsafe { put_zeros(start, len) }
+        };
     }
     false
 }
 
-/// Does what would have been done if our handler were not there. A signal that somebody has sent comes once only: what
-/// is done about it is no reason to do without ours from then on.
-fn pass_on(
-    signal: libc::c_int,
-    info: *mut libc::siginfo_t,
-    context: *mut libc::c_void,
-    is_sent: bool,
-) {
-    let before = BEFORE.get().and_then(Option::as_ref);
-    let handler = before.map_or(libc::SIG_DFL, |before| before.sa_sigaction);
-    if handler == libc::SIG_IGN && is_sent {
-        return;
-    }
-    if handler == libc::SIG_DFL || handler == libc::SIG_IGN {
-        // The instruction that failed is tried again, or the signal comes again, and ends the process.
-        // SAFETY: all zeros are the default action; both pointers are good.
-        unsafe {
-            let default: libc::sigaction = std::mem::zeroed();
-            libc::sigaction(signal, &default, ptr::null_mut());
-            if is_sent {
-                libc::raise(signal);
-            }
-        }
-        return;
-    }
-    let with_info = before.is_some_and(|before| before.sa_flags & libc::SA_SIGINFO != 0);
-    // SAFETY: whoever installed the handler said with its flags which of the two kinds it is.
-    unsafe {
-        if with_info {
-            type Handler = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
-            let handler = std::mem::transmute::<libc::sighandler_t, Handler>(handler);
-            handler(signal, info, context);
-        } else {
-            let handler =
-                std::mem::transmute::<libc::sighandler_t, extern "C" fn(libc::c_int)>(handler);
-            handler(signal);
-        }
-    }
-    if is_sent {
-        // The standard library's puts the default action in its place.
-        // SAFETY: as for the first time.
-        unsafe { libc::sigaction(signal, &ours(), ptr::null_mut()) };
-    }
+/// # Safety
+///
+/// The range is mapped, and nobody has references into it.
+unsafe fn put_zeros(start: usize, len: usize) -> bool {
+    let at = ptr::with_exposed_provenance_mut::<libc::c_void>(start);
+    let flags = libc::MAP_FIXED | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    // SAFETY: as the caller says.
+    let zeros = unsafe { libc::mmap(at, len, libc::PROT_READ, flags, -1, 0) };
+    zeros != libc::MAP_FAILED
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::AsRawFd;
-    use std::os::unix::process::ExitStatusExt;
-    use std::process::Command;
-
+    use super::super::tests::assert_goes_on;
     use super::*;
 
     #[test]
@@ -320,44 +208,6 @@ mod tests {
         assert_eq!(looker.join().unwrap(), None);
     }
 
-    /// Runs a test of this module that is ignored, in a process of its own.
-    fn run(test: &str) -> std::process::Output {
-        Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "--ignored", "--nocapture"])
-            .arg(format!("storage::disk::mapped::guard::tests::{test}"))
-            .output()
-            .unwrap()
-    }
-
-    /// Only as the child of the test below: reads a page behind the end of a file in a map that is not
-    /// one of ours.
-    #[test]
-    #[ignore = "ends the process"]
-    fn reads_what_is_not_there_in_another_map() {
-        drop(Guard::take().unwrap());
-        let file = tempfile::tempfile().unwrap();
-        // SAFETY: a new map; what is read of it is a page that the system cannot give.
-        let byte = unsafe {
-            let at = libc::mmap(
-                ptr::null_mut(),
-                4096,
-                libc::PROT_READ,
-                libc::MAP_SHARED,
-                file.as_raw_fd(),
-                0,
-            );
-            at.cast::<u8>().read_volatile()
-        };
-        panic!("read {byte}");
-    }
-
-    /// Other maps of the process are as dangerous as without ours: no error of theirs is hidden.
-    #[test]
-    fn signals_of_other_maps_end_the_process() {
-        let child = run("reads_what_is_not_there_in_another_map");
-        assert_eq!(child.status.signal(), Some(libc::SIGBUS), "{child:?}");
-    }
-
     /// Only as the child of the test below.
     #[test]
     #[ignore = "takes all places of the process"]
@@ -371,98 +221,6 @@ mod tests {
 
     #[test]
     fn no_more_maps_than_places() {
-        let child = run("takes_all_places");
-        assert!(child.status.success(), "{child:?}");
-    }
-
-    /// A map of a file, which is then cut.
-    fn map_of_a_file_that_is_cut() -> (std::fs::File, super::super::map::Map) {
-        let file = tempfile::tempfile().unwrap();
-        file.set_len(1 << 16).unwrap();
-        let map = super::super::map::Map::new(&file, 0, 1 << 16).unwrap();
-        assert!(map.append_to(&mut Vec::with_capacity(100), 50_000, 100));
-        file.set_len(10).unwrap();
-        (file, map)
-    }
-
-    /// Only as the child of the test below.
-    #[test]
-    #[ignore = "may end the process"]
-    fn reads_a_cut_file_with_signals_blocked() {
-        let (file, map) = map_of_a_file_that_is_cut();
-        let blocked = std::thread::spawn(move || {
-            // SAFETY: both pointers are good, and the first call fills the set.
-            unsafe {
-                let mut all = MaybeUninit::uninit();
-                libc::sigfillset(all.as_mut_ptr());
-                libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), ptr::null_mut());
-            }
-            let read = map.append_to(&mut Vec::with_capacity(100), 50_000, 100);
-            file.set_len(1 << 16).unwrap();
-            // Nor is anything else read through it there.
-            read || map.append_to(&mut Vec::with_capacity(100), 0, 100)
-        });
-        assert!(!blocked.join().unwrap());
-    }
-
-    /// Only as the child of the test below.
-    #[test]
-    #[ignore = "may end the process"]
-    fn reads_a_cut_file_behind_a_signal_that_was_sent() {
-        drop(Guard::take().unwrap());
-        // SAFETY: the handler of the standard library, which takes it, lets the process go on.
-        unsafe { libc::raise(libc::SIGBUS) };
-        let (_file, map) = map_of_a_file_that_is_cut();
-        // SAFETY: as above.
-        unsafe { libc::raise(libc::SIGBUS) };
-        assert!(!map.append_to(&mut Vec::with_capacity(100), 50_000, 100));
-    }
-
-    /// Only as the child of the test below: who sends a signal may say anything in the place of an address.
-    #[test]
-    #[ignore = "is sent a signal"]
-    fn is_sent_a_signal_with_the_address_of_a_map() {
-        let file = tempfile::tempfile().unwrap();
-        file.set_len(1 << 16).unwrap();
-        let map = super::super::map::Map::new(&file, 0, 1 << 16).unwrap();
-        let (address, _) = unpack(map_range());
-        // SAFETY: all zeros are a good value; the address stands 16 bytes behind the begin on 64 bits, and the thread
-        // sends it to itself.
-        let sent = unsafe {
-            let mut info: libc::siginfo_t = std::mem::zeroed();
-            info.si_signo = libc::SIGBUS;
-            info.si_code = libc::SI_QUEUE;
-            ptr::from_mut(&mut info)
-                .cast::<usize>()
-                .add(2)
-                .write(address);
-            assert_eq!(info.si_addr().addr(), address);
-            let (call, signal) = (libc::SYS_rt_tgsigqueueinfo, libc::SIGBUS);
-            libc::syscall(call, libc::getpid(), libc::gettid(), signal, &info)
-        };
-        assert_eq!(sent, 0);
-        assert!(map.append_to(&mut Vec::with_capacity(100), 0, 100));
-    }
-
-    /// The only map of the process.
-    fn map_range() -> usize {
-        let ranges = WATCHED.iter().map(|of| of.range.load(Ordering::SeqCst));
-        ranges.max().unwrap()
-    }
-
-    #[test]
-    fn a_page_that_is_gone_ends_no_process_whatever_becomes_of_the_signal() {
-        for test in [
-            "reads_a_cut_file_with_signals_blocked",
-            "reads_a_cut_file_behind_a_signal_that_was_sent",
-            "is_sent_a_signal_with_the_address_of_a_map",
-        ] {
-            let child = run(test);
-            let told = String::from_utf8_lossy(&child.stdout);
-            assert!(
-                child.status.success() && told.contains("1 passed"),
-                "{child:?}"
-            );
-        }
+        assert_goes_on("guard::tests::takes_all_places");
     }
 }

@@ -4,8 +4,9 @@ use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::ptr::{self, NonNull};
 
-use super::addresses::Addresses;
-use super::guard::{self, Guard};
+use super::guard::Guard;
+use super::handler;
+use super::room::Room;
 
 /// Of more pages nobody asks whether they are in memory.
 const MAX_PAGES: usize = 40;
@@ -16,7 +17,8 @@ pub(super) struct Map {
     start: NonNull<u8>,
     len: usize,
     guard: Guard,
-    _addresses: Addresses,
+    /// Given back once the map is gone.
+    _room: Room,
 }
 
 // SAFETY: the memory is only read, and stays mapped while the value lives.
@@ -26,10 +28,11 @@ unsafe impl Sync for Map {}
 
 impl Map {
     /// Maps `len` bytes of the file from `offset` on, a multiple of the page size; they may lie behind its
-    /// end. None where it cannot be mapped, or the signals of a page that cannot be read not be caught.
+    /// end. None where it cannot be mapped, there is no room for it, or the signals of a page that
+    /// cannot be read not be caught.
     pub(super) fn new(file: &File, offset: u64, len: usize) -> Option<Self> {
         let offset = libc::off_t::try_from(offset).ok()?;
-        let addresses = Addresses::take(len)?;
+        let room = Room::take(len)?;
         let guard = Guard::take()?;
         // SAFETY: a new map at an address that the system chooses touches no memory that is in use.
         let start = unsafe {
@@ -54,9 +57,9 @@ impl Map {
             start,
             len,
             guard,
-            _addresses: addresses,
+            _room: room,
         };
-        let is_watched = map.guard.watch(start.as_ptr().addr(), len);
+        let is_watched = map.guard.watch(start.as_ptr().expose_provenance(), len);
         is_watched.then_some(map)
     }
 
@@ -65,7 +68,7 @@ impl Map {
     #[inline]
     pub(super) fn append_to(&self, buf: &mut Vec<u8>, at: usize, len: usize) -> bool {
         let within = at.checked_add(len).is_some_and(|end| end <= self.len);
-        if !within || buf.capacity() - buf.len() < len || !guard::catches_here() {
+        if !within || buf.capacity() - buf.len() < len || !handler::catches_here() {
             return false;
         }
         // SAFETY: source and target were just held against their ends. The memory at the source is
@@ -104,6 +107,18 @@ impl Map {
             libc::mincore(start.cast(), end - first, resident.as_mut_ptr())
         };
         asked == 0 && resident.iter().all(|page| page & 1 != 0)
+    }
+}
+
+impl Map {
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    #[cfg(test)]
+    pub(super) fn start(&self) -> usize {
+        self.start.as_ptr().addr()
     }
 }
 

@@ -1,8 +1,8 @@
 //! Reads through memory maps: what is in the system's page cache is copied from there, without a call.
 //!
 //! ```text
-//! file   |———— 64 MiB ————|———— 64 MiB ————|————————— 128 MiB —————————|— 256 MiB …
-//! maps          0                 1                      2                    3
+//! file   |— 256 KiB —|—————— 768 KiB ——————|———————————— 3 MiB ————————————|— 12 MiB …
+//! maps         0                1                          2                       3
 //! ```
 //!
 //! A read of some hundred bytes through `pread` takes a microsecond or so, most of it spent in the kernel
@@ -10,42 +10,54 @@
 //! be read other than a signal that ends the process, and it reads page by page what a call would read at
 //! once. So:
 //!
-//! - The signal is caught, and the read made again with a call, which tells the error: see [`guard`].
+//! - The signal is caught, and the read made again with a call, which tells the error: see [`guard`]. A thread that
+//!   blocks the signal makes calls only: see [`handler`].
 //! - The first read of each 64 KiB is made with a call, which reads ahead as files are read; later ones go
 //!   through the map. So a map mostly finds its pages in memory.
 //! - Bytes are copied out of a map, never lent: they are checked as they will be used, whatever happens to
 //!   the file meanwhile.
 //! - A file is only mapped once it was read more than a few times.
 //!
-//! Maps are made for a file that grows as well: each is longer than the one before, reaches beyond the file's
-//! end, and none is ever made anew. Memory maps of one file take at most twice its length of addresses, and
-//! 64 MiB; they go when the file is closed, and the last [`Window`] to it is dropped.
+//! The first map is as long as the file is when it is made, rounded up to a power of two, from 64 KiB to 64 GiB. Maps
+//! are made for a file that grows as well: each is three times as long as all before it, so that few are needed,
+//! reaches beyond the file's end, and none is ever made anew. Those of a file that has all its bytes take at most twice its
+//! length of addresses, or 64 KiB, those of one that grew meanwhile, or is longer than 64 GiB, at most four times its
+//! length; all maps of a process take no more than a part of those that it may have, where somebody has limited them: see [`room`]. Maps
+//! go when the file is closed, and the last [`Window`] to it is dropped. Where the first could not be made, the
+//! file's reads are calls until it is opened again.
 //!
 //! A map needs no open file: who keeps a window reads what is mapped with the file closed, and hands the maps on to
 //! the next handle. There the first read of each 64 KiB goes through the map as well if the system says that it is in memory:
 //! a call would cost an open.
 
-mod addresses;
+mod before;
 mod guard;
+mod handler;
 mod map;
+mod room;
+mod segment;
+mod spare;
 
 use std::any::Any;
 use std::fs::File;
-use std::ops::Range;
 use std::sync::Arc;
 
-use self::map::Map;
+use self::segment::{CHUNK_BITS, Segment};
 use super::super::Window;
 use super::folder::Identity;
 use crate::sync::OnceLock;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// Bytes of the first map; of each one after the second twice as many as of the one before.
-const FIRST_BITS: u32 = 26;
-/// So many maps behind the first reach to 2^46 bytes, more than a file has.
-const MORE_MAPS: usize = 20;
-/// Of so many bytes the first read is made with a call.
-const CHUNK_BITS: u32 = 16;
+/// The first map is no shorter than 2 to the power of this: a chunk, and a page of any system.
+const FIRST_BITS: u32 = CHUNK_BITS;
+/// And no longer than this, 64 GiB, so that the length of a file that has few bytes takes little memory for its chunks.
+const MOST_BITS: u32 = 36;
+/// With each map behind the first, all together have so many more bits: four times as many bytes.
+const MORE_BITS: u32 = 2;
+/// So each of these is so many times as long as all before it.
+const BEHIND: u64 = (1 << MORE_BITS) - 1;
+/// So many maps behind the shortest first reach to 2^46 bytes, more than a file has.
+const MORE_MAPS: usize = 15;
 /// Longer reads are made with a call, which reads them at once.
 const MAX_READ: usize = 1 << 19;
 /// A file that was read no more often is not mapped.
@@ -59,29 +71,23 @@ pub(super) struct Maps {
     /// The file is known to have so many bytes.
     len: AtomicU64,
     first: Place,
-    /// Those of a file that has more bytes than the first map.
+    /// Those of a file that has grown beyond the first map.
     more: OnceLock<Box<[Place; MORE_MAPS]>>,
 }
 
 /// A map, once it was made; none where that failed.
 type Place = OnceLock<Option<Segment>>;
 
-/// A part of the file, and which of its chunks were read with a call.
-#[derive(Debug)]
-struct Segment {
-    map: Map,
-    read: Box<[AtomicU64]>,
+/// Which map has an offset behind the first, which has `bits`, and where it begins; 0 is the one behind the first.
+fn place(offset: u64, bits: u32) -> Option<(usize, u64)> {
+    let more = (offset >> bits).checked_ilog2()? / MORE_BITS;
+    Some((more as usize, 1 << (bits + MORE_BITS * more)))
 }
 
-/// Which map has an offset, and where that begins.
-fn place(offset: u64) -> (usize, u64) {
-    match offset >> FIRST_BITS {
-        0 => (0, 0),
-        nth => {
-            let bits = nth.ilog2();
-            (bits as usize + 1, 1 << (FIRST_BITS + bits))
-        }
-    }
+/// How long the first map of a file of so many bytes is, in bits.
+fn first_bits(len: u64) -> u32 {
+    let bits = u64::BITS - len.saturating_sub(1).leading_zeros();
+    bits.clamp(FIRST_BITS, MOST_BITS)
 }
 
 /// Where a read ends that may go through a map.
@@ -112,7 +118,9 @@ impl Maps {
         let maps = window.downcast::<Self>().ok()?;
         // A file that is opened again and again is to be mapped.
         maps.reads.store(READS_BEFORE, Ordering::Relaxed);
-        (maps.of == of).then_some(maps)
+        // One that could not be may be now.
+        let was_refused = matches!(maps.first.get(), Some(None));
+        (maps.of == of && !was_refused).then_some(maps)
     }
 
     pub(super) fn window(self: &Arc<Self>) -> Arc<dyn Window> {
@@ -129,24 +137,62 @@ impl Maps {
         if end > self.len.load(Ordering::Acquire) && !self.learn_length(file, end) {
             return false;
         }
-        let (nth, start) = place(offset);
-        let made = self.nth(nth, true).and_then(|place| match place.get() {
+        let first = match self.first.get() {
+            Some(first) => first.as_ref(),
+            None => self.make_first(file),
+        };
+        first.is_some_and(|first| match end <= first.len() {
+            true => first.read(buf, offset as usize, len),
+            false => self.read_behind(first, file, buf, offset, len),
+        })
+    }
+
+    #[cold]
+    fn make_first(&self, file: &File) -> Option<&Segment> {
+        let make = || {
+            let bits = first_bits(self.len.load(Ordering::Acquire));
+            Segment::new(file, 0, 1 << bits)
+        };
+        // A thread that must not read what is mapped makes no map either.
+        match handler::catches_here() {
+            true => self.first.get_or_init(make).as_ref(),
+            false => None,
+        }
+    }
+
+    /// The same, where the bytes do not end in the first map.
+    fn read_behind(
+        &self,
+        first: &Segment,
+        file: &File,
+        buf: &mut Vec<u8>,
+        offset: u64,
+        len: usize,
+    ) -> bool {
+        let Some((nth, start)) = place(offset, first.bits()) else {
+            return false;
+        };
+        let place = self.more.get_or_init(Box::default).get(nth);
+        let made = place.and_then(|place| match place.get() {
             Some(segment) => segment.as_ref(),
-            None => place.get_or_init(|| Segment::new(file, start)).as_ref(),
+            None if !handler::catches_here() => None,
+            None => place
+                .get_or_init(|| Segment::new(file, start, start.checked_mul(BEHIND)?))
+                .as_ref(),
         });
         made.is_some_and(|segment| segment.read(buf, (offset - start) as usize, len))
     }
 
-    #[inline]
-    fn nth(&self, nth: usize, is_to_be_made: bool) -> Option<&Place> {
-        let Some(nth) = nth.checked_sub(1) else {
-            return Some(&self.first);
-        };
-        let more = match self.more.get() {
-            None if is_to_be_made => self.more.get_or_init(Box::default),
-            more => more?,
-        };
-        more.get(nth)
+    /// The map that has an offset, if it is made, and where it begins.
+    fn made(&self, offset: u64) -> Option<(&Segment, u64)> {
+        let first = self.first.get()?.as_ref()?;
+        match place(offset, first.bits()) {
+            None => Some((first, 0)),
+            Some((nth, start)) => {
+                let segment = self.more.get()?.get(nth)?.get()?.as_ref()?;
+                Some((segment, start))
+            }
+        }
     }
 
     /// Whether the file has so many bytes by now, and was read often enough to be mapped.
@@ -173,215 +219,19 @@ impl Window for Maps {
         let Some(_) = end_of_read(offset, len).filter(|&end| end <= known) else {
             return false;
         };
-        let (nth, start) = place(offset);
-        let made = self.nth(nth, false).and_then(|place| place.get()?.as_ref());
-        made.is_some_and(|segment| {
+        self.made(offset).is_some_and(|(segment, start)| {
             buf.try_reserve(len).is_ok() && segment.read_closed(buf, (offset - start) as usize, len)
         })
     }
 
     fn memory(&self) -> usize {
-        let more = self.more.get().map_or(0, |more| size_of_val(&**more));
-        let places = (0..=MORE_MAPS).filter_map(|nth| self.nth(nth, false)?.get()?.as_ref());
-        let bits: usize = places.map(|segment| size_of_val(&*segment.read)).sum();
-        size_of::<Self>() + more + bits
+        let more = self.more.get();
+        let places = more.into_iter().flat_map(|more| more.iter());
+        let made = places.chain([&self.first]).filter_map(Place::get).flatten();
+        let bits: usize = made.map(Segment::memory).sum();
+        size_of::<Self>() + more.map_or(0, |more| size_of_val(&**more)) + bits
     }
-}
-
-impl Segment {
-    fn new(file: &File, start: u64) -> Option<Self> {
-        let bytes = start.max(1 << FIRST_BITS);
-        let chunks = usize::try_from(bytes >> CHUNK_BITS).ok()?;
-        Some(Self {
-            map: Map::new(file, start, usize::try_from(bytes).ok()?)?,
-            read: (0..chunks.div_ceil(64))
-                .map(|_| AtomicU64::new(0))
-                .collect(),
-        })
-    }
-
-    fn read(&self, buf: &mut Vec<u8>, at: usize, len: usize) -> bool {
-        // What was not is read by the call that follows.
-        self.note_read(at, len) == Some(true) && self.map.append_to(buf, at, len)
-    }
-
-    /// The same, where the call that follows would have to open the file first: what is in memory needs none.
-    fn read_closed(&self, buf: &mut Vec<u8>, at: usize, len: usize) -> bool {
-        let is_at_hand = self.are_read(at, len) || self.map.is_in_memory(at, len);
-        is_at_hand && self.note_read(at, len).is_some() && self.map.append_to(buf, at, len)
-    }
-
-    fn are_read(&self, at: usize, len: usize) -> bool {
-        chunks(at, len).all(|chunk| {
-            let word = self.read.get(chunk / 64);
-            word.is_some_and(|word| word.load(Ordering::Relaxed) & 1 << (chunk % 64) != 0)
-        })
-    }
-
-    /// Notes chunks as read; whether all were before. None where they go on in the next map.
-    #[inline]
-    fn note_read(&self, at: usize, len: usize) -> Option<bool> {
-        let mut all_read = true;
-        for chunk in chunks(at, len) {
-            let word = self.read.get(chunk / 64)?;
-            let bit = 1 << (chunk % 64);
-            if word.load(Ordering::Relaxed) & bit == 0 {
-                all_read = false;
-                word.fetch_or(bit, Ordering::Relaxed);
-            }
-        }
-        Some(all_read)
-    }
-}
-
-/// The chunks that have bytes of a read, which is not empty.
-#[inline]
-fn chunks(at: usize, len: usize) -> Range<usize> {
-    at >> CHUNK_BITS..((at + len - 1) >> CHUNK_BITS) + 1
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Write;
-    use std::os::unix::fs::FileExt;
-
-    use super::*;
-
-    fn file(len: usize) -> File {
-        let mut file = tempfile::tempfile().unwrap();
-        let bytes: Vec<u8> = (0..len).map(|at| (at / 7) as u8).collect();
-        file.write_all(&bytes).unwrap();
-        file
-    }
-
-    /// Reads through maps; none where a call is to be made.
-    fn read(maps: &Maps, file: &File, offset: u64, len: usize) -> Option<Vec<u8>> {
-        let mut buf = Vec::with_capacity(len);
-        let read = maps.read(file, &mut buf, offset, len);
-        assert_eq!(buf.len(), if read { len } else { 0 });
-        read.then_some(buf)
-    }
-
-    fn maps_of(file: &File) -> Arc<Maps> {
-        Maps::new(Identity::of(&rustix::fs::fstat(file).unwrap())).unwrap()
-    }
-
-    fn warm(file: &File, offset: u64, len: usize) -> Arc<Maps> {
-        let maps = maps_of(file);
-        for _ in 0..=READS_BEFORE {
-            assert_eq!(read(&maps, file, offset, len), None);
-        }
-        maps
-    }
-
-    #[test]
-    fn maps_lie_side_by_side() {
-        let mut end = 0;
-        for nth in 0..=MORE_MAPS {
-            assert_eq!(place(end), (nth, end));
-            end += end.max(1 << FIRST_BITS);
-            assert_eq!(place(end - 1).0, nth);
-        }
-        assert_eq!(end, 1 << 46);
-        assert!(place(u64::MAX).0 > MORE_MAPS);
-    }
-
-    #[test]
-    fn what_was_read_once_is_read_through_the_map() {
-        let file = file(300_000);
-        let maps = warm(&file, 1000, 100);
-        let mut expected = [0; 100];
-        file.read_exact_at(&mut expected, 1000).unwrap();
-        assert_eq!(read(&maps, &file, 1000, 100).unwrap(), expected);
-        assert_eq!(read(&maps, &file, 200_000, 10), None, "not read before");
-        file.read_exact_at(&mut expected, 199_990).unwrap();
-        assert_eq!(read(&maps, &file, 199_990, 100).unwrap(), expected);
-        assert_eq!(read(&maps, &file, 299_999, 2), None, "beyond the end");
-        assert_eq!(read(&maps, &file, u64::MAX, 2), None);
-        assert_eq!(read(&maps, &file, 0, MAX_READ + 1), None);
-    }
-
-    #[test]
-    fn a_file_that_grows() {
-        let mut file = file(10);
-        let maps = warm(&file, 0, 10);
-        assert!(read(&maps, &file, 0, 10).is_some());
-        assert_eq!(read(&maps, &file, 8, 4), None);
-        file.write_all(b"more").unwrap();
-        assert_eq!(&read(&maps, &file, 10, 4).unwrap(), b"more");
-        file.write_at(b"new", 0).unwrap();
-        assert_eq!(&read(&maps, &file, 0, 3).unwrap(), b"new");
-    }
-
-    /// The system sends a signal for the page that is gone: the read fails, the process goes on.
-    #[test]
-    fn a_page_that_is_gone_is_no_end_of_the_process() {
-        let file = file(100_000);
-        let maps = warm(&file, 50_000, 100);
-        assert!(read(&maps, &file, 50_000, 100).is_some());
-        // As by another process, which tells nobody.
-        file.set_len(10).unwrap();
-        assert_eq!(read(&maps, &file, 50_000, 100), None);
-        // And other maps are as before.
-        let other = self::file(100_000);
-        let maps = warm(&other, 50_000, 100);
-        assert!(read(&maps, &other, 50_000, 100).is_some());
-    }
-
-    /// Once a page was lost, whatever it was replaced with is never taken for the file's.
-    #[test]
-    fn a_map_that_lost_a_page_is_not_used_again() {
-        let file = file(100_000);
-        let maps = warm(&file, 0, 100);
-        file.set_len(0).unwrap();
-        assert_eq!(read(&maps, &file, 0, 100), None);
-        file.write_all_at(&[9; 100_000], 0).unwrap();
-        assert_eq!(read(&maps, &file, 0, 100), None);
-    }
-
-    #[test]
-    fn a_cut_is_no_signal() {
-        let file = file(100_000);
-        let maps = warm(&file, 50_000, 100);
-        maps.cut(10);
-        file.set_len(10).unwrap();
-        assert_eq!(read(&maps, &file, 50_000, 100), None);
-        file.write_all_at(&[9; 100], 50_000).unwrap();
-        assert_eq!(read(&maps, &file, 50_000, 100).unwrap(), [9; 100]);
-    }
-
-    #[test]
-    fn a_window_shows_what_is_mapped() {
-        let file = file(300_000);
-        let maps = warm(&file, 1000, 100);
-        let window = maps.window();
-        let look = |offset, len| {
-            let mut buf = vec![1, 2];
-            let read = window.read_into(&mut buf, offset, len);
-            assert_eq!(buf.len(), if read { 2 + len } else { 2 });
-            read.then(|| buf.split_off(2))
-        };
-        let expected = read(&maps, &file, 1000, 100).unwrap();
-        let other = maps_of(&self::file(1));
-        let of = Identity::of(&rustix::fs::fstat(&file).unwrap());
-        assert!(Arc::ptr_eq(&Maps::behind(&window, of).unwrap(), &maps));
-        assert!(Maps::behind(&other.window(), of).is_none());
-        drop((file, maps));
-        assert_eq!(look(1000, 100).unwrap(), expected);
-        let in_memory: Vec<u8> = (200_000..200_010).map(|at| (at / 7) as u8).collect();
-        assert_eq!(look(200_000, 10).unwrap(), in_memory, "not read before");
-        assert_eq!(look(1000, 0), None);
-        assert_eq!(look(u64::MAX, 2), None);
-        assert_eq!(look(1 << FIRST_BITS, 2), None);
-        assert_eq!(look(0, MAX_READ + 1), None);
-    }
-
-    #[test]
-    fn many_maps_come_and_go() {
-        let file = file(1000);
-        for _ in 0..3 * guard::MAX_MAPS {
-            let maps = warm(&file, 0, 10);
-            assert!(read(&maps, &file, 0, 10).is_some());
-        }
-    }
-}
+mod tests;

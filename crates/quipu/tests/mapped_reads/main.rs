@@ -1,5 +1,9 @@
 //! Reads through memory maps: what fails in a map is the error of a call, and ends no process.
 
+#[cfg(target_os = "linux")]
+mod process;
+mod threads;
+
 use std::fs::{self, OpenOptions};
 use std::path::Path;
 
