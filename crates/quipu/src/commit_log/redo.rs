@@ -295,6 +295,8 @@ impl Files<'_> {
         match opened {
             Ok(blob) if blob.is_hollow() => Ok(None),
             Err(Error::NotFound { .. }) => Ok(None),
+            // It may be read another time, and is not to go on without what the log has.
+            Err(error) if error.is_unreadable() => Err(error),
             Err(error) if error.is_corruption() => Ok(None),
             opened => opened.map(Some),
         }

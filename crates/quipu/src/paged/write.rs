@@ -94,14 +94,19 @@ impl PagedFile {
         let page = len / self.page_size as u64;
         let kept = (len % self.page_size as u64) as usize;
         let whole = page + u64::from(kept > 0);
+        // Before anything is cut: where the disk cannot read it now, what is to go could be read again later.
+        let raw = match (kept > 0).then(|| self.read_page(&blob, page)) {
+            Some(Err(error)) if error.is_unreadable() => return Err(error),
+            read => read,
+        };
         blob.resize(self.page_offset(whole)?)?;
         blob.sync()?;
         let mut new = Tail {
             start: page * self.page_size as u64,
             ..Tail::default()
         };
-        if kept > 0 {
-            match self.shorten_page(&blob, page, kept) {
+        if let Some(raw) = raw {
+            match raw.and_then(|raw| self.shorten_page(&blob, page, kept, raw)) {
                 Ok((bytes, committed)) => {
                     new.bytes = bytes;
                     new.is_written(committed);
@@ -116,6 +121,13 @@ impl PagedFile {
         }
         self.replace_tail(new);
         Ok(())
+    }
+
+    fn read_page(&self, blob: &DataBlob, page: u64) -> Result<Vec<u8>> {
+        let at = self.page_offset(page)?;
+        let mut raw = vec![0; self.physical()];
+        let read = blob.read_at(&mut raw, at);
+        read.map_err(|error| error.of_read(at)).map(|()| raw)
     }
 
     /// A cut gives the stream a new identity in the cache.
@@ -135,10 +147,9 @@ impl PagedFile {
         blob: &DataBlob,
         page: u64,
         len: usize,
+        mut raw: Vec<u8>,
     ) -> Result<(Vec<u8>, Option<Committed>)> {
         let at = self.page_offset(page)?;
-        let mut raw = vec![0; self.physical()];
-        blob.read_at(&mut raw, at)?;
         self.check(page, &raw, len)?;
         let slot = match PageState::of(&raw) {
             PageState::Valid {
