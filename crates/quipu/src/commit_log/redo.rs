@@ -133,6 +133,11 @@ impl Redo {
         self.patches.is_empty()
     }
 
+    /// Whether the files have all once they have got what they lack.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.away.is_empty() && self.incomplete.is_empty()
+    }
+
     /// The sections whose files lack something.
     pub(crate) fn sections(&self) -> BTreeSet<u64> {
         self.patches.keys().map(|&(_, section)| section).collect()

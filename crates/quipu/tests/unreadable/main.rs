@@ -5,6 +5,7 @@
 mod bad_sectors;
 #[path = "../common/mod.rs"]
 mod common;
+mod marks;
 mod passing;
 mod sections;
 
@@ -22,6 +23,8 @@ type Store = Archive<[u8; 8]>;
 const ITEMS: u64 = 120;
 /// Where the data of a file begins.
 const HEADER: u64 = 4096;
+/// The name of the commit log.
+const LOG: &str = "commit-log";
 /// The name of the second section's files.
 const SECOND: &str = "0000000000000032";
 
@@ -143,4 +146,35 @@ fn all_there(reader: &Reader<[u8; 8]>, context: &str) {
 /// Whether all marks of [`killed`] tell of an index.
 fn is_marked(index: u64) -> bool {
     index % 50 < 40 && index < 110
+}
+
+fn with_log(store: &BadSectors) -> quipu::Result<Store> {
+    let options = options().commit_log_bytes(64 << 10).commit_log_after(0);
+    options.open_on(Arc::new(store.clone()))
+}
+
+/// What a loss of power leaves: section files, and their marks, as they were before syncs that the log alone has. Its
+/// generation is the second of its life, where `is_second` says so.
+fn powerless(is_second: bool) -> BadSectors {
+    let store = BadSectors::default();
+    let mut archive = with_log(&store).unwrap();
+    // The files of all sections have their names from here on.
+    put(&mut archive, 0, 55);
+    put(&mut archive, 100, 101);
+    archive.sync().unwrap();
+    archive.close().unwrap();
+    let mut archive = with_log(&store).unwrap();
+    put(&mut archive, 55, 56);
+    archive.sync().unwrap();
+    if is_second {
+        // Which begins the log anew.
+        archive.repair().unwrap();
+    }
+    let before = copy_of(&store.inner);
+    for index in (56..100).chain(101..ITEMS) {
+        put(&mut archive, index, index + 1);
+        archive.sync().unwrap();
+    }
+    copy_blob(&store.inner, &before, "quipu", LOG);
+    BadSectors::of(before)
 }
