@@ -363,6 +363,22 @@ impl Error {
         matches!(self, Self::Unreadable { .. })
     }
 
+    /// Fails once more where the disk could not read something, and says what that is needed for.
+    pub(crate) fn unless_read(unreadable: Option<&Self>, why: &str) -> Result<()> {
+        match unreadable {
+            Some(Self::Unreadable {
+                path,
+                offset,
+                reason,
+            }) => Err(Self::Unreadable {
+                path: path.clone(),
+                offset: *offset,
+                reason: format!("{reason}; {why}"),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether the bytes on disk are to blame: a checksum, a length or a code that does not fit, or that they cannot
     /// be read.
     pub fn is_corruption(&self) -> bool {

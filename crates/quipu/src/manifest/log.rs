@@ -85,18 +85,7 @@ impl MarksLog {
     /// # Errors
     /// Where there may be such marks; `why` says what they are for.
     pub(crate) fn check_readable(&self, why: &str) -> Result<()> {
-        match &self.unreadable {
-            Some(Error::Unreadable {
-                path,
-                offset,
-                reason,
-            }) => Err(Error::Unreadable {
-                path: path.clone(),
-                offset: *offset,
-                reason: format!("{reason}; {why}"),
-            }),
-            _ => Ok(()),
-        }
+        Error::unless_read(self.unreadable.as_ref(), why)
     }
 
     pub(crate) fn marks(&self) -> &Marks {

@@ -5,6 +5,7 @@
 mod bad_sectors;
 #[path = "../common/mod.rs"]
 mod common;
+mod log;
 mod marks;
 mod passing;
 mod sections;
