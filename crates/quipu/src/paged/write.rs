@@ -94,9 +94,11 @@ impl PagedFile {
         let page = len / self.page_size as u64;
         let kept = (len % self.page_size as u64) as usize;
         let whole = page + u64::from(kept > 0);
-        // Before anything is cut: where the disk cannot read it now, what is to go could be read again later.
+        // Before anything is cut: what cannot be read now, and is not damaged, could be read again later.
         let raw = match (kept > 0).then(|| self.read_page(&blob, page)) {
-            Some(Err(error)) if error.is_unreadable() => return Err(error),
+            Some(Err(error)) if error.is_unreadable() || !error.is_corruption() => {
+                return Err(error);
+            }
             read => read,
         };
         blob.resize(self.page_offset(whole)?)?;

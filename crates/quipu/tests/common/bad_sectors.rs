@@ -15,11 +15,15 @@ pub const SECTOR: u64 = 512;
 pub const EIO: i32 = 5;
 /// That the process has too many files open, which is no word of the file.
 pub const EMFILE: i32 = 24;
+/// And that it got no memory.
+pub const ENOMEM: i32 = 12;
 
 /// Of one file.
 #[derive(Clone, Debug, Default)]
 struct Bad {
     sectors: BTreeSet<u64>,
+    /// What reads of these fail with, if not with EIO.
+    read: Option<i32>,
     /// What its opens fail with.
     open: Option<i32>,
 }
@@ -47,6 +51,12 @@ impl BadSectors {
     pub fn spoil(&self, partition: &str, name: &str, bytes: Range<u64>) {
         let sectors = bytes.start / SECTOR..bytes.end.div_ceil(SECTOR);
         self.with(partition, name, |bad| bad.sectors.extend(sectors));
+    }
+
+    /// Reads of such bytes fail, with what tells nothing of them.
+    pub fn fail(&self, partition: &str, name: &str, bytes: Range<u64>, number: i32) {
+        self.with(partition, name, |bad| bad.read = Some(number));
+        self.spoil(partition, name, bytes);
     }
 
     /// A file cannot be opened any more.
@@ -121,9 +131,13 @@ impl Blob for BadBlob {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
         let end = offset + buf.len() as u64;
         let asked = offset / SECTOR..end.div_ceil(SECTOR);
-        match !buf.is_empty() && self.with(|bad| bad.sectors.range(asked).next().is_some()) {
-            true => Err(failed("read", self.path(), EIO)),
-            false => self.inner.read_at(buf, offset),
+        let number = self.with(|bad| {
+            let is_bad = !buf.is_empty() && bad.sectors.range(asked).next().is_some();
+            is_bad.then_some(bad.read.unwrap_or(EIO))
+        });
+        match number {
+            Some(number) => Err(failed("read", self.path(), number)),
+            None => self.inner.read_at(buf, offset),
         }
     }
 

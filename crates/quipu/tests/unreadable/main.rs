@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use bad_sectors::{BadSectors, EIO, EMFILE, SECTOR};
+use bad_sectors::{BadSectors, EIO, EMFILE, ENOMEM, SECTOR};
 use common::{copy_of, key, value};
 use quipu::storage::{Memory, OpenMode, Storage};
 use quipu::{Archive, Error, Options, Put, ReadOnly, Reader, Status, VerifyEvent};

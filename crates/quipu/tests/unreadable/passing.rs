@@ -23,6 +23,52 @@ fn a_failure_of_the_process_is_no_damage() {
     }
 }
 
+/// Nor does a read that gets no memory, wherever and for whatever it is made.
+#[test]
+fn nothing_is_made_of_a_read_that_fails_for_now() {
+    for start in [filled(), killed(true), killed(false), powerless(true)] {
+        for partition in ["index", "values", "quipu"] {
+            for name in start.inner.list(partition).unwrap() {
+                for at in (0..len(&start, partition, &name)).step_by(SECTOR as usize) {
+                    let store = again(&start);
+                    let context = format!("{partition}/{name} {at}");
+                    store.fail(partition, &name, at..at + 1, ENOMEM);
+                    try_all(&store, &context);
+                    store.heal();
+                    let archive = with_log(&store).unwrap();
+                    assert!(!archive.recovery().commit_log_incomplete, "{context}");
+                    assert_eq!(archive.recovery().damaged, 0, "{context}");
+                    all_there(&archive, &context);
+                    assert!(archive.verify(&mut |_| {}).unwrap().is_clean(), "{context}");
+                }
+            }
+        }
+    }
+}
+
+/// Whatever an archive can be asked for; what fails says why.
+fn try_all(store: &BadSectors, context: &str) {
+    let check = |error: Error| {
+        let is_told = matches!(error, Error::Io { .. } | Error::Poisoned { .. });
+        assert!(is_told, "{context}: {error}");
+    };
+    let mut archive = match with_log(store) {
+        Ok(archive) => archive,
+        Err(error) => return check(error),
+    };
+    for index in 0..ITEMS {
+        archive.get(index).err().into_iter().for_each(check);
+    }
+    archive
+        .verify(&mut |_| {})
+        .err()
+        .into_iter()
+        .for_each(check);
+    archive.rewind(ITEMS - 1).err().into_iter().for_each(check);
+    archive.repair().err().into_iter().for_each(check);
+    archive.close().err().into_iter().for_each(check);
+}
+
 #[test]
 fn a_rewind_leaves_out_no_entry_that_may_be_read_another_time() {
     let store = filled();
