@@ -87,6 +87,17 @@ pub enum Error {
         found: u32,
     },
 
+    /// The disk cannot read bytes of a file: a bad sector, say. They count as damaged as long as it cannot.
+    #[error("{} at offset {offset}: the disk cannot read it: {reason}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Where the bytes that were asked for begin.
+        offset: u64,
+        /// What the system says.
+        reason: String,
+    },
+
     /// A read went past the end of a blob, or past `u64::MAX`.
     #[error("{} at offset {offset}: {wanted} bytes asked for, the blob has {len}", path.display())]
     OutOfBounds {
@@ -334,20 +345,47 @@ impl Error {
         }
     }
 
-    /// Whether these bytes cannot be had: they are damaged, or the disk does not give them. What can be made again from
-    /// others is then done without; of all else an error of the system, which may pass, is told as it is.
-    pub(crate) fn is_unreadable(&self) -> bool {
+    /// What a read from an offset on, or an open, failed with: as [`Error::Unreadable`] where that tells of the file,
+    /// whose bytes the disk cannot give; as it is where it tells of the call, or of the process, and may pass.
+    pub(crate) fn of_read(self, offset: u64) -> Self {
         match self {
-            Self::Io { source, .. } => are_bytes_lost(source),
-            _ => self.is_corruption(),
+            Self::Io { path, source, .. } if are_bytes_lost(&source) => Self::Unreadable {
+                path,
+                offset,
+                reason: source.to_string(),
+            },
+            other => other,
         }
     }
 
-    /// Whether the bytes on disk are to blame: a checksum, a length or a code that does not fit.
+    /// Whether the disk cannot read the bytes. It may read them another time, so nothing durable is made of that.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Unreadable { .. })
+    }
+
+    /// Fails once more where the disk could not read something, and says what that is needed for.
+    pub(crate) fn unless_read(unreadable: Option<&Self>, why: &str) -> Result<()> {
+        match unreadable {
+            Some(Self::Unreadable {
+                path,
+                offset,
+                reason,
+            }) => Err(Self::Unreadable {
+                path: path.clone(),
+                offset: *offset,
+                reason: format!("{reason}; {why}"),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the bytes on disk are to blame: a checksum, a length or a code that does not fit, or that they cannot
+    /// be read.
     pub fn is_corruption(&self) -> bool {
         matches!(
             self,
             Self::Checksum { .. }
+                | Self::Unreadable { .. }
                 | Self::OutOfBounds { .. }
                 | Self::ValueSize { .. }
                 | Self::Codec(_)
@@ -355,5 +393,23 @@ impl Error {
                 | Self::Header { .. }
                 | Self::Damaged { .. }
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_tells_of_the_process_is_no_damage() {
+        let read = |source| Error::io("read", "file", source).of_read(7);
+        let lost = read(io::Error::from_raw_os_error(5));
+        assert!(lost.is_unreadable() && lost.is_corruption());
+        assert!(lost.to_string().starts_with("file at offset 7"));
+        // EINTR, EAGAIN, ENOMEM, EACCES, ENODEV, ENFILE, EMFILE
+        for number in [4, 11, 12, 13, 19, 23, 24] {
+            let error = read(io::Error::from_raw_os_error(number));
+            assert!(!error.is_corruption(), "{error}");
+        }
     }
 }

@@ -54,7 +54,7 @@ fn print_json(out: &mut Output, report: &RepairReport) -> Result<()> {
         let lost: Vec<_> = of.lost.iter().map(|run| [run.start(), run.end()]).collect();
         let quarantine = of.quarantine.iter();
         let quarantine: Vec<_> = quarantine
-            .map(|blob| json!({"path": blob.path, "bytes": blob.bytes}))
+            .map(|blob| json!({"path": blob.path, "bytes": blob.bytes, "unreadable": blob.unreadable}))
             .collect();
         out.json(&json!({
             "section": of.section, "path": of.path, "why": why,
@@ -66,6 +66,7 @@ fn print_json(out: &mut Output, report: &RepairReport) -> Result<()> {
         "sections": report.sections.len(), "entries_kept": report.entries_kept(),
         "entries_lost": report.entries_lost(), "lost_indices": report.lost_indices(),
         "quarantined_bytes": report.quarantined_bytes(),
+        "unreadable_bytes": report.unreadable_bytes(),
     }))
 }
 
@@ -85,7 +86,14 @@ fn print(out: &mut Output, report: &RepairReport, dry_run: bool) -> Result<()> {
         report.entries_kept(),
         report.entries_lost(),
         human(report.quarantined_bytes()),
-    ))
+    ))?;
+    match report.unreadable_bytes() {
+        0 => Ok(()),
+        bytes => out.line(&format!(
+            "{} of these the disk could not read",
+            human(bytes)
+        )),
+    }
 }
 
 fn table(report: &RepairReport) -> Table {

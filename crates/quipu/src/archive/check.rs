@@ -9,8 +9,8 @@ use super::entry::EntryBuf;
 use super::section::Section;
 use super::shared::Shared;
 use crate::error::{Error, Result};
-use crate::format::{HeaderState, MAX_HEADER_SIZE, section_name};
-use crate::storage::{Access, BlobFile, OpenMode};
+use crate::format::{HeaderState, section_name};
+use crate::storage::{Access, BlobFile, OpenMode, read_header};
 
 /// An entry and its value, checked.
 pub(super) struct Checked<'a> {
@@ -78,7 +78,7 @@ impl Shared {
         let damage = match is_own {
             true => self
                 .check_value(section, bytes)
-                .and_then(|()| self.check_believed(section, position))
+                .and_then(|()| self.check_trusted(section, position))
                 .err(),
             false if is_of_section => Some(self.disbelieved(section, position)),
             false => Some(Error::Damaged {
@@ -109,6 +109,14 @@ impl Shared {
         match section.is_damaged(position) {
             false => Ok(()),
             true => Err(self.disbelieved(section, position)),
+        }
+    }
+
+    /// The same where nobody saw damage but the disk could not read it: what it reads now is what was put.
+    fn check_trusted(&self, section: &Section, position: u64) -> Result<()> {
+        match section.is_unreadable(position) {
+            true => Ok(()),
+            false => self.check_believed(section, position),
         }
     }
 
@@ -158,12 +166,10 @@ impl Shared {
             Err(Error::NotFound { path }) if self.files.access() == Access::Write => {
                 return Err(gone(path));
             }
-            opened => opened?,
+            opened => opened.map_err(|error| error.of_read(0))?,
         };
-        let len = blob.len()?;
-        let mut start = Vec::new();
-        blob.read_into(&mut start, 0, len.min(MAX_HEADER_SIZE as u64) as usize)?;
-        match HeaderState::parse(&start, len) {
+        let (header, len) = read_header(&*blob)?;
+        match header {
             HeaderState::Valid(_) => Ok(()),
             HeaderState::Interrupted if is_empty => Ok(()),
             HeaderState::Interrupted => Err(Error::Header {

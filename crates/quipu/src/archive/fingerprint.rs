@@ -6,7 +6,7 @@
 //!
 //! An older copy has the same beginning, and from some place on other items. So where a sample is whole,
 //! but another one, nothing is believed that stands behind the last sample before it that is right. A
-//! sample that is damaged or cut off says nothing. But where no value is right of several, other items are
+//! sample that is damaged, cut off, or that the disk cannot read says nothing. But where no value is right of several, other items are
 //! looked at: the file is not the section's either where most of these are not whole. At the places of
 //! values of other sizes, another file's bytes rarely are.
 //!
@@ -103,7 +103,11 @@ impl Foreign {
         // What is not there yet is nobody's.
         let mut is_stale = foreign.ranges != mark.foreign;
         for sample in &mark.samples {
-            match read_entry(pair, sample.position, &mut entry)? {
+            let found = match read_entry(pair, sample.position, &mut entry) {
+                Err(Error::Unreadable { .. }) => continue,
+                found => found?,
+            };
+            match found {
                 None => is_stale = true,
                 Some(found) if found != sample.entry => {
                     let difference = Difference {
@@ -121,7 +125,7 @@ impl Foreign {
                 Some(_) => {
                     believed.entries = sample.position.saturating_add(1);
                     let compared = compare_value(&pair.values, entry.location(), sample.value)?;
-                    is_stale |= !matches!(compared, Compared::Right);
+                    is_stale |= !matches!(compared, Compared::Right | Compared::Unread);
                     believed.take(sample.position, compared);
                 }
             }
@@ -213,9 +217,9 @@ struct Believed {
 
 impl Believed {
     fn take(&mut self, position: u64, value: Compared) {
-        self.wrong += u32::from(!matches!(value, Compared::Right));
+        self.wrong += u32::from(!matches!(value, Compared::Right | Compared::Unread));
         match value {
-            Compared::Gone => {}
+            Compared::Gone | Compared::Unread => {}
             Compared::Right if self.another.is_none() => self.values = position.saturating_add(1),
             Compared::Right => {}
             Compared::Damaged(difference) => _ = self.damaged.get_or_insert(difference),
@@ -308,32 +312,46 @@ fn most_are_whole(pair: &Pair, layout: EntryLayout) -> Result<bool> {
     let mut entry = EntryBuf::new(layout);
     let (mut whole, mut looked_at) = (0, 0);
     for position in (0..records).step_by(step) {
-        if read_entry(pair, position, &mut entry)?.is_none() {
-            continue;
-        }
-        let (offset, size) = entry.location();
-        if stored_checksum(&pair.values, (offset, size))?.is_none() {
-            continue;
-        }
-        looked_at += 1;
-        match checksum(&pair.values, offset, size) {
-            Ok(_) => whole += 1,
-            Err(error) if error.is_corruption() => {}
-            Err(Error::ValueTooLarge { .. }) => looked_at -= 1,
-            Err(error) => return Err(error),
+        match is_whole(pair, position, &mut entry) {
+            // Of what the disk cannot read nobody knows.
+            Err(Error::ValueTooLarge { .. } | Error::Unreadable { .. }) => {}
+            is_whole => {
+                let is_whole = is_whole?;
+                looked_at += u32::from(is_whole.is_some());
+                whole += u32::from(is_whole == Some(true));
+            }
         }
     }
     Ok(2 * whole >= looked_at)
 }
 
+/// Whether the value of an entry is whole; none where there is no such value.
+fn is_whole(pair: &Pair, position: u64, entry: &mut EntryBuf) -> Result<Option<bool>> {
+    if read_entry(pair, position, entry)?.is_none() {
+        return Ok(None);
+    }
+    let (offset, size) = entry.location();
+    if stored_checksum(&pair.values, (offset, size))?.is_none() {
+        return Ok(None);
+    }
+    match checksum(&pair.values, offset, size) {
+        Ok(_) => Ok(Some(true)),
+        Err(error) if error.is_corruption() && !error.is_unreadable() => Ok(Some(false)),
+        Err(error) => Err(error),
+    }
+}
+
 /// Reads an entry; its checksum, or none where it is not there or its page is damaged.
+///
+/// # Errors
+/// Where the disk cannot read it, too, which says nothing of whose it is.
 fn read_entry(pair: &Pair, position: u64, entry: &mut EntryBuf) -> Result<Option<u32>> {
     if position >= pair.records.len() {
         return Ok(None);
     }
     match pair.records.read(position, entry.bytes_mut()) {
         Ok(()) => Ok(Some(crc32c(entry.bytes()))),
-        Err(error) if error.is_corruption() => Ok(None),
+        Err(error) if error.is_corruption() && !error.is_unreadable() => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -346,7 +364,7 @@ fn stored_checksum(values: &ValueFile, (offset, size): (u64, u32)) -> Result<Opt
     let at = offset.saturating_add(before.into());
     match values.read_span(at, VALUE_CHECKSUM_SIZE.into()) {
         Ok(bytes) => Ok(bytes.as_ref().try_into().ok().map(u32::from_be_bytes)),
-        Err(error) if error.is_corruption() => Ok(None),
+        Err(error) if error.is_corruption() && !error.is_unreadable() => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -356,6 +374,8 @@ enum Compared {
     Right,
     /// Nothing: the file is shorter.
     Gone,
+    /// Nobody can say: the disk cannot read it.
+    Unread,
     Damaged(Difference),
     /// A whole value, but another one.
     Another(Difference),
@@ -366,8 +386,11 @@ fn compare_value(
     (offset, size): (u64, u32),
     expected: u32,
 ) -> Result<Compared> {
-    let Some(found) = stored_checksum(values, (offset, size))? else {
-        return Ok(Compared::Gone);
+    let found = match stored_checksum(values, (offset, size)) {
+        Ok(Some(found)) => found,
+        Ok(None) => return Ok(Compared::Gone),
+        Err(Error::Unreadable { .. }) => return Ok(Compared::Unread),
+        Err(error) => return Err(error),
     };
     if found == expected {
         return Ok(Compared::Right);
@@ -381,6 +404,7 @@ fn compare_value(
         // The first read was wrong.
         Ok(whole) if whole == expected => Ok(Compared::Right),
         Ok(whole) => Ok(Compared::Another(difference(whole))),
+        Err(Error::Unreadable { .. }) => Ok(Compared::Unread),
         Err(error) if error.is_corruption() || matches!(error, Error::ValueTooLarge { .. }) => {
             Ok(Compared::Damaged(difference(found)))
         }

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::options::Options;
 use super::shared::Shared;
 use crate::error::{Error, Result};
-use crate::format::{is_unfinished, section_number};
+use crate::format::{is_unfinished, section_name, section_number};
 use crate::journal::Present;
+use crate::manifest::{Mark, MarksLog};
 use crate::storage::Storage;
 
 /// Of fewer sections, one thread looks both partitions up.
@@ -79,6 +80,39 @@ impl Listing {
             None => self.unfinished.push((is_index, name)),
         }
         Ok(number)
+    }
+
+    /// Takes out what an interrupted prune or creation left, and what a rewind has dropped: whether it is of the index's
+    /// partition, and its name.
+    ///
+    /// # Errors
+    /// Where there are values without entries, and marks may tell of them that the disk cannot read.
+    pub(super) fn take_leftovers(
+        &mut self,
+        shared: &Shared,
+        marks: &MarksLog,
+    ) -> Result<Vec<(bool, String)>> {
+        let floor = shared.floor();
+        let mark = |number: u64| marks.marks().of(number);
+        let is_gone = |number: u64| number < floor || mark(number).is_some_and(Mark::is_dropped);
+        let is_unknown = |number: u64| mark(number).is_none_or(|mark| mark.records == 0);
+        let (index, values) = (&self.index, &self.values);
+        let is_orphan = |number: u64| is_unknown(number) && !index.contains(&number);
+        if values
+            .iter()
+            .any(|&number| is_orphan(number) && !is_gone(number))
+        {
+            marks.check_readable("a section may be in it of which there are only values")?;
+        }
+        let entries: BTreeSet<u64> = index.iter().copied().filter(|&of| is_gone(of)).collect();
+        let goes = |&of: &u64| is_gone(of) || is_orphan(of);
+        let orphans: BTreeSet<u64> = values.iter().copied().filter(goes).collect();
+        self.index.retain(|of| !entries.contains(of));
+        self.values.retain(|of| !orphans.contains(of));
+        let mut leftovers = std::mem::take(&mut self.unfinished);
+        leftovers.extend(entries.into_iter().map(|of| (true, section_name(of))));
+        leftovers.extend(orphans.into_iter().map(|of| (false, section_name(of))));
+        Ok(leftovers)
     }
 
     fn classify(shared: &Shared, name: &str) -> Result<Option<u64>, &'static str> {

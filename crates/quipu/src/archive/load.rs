@@ -84,14 +84,14 @@ pub(super) fn open(
     if shared.files.access() == Access::Read && shared.being_rewritten == Some(number) {
         // Its pages and those of the file that takes its place must not be mixed.
         match records.pin() {
-            Err(Error::Header { .. }) => return Ok(None),
+            Err(error) if tells_of_file(&error) => return Ok(None),
             pinned => pinned?,
         }
     }
     let opened = Pair::open(records, values, present, &shared.pair, durable, trust);
     let (pair, report) = match opened {
         // Of an archive, the other sections can still be read.
-        Err(Error::Header { .. }) => return Ok(None),
+        Err(error) if tells_of_file(&error) => return Ok(None),
         opened => opened?,
     };
     let foreign = find_foreign(shared, &pair, mark)?;
@@ -112,6 +112,11 @@ pub(super) fn open(
     }
     let section = Arc::new(section);
     Ok(Some(Loaded { section, report }))
+}
+
+/// Whether nothing of a file can be read.
+fn tells_of_file(error: &Error) -> bool {
+    matches!(error, Error::Header { .. }) || error.is_unreadable()
 }
 
 /// Which life a section is in, and how many of its entries key tables have. What is doubtful begins a
@@ -191,7 +196,7 @@ fn add(
     if !section.is_damaged(position) {
         let is_own = !section.foreign.is_value(position);
         if !(is_own && has_value(shared, section, entry, value_bytes)) {
-            shared.note_damage(section, position, index);
+            shared.note_damage(section, position, index, true);
         }
     }
     section.positions.add(std::iter::once((index, position)));

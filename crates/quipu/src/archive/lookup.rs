@@ -121,7 +121,7 @@ impl Shared {
         };
         match self.read(section, position, Some(index), entry) {
             Err(error) if error.is_corruption() => {
-                self.note_damage(section, position, index);
+                self.note_damage(section, position, index, !error.is_unreadable());
                 self.find_index_among_damage(section, index, entry)
             }
             read => read.map(Some),
@@ -148,7 +148,7 @@ impl Shared {
         for position in positions {
             match self.read(section, position, Some(index), entry) {
                 Err(error) if error.is_corruption() => {
-                    self.note_damage(section, position, index);
+                    self.note_damage(section, position, index, !error.is_unreadable());
                     first_error.get_or_insert(error);
                 }
                 read => return read.map(Some),
@@ -230,7 +230,7 @@ impl Shared {
         for position in positions {
             match self.read(section, position, Some(index), &mut entry) {
                 Err(error) if error.is_corruption() => {
-                    self.note_damage(section, position, index);
+                    self.note_damage(section, position, index, !error.is_unreadable());
                     first_error.get_or_insert(error);
                 }
                 read => found.push(read?),
@@ -364,7 +364,7 @@ impl Shared {
             }
             Err(error) => {
                 if error.is_corruption() {
-                    self.note_damage(section, position, index);
+                    self.note_damage(section, position, index, !error.is_unreadable());
                 }
                 Err(error)
             }

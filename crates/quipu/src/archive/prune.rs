@@ -192,6 +192,10 @@ impl Writer {
         let boundary = self.shared.number_of(index);
         let section = self.shared.settled_section(boundary)?;
         self.shared.check_readable(boundary)?;
+        if let Some(section) = &section {
+            // What the disk cannot read of it would be left out.
+            Kept::read(&self.shared, section, &|_| true)?;
+        }
         let mark = self.marks.marks().of(boundary);
         // Where a prune was cut off, marks tell of sections below the floor.
         let mark = mark.filter(|_| boundary >= self.shared.floor());
@@ -302,7 +306,7 @@ impl Writer {
     /// Drops the items above `index` from its own section.
     fn rewind_section(&mut self, section: &Arc<Section>, index: u64) -> Result<()> {
         let kept = Kept::read(&self.shared, section, &|of| of <= index)?;
-        if kept.dropped.is_empty() && kept.unreadable == 0 {
+        if kept.dropped.is_empty() && kept.damaged == 0 {
             return Ok(());
         }
         if kept.len() == 0 && self.shared.known_indices(section.number).count() == 0 {

@@ -33,8 +33,8 @@ use crate::value::Value;
 /// # Errors
 ///
 /// Reads fail with [`Error::Checksum`](crate::Error::Checksum) and its kin where the bytes on
-/// disk are damaged, with [`Error::Io`](crate::Error::Io) where they cannot be read, with
-/// [`Error::Codec`](crate::Error::Codec) where a value is not of the type `V`.
+/// disk are damaged, with [`Error::Unreadable`](crate::Error::Unreadable) where the disk cannot read them, with
+/// [`Error::Io`](crate::Error::Io) where a read fails for another reason, with [`Error::Codec`](crate::Error::Codec) where a value is not of the type `V`.
 pub struct Reader<K, V = Bytes> {
     pub(super) shared: Arc<Shared>,
     types: PhantomData<fn() -> (K, V)>,

@@ -22,9 +22,8 @@ use crate::canary::Canary;
 use crate::commit_log;
 use crate::entropy;
 use crate::error::{Error, Result};
-use crate::format::{section_name, section_number};
 use crate::journal::{SectionReport, Trust};
-use crate::manifest::{self, Copies, Manifest, Mark, Marks, MarksLog, State, Wholeness};
+use crate::manifest::{self, Copies, Manifest, Marks, MarksLog, State, Wholeness};
 use crate::storage::{Access, Lock, Reserve, Reserved, Storage};
 use crate::sync::atomic::Ordering;
 use crate::sync::thread;
@@ -302,7 +301,7 @@ impl<'a> Opening<'a> {
             &self.for_derived,
             self.options,
             &self.manifest,
-            marks.marks(),
+            &marks,
             &mut self.recovery,
         )?;
         let storage = Arc::clone(&self.storage);
@@ -311,9 +310,9 @@ impl<'a> Opening<'a> {
             ..Shared::new(storage, self.options, &self.manifest, Access::Write)
         });
         shared.tables.open(&*self.storage)?;
-        let mut listing = self.clean_up(&shared, marks.marks())?;
+        let mut listing = self.clean_up(&shared, &marks)?;
         self.change_compression(&shared, &listing, marks.marks())?;
-        self.load_sections(&shared, &mut listing, marks.marks())?;
+        self.load_sections(&shared, &mut listing, &marks)?;
         shared.tidy_tables()?;
         note_lost_sections(&shared, &listing, marks.marks());
         redo::note_lost(&shared, &lost);
@@ -361,34 +360,9 @@ impl<'a> Opening<'a> {
     }
 
     /// Lists the sections and removes what an interrupted prune or creation left.
-    fn clean_up(&mut self, shared: &Shared, marks: &Marks) -> Result<Listing> {
-        let mut listing = AtRest::list(shared, self.trust, marks)?;
-        let floor = shared.floor();
-        let unfinished = std::mem::take(&mut listing.unfinished);
-        let mut gone: Vec<(bool, String)> = unfinished;
-        let is_gone = |number: u64| {
-            let is_dropped = marks.of(number).is_some_and(Mark::is_dropped);
-            number < floor || is_dropped
-        };
-        let orphan = |&&number: &&u64| {
-            let mark = marks.of(number);
-            let unknown = mark.is_none_or(|mark| mark.records == 0);
-            is_gone(number) || (unknown && !listing.index.contains(&number))
-        };
-        gone.extend(
-            listing
-                .index
-                .iter()
-                .filter(|&&number| is_gone(number))
-                .map(|&number| (true, section_name(number))),
-        );
-        gone.extend(
-            listing
-                .values
-                .iter()
-                .filter(orphan)
-                .map(|&number| (false, section_name(number))),
-        );
+    fn clean_up(&mut self, shared: &Shared, marks: &MarksLog) -> Result<Listing> {
+        let mut listing = AtRest::list(shared, self.trust, marks.marks())?;
+        let gone = listing.take_leftovers(shared, marks)?;
         for (is_index, name) in &gone {
             let partition = if *is_index {
                 &shared.partitions.index
@@ -399,13 +373,6 @@ impl<'a> Opening<'a> {
             self.recovery
                 .removed
                 .push(shared.storage.path(partition, name));
-            if let Some(number) = section_number(name) {
-                if *is_index {
-                    listing.index.remove(&number)
-                } else {
-                    listing.values.remove(&number)
-                };
-            }
         }
         for is_index in [true, false] {
             if gone.iter().any(|(of, _)| *of == is_index) {
@@ -454,15 +421,18 @@ impl<'a> Opening<'a> {
         &mut self,
         shared: &Shared,
         listing: &mut Listing,
-        marks: &Marks,
+        marks: &MarksLog,
     ) -> Result<()> {
         let at_rest = AtRest::of(listing);
         let numbers = listing.numbers_from(0);
         let all = numbers.len() as u64;
         for (done, number) in numbers.into_iter().enumerate() {
-            if !at_rest.take(shared, number, marks) {
+            if !at_rest.take(shared, number, marks.marks()) {
                 let present = listing.present(number);
-                let loaded = load::load(shared, number, present, marks, self.trust)?;
+                let loaded = load::load(shared, number, present, marks.marks(), self.trust)?;
+                if loaded.is_none() {
+                    marks.check_readable("a section may be readable with it")?;
+                }
                 let report = loaded.map(|Loaded { report, .. }| report);
                 let report = report.filter(|report| !report.is_clean());
                 self.recovery.sections.extend(report);

@@ -11,7 +11,7 @@ use crate::canary::Canary;
 use crate::commit_log::{self, CommitLog, Files, Records, Redo, Redone};
 use crate::error::Result;
 use crate::format::EntryLayout;
-use crate::manifest::{Manifest, Mark, Marks};
+use crate::manifest::{Manifest, Mark, Marks, MarksLog};
 use crate::storage::Storage;
 
 /// A reader reads the log again so often when the writer began it anew meanwhile.
@@ -28,7 +28,7 @@ pub(super) fn redo(
     for_derived: &Arc<dyn Storage>,
     options: &Options,
     manifest: &Manifest,
-    marks: &Marks,
+    marks: &MarksLog,
     recovery: &mut Recovery,
 ) -> Result<(CommitLog, Vec<u64>)> {
     let (mut log, records) =
@@ -37,9 +37,15 @@ pub(super) fn redo(
     if records.is_empty() || Canary::NothingRedone.sings() {
         return Ok((log, Vec::new()));
     }
-    let mark = |section| marks.of(section);
+    let mark = |section| marks.marks().of(section);
     let files = files(&**storage, manifest, &mark);
     let redo = Redo::find(&records, &files)?;
+    if !redo.is_whole() {
+        // Which files these are, and how long they were, the marks would tell.
+        marks.check_readable(
+            "the commit log has more than can be brought to the files without it",
+        )?;
+    }
     redo.apply(&files)?;
     recovery.redone.extend(redo.sections());
     recovery.commit_log_incomplete |= !redo.incomplete.is_empty();

@@ -33,9 +33,14 @@ impl AtRest {
     /// Lists the section files, with what tells which may rest: none where nobody knows what the marks knew, or where
     /// there is no key table. Those are open by now.
     pub(super) fn list(shared: &Shared, trust: Trust, marks: &Marks) -> Result<Listing> {
-        match trust == Trust::Ordered && shared.tables.len() > 0 {
-            true => Listing::with_lengths(shared, marks.sections.len()),
-            false => Listing::read(shared),
+        if trust != Trust::Ordered || shared.tables.len() == 0 {
+            return Listing::read(shared);
+        }
+        let listing = Listing::with_lengths(shared, marks.sections.len());
+        match listing.map_err(|error| error.of_read(0)) {
+            // Not even the length of some file: who opens it tells.
+            Err(error) if error.is_unreadable() => Listing::read(shared),
+            listing => listing,
         }
     }
 
@@ -272,7 +277,7 @@ impl Shared {
         self.know_runs(&placed.without(&known));
         self.lose_of(section.number, &known.without(&placed));
         for (position, index) in damaged {
-            self.note_damage(section, position, index);
+            self.note_damage(section, position, index, true);
         }
         Ok(())
     }

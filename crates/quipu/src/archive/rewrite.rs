@@ -36,18 +36,22 @@ pub(super) struct Kept {
     pub(super) positions: Vec<u64>,
     /// (position, key) of the readable entries that go.
     pub(super) dropped: Vec<(u64, Vec<u8>)>,
-    /// How many cannot be read; they go too.
-    pub(super) unreadable: u64,
+    /// How many are damaged; they go too.
+    pub(super) damaged: u64,
 }
 
 impl Kept {
     /// Sorts the entries of a section by their index.
+    ///
+    /// # Errors
+    /// Where the disk cannot read some: it may another time, so they are not left out.
     pub(super) fn read(
         shared: &Shared,
         section: &Section,
         keep: &dyn Fn(u64) -> bool,
     ) -> Result<Self> {
         let mut kept = Self::default();
+        let mut failed = None;
         section
             .pair
             .records
@@ -62,11 +66,15 @@ impl Kept {
                     Ok(entry) => kept
                         .dropped
                         .push((position, shared.entry.key(entry).to_vec())),
-                    Err(_) => kept.unreadable += 1,
+                    Err(error) if error.is_unreadable() => {
+                        failed = Some(error);
+                        return ControlFlow::Break(());
+                    }
+                    Err(_) => kept.damaged += 1,
                 }
                 ControlFlow::Continue(())
             })?;
-        Ok(kept)
+        failed.map_or(Ok(kept), Err)
     }
 
     /// A defect: cuts the values behind the last one that is kept.
@@ -195,7 +203,7 @@ impl Writer {
         for (to, (from, index, key)) in (0..).zip(keys) {
             new.positions.add(std::iter::once((index, to)));
             if section.is_damaged(from) {
-                new.note_damage(to, index, |_| {});
+                new.note_damage(to, index, !section.is_unreadable(from), |_| {});
             }
             if to != from {
                 let location = shared.locations.locate(section.number, to)?;

@@ -52,6 +52,8 @@ struct Damage {
     all_below: BTreeMap<u64, u64>,
     /// Those of them that are not in the marks yet.
     unmarked: Vec<(u64, u64)>,
+    /// Positions of those that never get there: the disk could not read them, and may another time.
+    unreadable: BTreeSet<u64>,
     /// Nothing is noted any more.
     closed: bool,
 }
@@ -244,6 +246,11 @@ impl Section {
         self.has_damage.load(Ordering::Acquire) && damage().entries.contains_key(&position)
     }
 
+    /// Whether the disk could not read the entry at a position, or its value.
+    pub(super) fn is_unreadable(&self, position: u64) -> bool {
+        self.damage.read().unreadable.contains(&position)
+    }
+
     /// Some position of the index that is known damaged.
     pub(super) fn damaged_position_of(&self, index: u64) -> Option<u64> {
         let damage = self.damage.read();
@@ -271,14 +278,23 @@ impl Section {
     /// Notes a damaged entry. Where it is new, and the section still counts, `tell` is called with
     /// whether nothing whole is left at its index; nothing closes the section meanwhile, and no
     /// item is published in it: a put comes to the index either before, and is whole, or after,
-    /// and takes back what `tell` notes.
-    pub(super) fn note_damage(&self, position: u64, index: u64, tell: impl FnOnce(bool)) {
+    /// and takes back what `tell` notes. The marks get what `lasts`.
+    pub(super) fn note_damage(
+        &self,
+        position: u64,
+        index: u64,
+        lasts: bool,
+        tell: impl FnOnce(bool),
+    ) {
         let mut damage = self.damage.write();
         if damage.closed || damage.entries.contains_key(&position) {
             return;
         }
         damage.insert(position, index);
-        damage.unmarked.push((position, index));
+        match lasts {
+            true => damage.unmarked.push((position, index)),
+            false => drop(damage.unreadable.insert(position)),
+        }
         self.has_damage.store(true, Ordering::Release);
         // As long as it is told, nothing is added to the positions.
         self.positions

@@ -194,13 +194,14 @@ impl Shared {
         Ok(section)
     }
 
-    /// Notes that the item at a position cannot be read. The index then counts as missing, unless
-    /// another entry of it is whole.
-    pub(super) fn note_damage(&self, section: &Section, position: u64, index: u64) {
+    /// Notes that the item at a position cannot be read; until the next open alone where that need not last, since the
+    /// [disk could not read it](Error::is_unreadable). The index then counts as missing, unless another entry of it is
+    /// whole.
+    pub(super) fn note_damage(&self, section: &Section, position: u64, index: u64, lasts: bool) {
         // Or other items of the index could be taken for one that is there. What cannot be read is
         // found by the next look.
         let _ = self.settle(section);
-        section.note_damage(position, index, |nothing_whole| {
+        section.note_damage(position, index, lasts, |nothing_whole| {
             self.counters.damaged.fetch_add(1, Ordering::Relaxed);
             if nothing_whole {
                 // First, so that nobody takes the index for one that never was.

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::format::Layouts;
 use crate::index::Runs;
 use crate::manifest::{Fingerprint, Manifest, Mark, PARTITION};
-use crate::storage::{DataBlob, Storage};
+use crate::storage::{DataBlob, SECTOR_BYTES, Storage, read_around};
 use crate::sync::atomic::Ordering;
 
 /// So many syncs may pass before the marks of what they made durable are durable too.
@@ -296,14 +296,32 @@ fn rewrite_from(blob: &DataBlob, from: u64) -> Result<()> {
         }
         let len = (end - at).min(REWRITE_BYTES);
         bytes.clear();
-        blob.read_into(&mut bytes, at, len as usize)?;
-        // Zeros are what a file has where nothing was written: a hole stays one.
-        if bytes.iter().any(|&byte| byte != 0) {
-            blob.write_at(&[IoSlice::new(&bytes)], at)?;
+        let end_of_piece = at + len;
+        let read = |buf: &mut Vec<u8>, at, len| blob.read_into(buf, at, len);
+        let mut bad = Vec::new();
+        let range = at..end_of_piece;
+        read_around(&read, &mut bytes, range, SECTOR_BYTES, &mut |gap, _| {
+            bad.push((gap.start, gap.end));
+        })?;
+        // What the disk cannot read nobody has seen, and it stays as it is.
+        bad.push((end_of_piece, end_of_piece));
+        let mut from = at;
+        for (gap, behind) in bad {
+            let piece = bytes.get((from - at) as usize..(gap - at) as usize);
+            write_again(blob, from, piece.unwrap_or_default())?;
+            from = behind;
         }
         at += len;
     }
     blob.sync()
+}
+
+/// Writes bytes where they are. Zeros are what a file has where nothing was written: a hole stays one.
+fn write_again(blob: &DataBlob, at: u64, bytes: &[u8]) -> Result<()> {
+    match bytes.iter().any(|&byte| byte != 0) {
+        true => blob.write_at(&[IoSlice::new(bytes)], at),
+        false => Ok(()),
+    }
 }
 
 /// Makes the names in the folders of an archive durable: the process that made them may have been

@@ -131,8 +131,15 @@ impl Shared {
                 continue;
             };
             let verified = self.verify_section(&section, &mut report, tell);
-            if !self.is_dropped(&section, &verified) {
-                verified?;
+            match verified {
+                verified if self.is_dropped(&section, &verified) => {}
+                // A file of it cannot be opened again.
+                Err(error) if error.is_corruption() => {
+                    report.damaged_files += 1;
+                    let section = Some(section.number);
+                    tell(VerifyEvent::File { section, error });
+                }
+                verified => verified?,
             }
             report.sections += 1;
             report.bytes = report.bytes.saturating_add(disk_len(&section));
@@ -219,7 +226,7 @@ impl Shared {
     ) -> Option<DamagedEntry> {
         let error = checked.damage?;
         if let Some(index) = checked.index {
-            self.note_damage(section, checked.position, index);
+            self.note_damage(section, checked.position, index, !error.is_unreadable());
         }
         Some(DamagedEntry {
             section: section.number,

@@ -1,6 +1,6 @@
 //! The log's file: made once, written over from its start after each checkpoint.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IoSlice;
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::format::NEW_SUFFIX;
 use crate::journal::Pair;
 use crate::manifest::{COMMIT_LOG, PARTITION, replace_whole};
-use crate::storage::{BLOCK_BYTES, Blob, OpenMode, Storage};
+use crate::storage::{BLOCK_BYTES, Blob, OpenMode, Storage, read_around};
 
 /// A sync of more than this part of the log goes to the section files: it would gain little, and soon fill the log.
 const MAX_PART: u64 = 16;
@@ -38,22 +38,33 @@ impl Default for Limits {
 }
 
 /// What the log of an archive holds, and how long its file is; none where there is no file.
+///
+/// # Errors
+/// Where the disk cannot read a block that may hold a sync: what it holds may be had another time, so nothing is to
+/// be done without it. Not where the log is closed, or ends before.
 fn read(storage: &dyn Storage, archive: u64) -> Result<(Records, Option<u64>)> {
     let blob = match storage.open(PARTITION, COMMIT_LOG, OpenMode::Read) {
         Err(Error::NotFound { .. }) => return Ok((Records::default(), None)),
-        opened => opened?,
+        opened => opened.map_err(|error| error.of_read(0))?,
     };
-    let len = blob.len()?;
+    let len = blob.len().map_err(|error| error.of_read(0))?;
+    let read = |buf: &mut Vec<u8>, at, len| blob.read_into(buf, at, len);
     let mut bytes = Vec::new();
+    let mut bad = BTreeMap::new();
     for wanted in [RECORDS_AT as u64, MAX_BYTES] {
         let from = bytes.len() as u64;
-        let more = wanted.min(len).saturating_sub(from);
-        blob.read_into(&mut bytes, from, more as usize)?;
+        let range = from..wanted.min(len).max(from);
+        read_around(&read, &mut bytes, range, BLOCK_BYTES, &mut |gap, error| {
+            bad.insert(gap.start as usize, error);
+        })?;
         if record::is_closed(&bytes) {
-            break;
+            let records = Records::parse(bytes, len, archive);
+            // Whose it is that block says; it holds nothing whosever it is.
+            return Ok((records.of_closed(bad.contains_key(&0)), Some(len)));
         }
     }
-    Ok((Records::parse(bytes, len, archive), Some(len)))
+    let records = Records::parse(bytes, len, archive).without(bad)?;
+    Ok((records, Some(len)))
 }
 
 /// Removes the log, durably.

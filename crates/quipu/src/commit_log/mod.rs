@@ -38,6 +38,7 @@ mod file;
 mod overlay;
 mod record;
 mod redo;
+mod unreadable;
 
 pub(crate) use file::{CommitLog, Limits, MAX_BYTES, MIN_BYTES, flush, remove};
 pub(crate) use overlay::Redone;

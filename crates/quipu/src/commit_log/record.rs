@@ -1,5 +1,7 @@
 //! The bytes of the log: its header, its generation, and records of what syncs appended to section files.
 
+use super::unreadable::is_behind;
+use crate::error::Error;
 use crate::format::{Slot, crc32c};
 use crate::journal::Pair;
 use crate::manifest::{Decoder, Encoder};
@@ -9,7 +11,7 @@ use crate::storage::BLOCK_BYTES;
 pub(crate) const MAGIC: &[u8; 8] = b"QUIPUCLG";
 pub(crate) const VERSION: u32 = 1;
 /// Where the two places of the generation are; a block each, written in turns.
-const GENERATIONS: [usize; 2] = [BLOCK_BYTES, 2 * BLOCK_BYTES];
+pub(super) const GENERATIONS: [usize; 2] = [BLOCK_BYTES, 2 * BLOCK_BYTES];
 /// Where the records begin.
 pub(super) const RECORDS_AT: usize = 3 * BLOCK_BYTES;
 /// Bytes before a record's sections.
@@ -133,14 +135,18 @@ pub(super) struct Part<'a> {
 /// The whole records of a log, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Records {
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     /// Where the sections of each begin and end.
     bodies: Vec<(usize, usize)>,
     /// Whether the log is there, and of this archive.
     pub(super) is_of_archive: bool,
     pub(super) generation: u64,
-    /// Whether something was in the log that does not check any more.
+    /// Whether something was in the log that does not check any more;
     pub(crate) is_damaged: bool,
+    /// and whether that is no more than the generation, one behind that which the log says.
+    pub(super) is_ahead: bool,
+    /// Why the disk cannot read where it may be said that the log was cleared of them, if so.
+    pub(super) unsure: Option<Error>,
 }
 
 impl Records {
@@ -166,7 +172,11 @@ impl Records {
             }
             records.bodies.push((records.end() + HEAD_BYTES, end));
         }
-        records.is_damaged |= records.has_followers(&bytes);
+        let has_followers = records.has_followers(&bytes);
+        records.is_damaged |= has_followers;
+        records.is_ahead = found.is_some_and(|found| is_behind(&bytes, said, found))
+            && whole_len >= len
+            && !has_followers;
         records.bytes = bytes;
         records
     }
@@ -263,11 +273,11 @@ impl Records {
 }
 
 /// What stands at a place where a record may begin.
-struct Found {
+pub(super) struct Found {
     crc: u32,
-    head: Head,
+    pub(super) head: Head,
     /// Where the record ends.
-    end: usize,
+    pub(super) end: usize,
 }
 
 impl Found {
@@ -278,7 +288,7 @@ impl Found {
 }
 
 /// The head at an offset, unchecked, if the record that it is of would end within the log.
-fn read_head(bytes: &[u8], at: usize) -> Option<Found> {
+pub(super) fn read_head(bytes: &[u8], at: usize) -> Option<Found> {
     let mut head = Decoder::new(bytes.get(at..)?);
     let (crc, body) = (head.u32()?, head.u32()? as usize);
     let (generation, sequence) = (head.u64()?, head.u64()?);

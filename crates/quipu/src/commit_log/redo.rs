@@ -63,6 +63,8 @@ pub(crate) struct Redo {
     pub(crate) away: BTreeSet<u64>,
     /// Sections that do not get all that the log has: a page of them is damaged, or they are others.
     pub(crate) incomplete: BTreeSet<u64>,
+    /// Sections that lack something, and of which nobody knows whether the log is for the life that they are in.
+    unknown: BTreeSet<u64>,
     /// The indices of entries that damaged pages do not get, or files that are away.
     pub(crate) lost: Vec<u64>,
 }
@@ -110,7 +112,7 @@ impl Redo {
     /// Compares; changes nothing.
     ///
     /// # Errors
-    /// Where a file cannot be read.
+    /// Where a file cannot be read, or the block that may say that the log was cleared.
     pub(crate) fn find(records: &Records, files: &Files<'_>) -> Result<Self> {
         let mut sections = BTreeMap::<u64, OfSection<'_>>::new();
         for part in records.parts().filter(|part| part.section >= files.floor) {
@@ -125,12 +127,18 @@ impl Redo {
         for (number, of) in sections {
             redo.section(number, &of, files)?;
         }
+        records.check_sure(redo.is_whole() && redo.unknown.is_empty())?;
         Ok(redo)
     }
 
     /// Whether the files have all.
     pub(crate) fn is_empty(&self) -> bool {
         self.patches.is_empty()
+    }
+
+    /// Whether the files have all once they have got what they lack.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.away.is_empty() && self.incomplete.is_empty()
     }
 
     /// The sections whose files lack something.
@@ -169,10 +177,14 @@ impl Redo {
             self.is_away(number, mark, of, files);
             return Ok(());
         }
-        if !self.index(number, &index, of, files)? || Canary::ValuesNotRedone.sings() {
-            return Ok(());
+        if self.index(number, &index, of, files)? && !Canary::ValuesNotRedone.sings() {
+            self.values(number, &values, of, files)?;
         }
-        self.values(number, &values, of, files)
+        let mut files = [Which::Index, Which::Values].into_iter();
+        if known == 0 && files.any(|which| self.patches.contains_key(&(which, number))) {
+            self.unknown.insert(number);
+        }
+        Ok(())
     }
 
     /// Nothing comes to a section as long as its files are away; a rewind may have dropped it meanwhile.
@@ -295,6 +307,8 @@ impl Files<'_> {
         match opened {
             Ok(blob) if blob.is_hollow() => Ok(None),
             Err(Error::NotFound { .. }) => Ok(None),
+            // It may be read another time, and is not to go on without what the log has.
+            Err(error) if error.is_unreadable() => Err(error),
             Err(error) if error.is_corruption() => Ok(None),
             opened => opened.map(Some),
         }

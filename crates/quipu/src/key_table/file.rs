@@ -138,16 +138,17 @@ pub(crate) struct KeyTable {
 }
 
 impl KeyTable {
-    /// Opens a table; none where it is not one of this archive, or is damaged where that shows without
-    /// its slots.
+    /// Opens a table; none where it is not one of this archive, or is damaged, or cannot be read, where that shows
+    /// without its slots.
     pub(crate) fn open(
         storage: &dyn Storage,
         number: u64,
         archive: u64,
         memory: Arc<PageMemory>,
     ) -> Result<Option<Self>> {
-        let blob = storage.open(PARTITION, &name(number), OpenMode::Read)?;
-        match Self::read(blob, number, archive, memory) {
+        let blob = storage.open(PARTITION, &name(number), OpenMode::Read);
+        let blob = blob.map_err(|error| error.of_read(0));
+        match blob.and_then(|blob| Self::read(blob, number, archive, memory)) {
             Err(error) if error.is_corruption() => Ok(None),
             other => other,
         }
@@ -159,7 +160,7 @@ impl KeyTable {
         archive: u64,
         memory: Arc<PageMemory>,
     ) -> Result<Option<Self>> {
-        let len = blob.len()?;
+        let len = blob.len().map_err(|error| error.of_read(0))?;
         if len < PAGE_SIZE as u64 {
             return Ok(None);
         }

@@ -88,7 +88,9 @@ fn read_blocks(
     words: &mut Vec<u8>,
 ) -> Result<()> {
     words.clear();
-    blob.read_into(words, first * BLOCK_SIZE as u64, count * BLOCK_SIZE)?;
+    let offset = first * BLOCK_SIZE as u64;
+    let read = blob.read_into(words, offset, count * BLOCK_SIZE);
+    read.map_err(|error| error.of_read(offset))?;
     // The header tells which table it is.
     let table = table.unwrap_or_else(|| word(words, super::file::TABLE_AT));
     match damaged_block(words, table, first) {

@@ -34,15 +34,15 @@ pub(crate) enum Copies {
     Same,
     /// One behind the other: a crash came between them.
     OneBehind,
-    /// One of them missing or damaged.
+    /// One of them missing, damaged, or not to be read.
     OneLost,
 }
 
 /// Reads both copies: the manifest that counts, and how they were found; none when neither is there.
 ///
 /// Where neither can be read, the error is that of the first that is there. A copy of a newer
-/// version is [`Error::NewerVersion`], a stranger in its place [`Error::NotABlob`], whatever the other
-/// says.
+/// version is [`Error::NewerVersion`], a stranger in its place [`Error::NotABlob`], and one that cannot be read for a reason
+/// that may pass [`Error::Io`], whatever the other says.
 pub(crate) fn load(storage: &dyn Storage) -> Result<Option<(Manifest, Copies)>> {
     let [first, second] = NAMES.map(|name| read(storage, name));
     match (first, second) {
@@ -63,7 +63,7 @@ pub(crate) fn damaged_copies(storage: &dyn Storage) -> Result<Vec<Error>> {
             Ok(None) => damaged.push(Error::NotFound {
                 path: storage.path(PARTITION, name),
             }),
-            Err(error @ Error::Manifest { .. }) => damaged.push(error),
+            Err(error @ (Error::Manifest { .. } | Error::Unreadable { .. })) => damaged.push(error),
             Err(error) => return Err(error),
         }
     }
@@ -71,13 +71,15 @@ pub(crate) fn damaged_copies(storage: &dyn Storage) -> Result<Vec<Error>> {
 }
 
 /// Whether a copy is lost, so that the other may stand in for it: not where somebody has put another
-/// thing in its place, or a newer program has written it.
+/// thing in its place, a newer program has written it, or a call has failed for a reason that may pass. The other may be
+/// one behind.
 fn is_loss(error: &Error) -> bool {
-    !matches!(error, Error::NewerVersion { .. } | Error::NotABlob { .. })
+    matches!(error, Error::Manifest { .. }) || error.is_corruption()
 }
 
 fn read(storage: &dyn Storage, name: &str) -> Result<Option<Manifest>> {
-    let Some(bytes) = read_whole(storage, name)? else {
+    let bytes = read_whole(storage, name).map_err(|error| error.of_read(0));
+    let Some(bytes) = bytes? else {
         return Ok(None);
     };
     Manifest::decode(&bytes, &storage.path(PARTITION, name)).map(Some)

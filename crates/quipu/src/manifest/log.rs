@@ -9,7 +9,7 @@ use super::marks::{
 use super::owner::Owner;
 use super::{MARKS, Manifest, PARTITION, replace_whole};
 use crate::error::{Error, Result};
-use crate::storage::{Blob, OpenMode, Storage};
+use crate::storage::{Blob, OpenMode, SECTOR_BYTES, Storage, read_around};
 
 /// Bytes that the file may have beyond twice what is needed before it is written anew.
 const SLACK: usize = 64 * 1024;
@@ -31,6 +31,8 @@ pub(crate) struct MarksLog {
     durable: u64,
     /// Whether anything was appended since the last flush.
     is_dirty: bool,
+    /// Why the disk could not read all of it, until it is written anew.
+    unreadable: Option<Error>,
 }
 
 impl MarksLog {
@@ -49,9 +51,15 @@ impl MarksLog {
         storage: &Arc<dyn Storage>,
         manifest: &Manifest,
     ) -> Result<(Self, Wholeness)> {
-        let (bytes, file_len) = read(&**storage)?;
-        let (marks, good, wholeness) = Marks::decode(&bytes, file_len, manifest);
-        let durable = Owner::decode(&bytes).map_or(0, |(_, durable)| durable);
+        let read = read(&**storage)?;
+        let (bytes, file_len) = (&read.bytes, read.len);
+        let (marks, good, wholeness) = Marks::decode(bytes, file_len, manifest);
+        let wholeness = match read.unreadable {
+            // No crash tore it, and nobody knows what stands there.
+            Some(_) => Wholeness::Lost,
+            None => wholeness,
+        };
+        let durable = Owner::decode(bytes).map_or(0, |(_, durable)| durable);
         let needed = marks.encoded_len();
         let log = Self {
             needed,
@@ -67,8 +75,17 @@ impl MarksLog {
                 Wholeness::Whole => good,
                 Wholeness::Torn | Wholeness::Lost => usize::MAX,
             },
+            unreadable: read.unreadable,
         };
         Ok((log, wholeness))
+    }
+
+    /// To be asked before something is done that marks could forbid which the disk cannot read now, and may another time.
+    ///
+    /// # Errors
+    /// Where there may be such marks; `why` says what they are for.
+    pub(crate) fn check_readable(&self, why: &str) -> Result<()> {
+        Error::unless_read(self.unreadable.as_ref(), why)
     }
 
     pub(crate) fn marks(&self) -> &Marks {
@@ -123,6 +140,7 @@ impl MarksLog {
         (self.len, self.needed) = (bytes.len(), bytes.len());
         self.durable = bytes.len() as u64;
         self.is_dirty = false;
+        self.unreadable = None;
         Ok(())
     }
 
@@ -179,10 +197,14 @@ pub(crate) fn examine_marks(
     manifest: &Manifest,
 ) -> Result<(Marks, Option<Error>)> {
     let path = || storage.path(PARTITION, MARKS);
-    let (bytes, file_len) = read(storage)?;
+    let Found {
+        bytes,
+        len: file_len,
+        unreadable,
+    } = read(storage)?;
     let (marks, good, wholeness) = Marks::decode(&bytes, file_len, manifest);
-    if wholeness != Wholeness::Lost {
-        return Ok((marks, None));
+    if unreadable.is_some() || wholeness != Wholeness::Lost {
+        return Ok((marks, unreadable));
     }
     let durable = Owner::decode(&bytes).map_or(0, |(_, durable)| durable);
     let record = bytes.get(good..).unwrap_or_default();
@@ -210,23 +232,62 @@ pub(crate) fn examine_marks(
     Ok((marks, Some(damage)))
 }
 
-/// The bytes of the file up to its first record that does not check, or more, and its length. A file
-/// with a hole at its end is not read whole.
-fn read(storage: &dyn Storage) -> Result<(Vec<u8>, u64)> {
-    let blob = match storage.open(PARTITION, MARKS, OpenMode::Read) {
-        Err(Error::NotFound { .. }) => return Ok((Vec::new(), 0)),
+/// What was read of the marks.
+#[derive(Default)]
+struct Found {
+    /// The bytes of the file up to its first record that does not check, or more, or up to what the disk cannot read.
+    bytes: Vec<u8>,
+    /// The length of the file.
+    len: u64,
+    /// Why the rest could not be read.
+    unreadable: Option<Error>,
+}
+
+/// Reads the marks. A file with a hole at its end is not read whole.
+fn read(storage: &dyn Storage) -> Result<Found> {
+    let mut found = Found::default();
+    let opened = match storage.open(PARTITION, MARKS, OpenMode::Read) {
+        Err(Error::NotFound { .. }) => return Ok(found),
+        opened => opened.and_then(|blob| Ok((blob.len()?, blob))),
+    };
+    let (len, blob) = match opened.map_err(|error| error.of_read(0)) {
+        Err(error) if error.is_unreadable() => {
+            found.unreadable = Some(error);
+            return Ok(found);
+        }
         opened => opened?,
     };
-    let len = blob.len()?;
-    let mut bytes = Vec::new();
+    found.len = len;
     let mut wanted = FIRST_READ_BYTES.min(len);
     loop {
-        let from = bytes.len();
-        blob.read_into(&mut bytes, from as u64, wanted as usize - from)?;
-        if wanted == len || ends_within(&bytes, len) {
-            return Ok((bytes, len));
+        found.read_to(&*blob, wanted)?;
+        if found.unreadable.is_some() || wanted == len || ends_within(&found.bytes, len) {
+            return Ok(found);
         }
         wanted = wanted.saturating_mul(2).min(len);
+    }
+}
+
+impl Found {
+    /// Reads on, up to `end` or to what cannot be read.
+    fn read_to(&mut self, blob: &dyn Blob, end: u64) -> Result<()> {
+        let from = self.bytes.len() as u64;
+        let read = |buf: &mut Vec<u8>, at, len| blob.read_into(buf, at, len);
+        let mut first = None;
+        read_around(
+            &read,
+            &mut self.bytes,
+            from..end,
+            SECTOR_BYTES,
+            &mut |gap, error| {
+                first.get_or_insert((gap.start, error));
+            },
+        )?;
+        if let Some((start, error)) = first {
+            self.bytes.truncate(start as usize);
+            self.unreadable = Some(error);
+        }
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use super::tail::End;
 use crate::canary::Canary;
 use crate::error::{Error, Result};
 use crate::format::{PageState, SLOTS_SIZE, crc32c, page_size_of, was_written_again};
-use crate::storage::{Access, DataBlob};
+use crate::storage::{Access, BLOCK_BYTES, DataBlob};
 use crate::sync::atomic::Ordering;
 
 /// Bytes that are read at a time in search of the last valid page.
@@ -30,8 +30,23 @@ impl Durable {
     /// Its bytes, or so many, up to the end of a record: whoever marks whole records again must not
     /// leave out pages before the next one.
     fn at_most(self, most: u64) -> u64 {
-        let most = most.checked_next_multiple_of(self.record.max(1));
-        self.bytes.min(most.unwrap_or(u64::MAX))
+        self.bytes.min(self.whole_records(most))
+    }
+
+    /// So many bytes, up to the end of a record.
+    fn whole_records(self, bytes: u64) -> u64 {
+        let end = bytes.checked_next_multiple_of(self.record.max(1));
+        end.unwrap_or(u64::MAX)
+    }
+
+    /// The same for so many pages: bytes of whole records that end in the last of them, or the next.
+    fn reaching(self, pages: u64, page_size: u64) -> u64 {
+        let bytes = pages.saturating_mul(page_size);
+        let within = bytes - bytes % self.record.max(1);
+        match within.div_ceil(page_size) == pages {
+            true => within,
+            false => self.whole_records(bytes),
+        }
     }
 }
 
@@ -88,7 +103,8 @@ impl PagedFile {
     fn check_page_size(&self, blob: &DataBlob, len: u64) -> Result<()> {
         let mut bytes = Vec::new();
         let most = usize::from(u16::MAX) + SLOTS_SIZE;
-        blob.read_into(&mut bytes, 0, len.min(most as u64) as usize)?;
+        blob.read_into(&mut bytes, 0, len.min(most as u64) as usize)
+            .map_err(|error| error.of_read(0))?;
         match page_size_of(&bytes) {
             Some(stored) if usize::from(stored) != self.page_size => Err(Error::Settings {
                 path: self.file.path(),
@@ -101,11 +117,11 @@ impl PagedFile {
     }
 
     /// The end of the stream and how many pages the blob keeps.
-    fn end_of(&self, blob: &DataBlob, durable: Durable, strict: bool) -> Result<(End, u64)> {
+    fn end_of(&self, blob: &DataBlob, known: Durable, strict: bool) -> Result<(End, u64)> {
         let page_size = self.page_size as u64;
         let len = blob.len()?;
         let mut pages = len / self.physical() as u64;
-        let durable = durable.at_most(
+        let durable = known.at_most(
             pages
                 .saturating_mul(page_size)
                 .saturating_add(MAX_MISSING_BYTES.min(MAX_MISSING_PAGES * page_size)),
@@ -119,13 +135,20 @@ impl PagedFile {
             true => self.first_torn_page(blob, durable, pages)?,
             false => pages,
         };
-        let last = self.last_valid_page(blob, whole)?;
+        let (last, unreadable) = self.last_valid_page(blob, whole)?;
+        // What the disk cannot read may be whole: for who could cut it, it is damage, and no torn end.
+        let unreadable = match self.file.files().access() {
+            Access::Write => known.reaching(self.behind_block(unreadable), page_size),
+            Access::Read => 0,
+        };
+        let durable = durable.max(unreadable);
+        let durable_pages = durable.div_ceil(page_size);
         let end = last.as_ref().map_or(0, |last| {
             last.number * page_size + u64::from(last.committed.len)
         });
         let mut found = End::default();
         match last {
-            // Damage below the mark: the stream goes on behind it, with a page of its own.
+            // Damage below the mark, or what cannot be read: the stream goes on behind it, with a page of its own.
             _ if end < durable => {
                 found.start = durable_pages.saturating_mul(page_size);
                 found.damaged = true;
@@ -144,10 +167,23 @@ impl PagedFile {
         }
     }
 
+    /// So many pages that cannot be read, and those that begin in the block in which they end: nothing can be written
+    /// beside what cannot be read.
+    fn behind_block(&self, pages: u64) -> u64 {
+        if pages == 0 {
+            return 0;
+        }
+        let (header, physical) = (self.layout.header_size(), self.physical() as u64);
+        let end = pages.saturating_mul(physical).saturating_add(header);
+        let block = end.checked_next_multiple_of(BLOCK_BYTES as u64);
+        (block.unwrap_or(u64::MAX) - header).div_ceil(physical)
+    }
+
     /// Behind what is durable: the end of the pages that are full, and one more that is valid.
     ///
     /// A page that was written again shows that an earlier flush ended: nothing is written after one that
-    /// failed. What stands before it was durable, and where it does not check it is damaged, not torn.
+    /// failed. What stands before it was durable, and where it does not check it is damaged, not torn. A page that
+    /// the disk cannot read may be such a one.
     fn first_torn_page(&self, blob: &DataBlob, durable: u64, pages: u64) -> Result<u64> {
         let mut page = durable / self.page_size as u64;
         let durable_within = (durable % self.page_size as u64) as usize;
@@ -166,8 +202,13 @@ impl PagedFile {
                 }
             }
             let count = (SCAN_BYTES / physical).max(1).min(pages - page);
-            let raw = self.read_raw(blob, page, count)?;
-            for raw in raw.chunks_exact(self.physical()) {
+            let read = self.read_raw(blob, page, count)?;
+            for raw in read.bytes.chunks_exact(self.physical()) {
+                if read.unreadable.contains_key(&page) {
+                    torn = None;
+                    page += 1;
+                    continue;
+                }
                 let len = match PageState::of(raw) {
                     PageState::Valid { len, .. } => usize::from(len),
                     PageState::Invalid { .. } => 0,
@@ -184,29 +225,36 @@ impl PagedFile {
         Ok(torn.unwrap_or(pages))
     }
 
-    /// Searches from the end on backwards, many pages at a time.
-    fn last_valid_page(&self, blob: &DataBlob, mut pages: u64) -> Result<Option<LastPage>> {
+    /// Searches from the end on backwards, many pages at a time. Also up to which page behind it there are some that
+    /// cannot be read; 0 where there are none.
+    fn last_valid_page(&self, blob: &DataBlob, mut pages: u64) -> Result<(Option<LastPage>, u64)> {
+        let mut unreadable = 0;
         let physical = self.physical() as u64;
         // Mostly it is the very last; only behind a crash there is more to read.
         let mut at_a_time = 1;
         while pages > 0 {
             let first = pages.saturating_sub(at_a_time);
-            let raw = self.read_raw(blob, first, pages - first)?;
-            for (number, raw) in (first..pages).rev().zip(raw.rchunks_exact(self.physical())) {
+            let read = self.read_raw(blob, first, pages - first)?;
+            let raw = read.bytes.rchunks_exact(self.physical());
+            for (number, raw) in (first..pages).rev().zip(raw) {
+                if unreadable == 0 && read.unreadable.contains_key(&number) {
+                    unreadable = number + 1;
+                }
                 if let PageState::Valid { len, slot } = PageState::of(raw) {
                     let bytes = raw[..usize::from(len)].to_vec();
                     let crc = crc32c(&bytes);
                     let committed = Committed { len, crc, slot };
-                    return Ok(Some(LastPage {
+                    let last = LastPage {
                         number,
                         bytes,
                         committed,
-                    }));
+                    };
+                    return Ok((Some(last), unreadable));
                 }
             }
             pages = first;
             at_a_time = (SCAN_BYTES / physical).max(1);
         }
-        Ok(None)
+        Ok((None, unreadable))
     }
 }

@@ -30,7 +30,7 @@ pub(crate) struct PagedFile {
     pub(super) tail: Mutex<Tail>,
     /// The bytes of the tail, for readers.
     pub(super) end: AppendView,
-    layout: Layout,
+    pub(super) layout: Layout,
     /// Held from the first write to the flush, so that an error in between is not lost with it.
     pub(super) unflushed: Mutex<Option<Arc<DataBlob>>>,
 }
@@ -270,34 +270,6 @@ impl PagedFile {
             within = 0;
         }
         Ok(())
-    }
-
-    /// Reads pages as they are in the file, which need not be open for that.
-    fn read_stored(&self, first: u64, pages: u64) -> Result<Vec<u8>> {
-        let at = self.page_offset(first)?;
-        let len = pages.saturating_mul(self.physical() as u64);
-        let mut raw = Vec::new();
-        match self.file.read_into(&mut raw, at, len as usize) {
-            Err(Error::OutOfBounds { .. }) => self.read_raw(&*self.file.get()?, first, pages),
-            read => read.map(|()| raw),
-        }
-    }
-
-    /// Reads pages as they are in the blob. Where that was cut short, zeros take the place of what
-    /// lacks: in a slot that is not in use they are what was there, and elsewhere the checksums tell.
-    pub(super) fn read_raw(&self, blob: &DataBlob, first: u64, pages: u64) -> Result<Vec<u8>> {
-        let at = self.page_offset(first)?;
-        let len = pages.saturating_mul(self.physical() as u64);
-        let mut raw = Vec::new();
-        match blob.read_into(&mut raw, at, len as usize) {
-            Err(Error::OutOfBounds { .. }) => {
-                let there = blob.len()?.saturating_sub(at).min(len);
-                blob.read_into(&mut raw, at, there as usize)?;
-                raw.resize(len as usize, 0);
-            }
-            read => read?,
-        }
-        Ok(raw)
     }
 
     /// How many bytes of a page are right; an error when fewer than `wanted` are.

@@ -32,6 +32,7 @@ mod encode;
 mod end;
 mod file;
 mod growth;
+mod raw;
 mod replay;
 mod tail;
 mod write;

@@ -17,6 +17,8 @@ struct Hole {
     end: u64,
     page: u64,
     raw: Vec<u8>,
+    /// Why the disk cannot read it, if it cannot.
+    unreadable: Option<String>,
 }
 
 /// The part of the stream that is in memory.
@@ -69,8 +71,8 @@ impl PagedFile {
     /// Adds pages to the window.
     fn read_window(&self, first: u64, pages: u64, window: &mut Window) -> Result<()> {
         // A file that is shorter than it was misses its last pages; they are holes.
-        let raw = self.read_raw(&*self.file().get()?, first, pages)?;
-        for (page, raw) in (first..).zip(raw.chunks_exact(self.physical())) {
+        let read = self.read_raw(&*self.file().get()?, first, pages)?;
+        for (page, raw) in (first..).zip(read.bytes.chunks_exact(self.physical())) {
             let valid = self.check(page, raw, self.page_size());
             if valid.is_err() {
                 let start = page * self.page_size() as u64;
@@ -80,6 +82,10 @@ impl PagedFile {
                     end: start + self.page_size() as u64,
                     page,
                     raw: raw.to_vec(),
+                    unreadable: match read.unreadable.get(&page) {
+                        Some(Error::Unreadable { reason, .. }) => Some(reason.clone()),
+                        _ => None,
+                    },
                 });
             }
             window.bytes.extend_from_slice(&raw[..self.page_size()]);
@@ -123,6 +129,13 @@ impl PagedFile {
     fn error_of(&self, hole: &Hole, start: u64, end: u64) -> Error {
         let within = |at: u64| at.clamp(hole.page * self.page_size() as u64, hole.end);
         let wanted = within(end) - hole.page * self.page_size() as u64;
+        if let Some(reason) = &hole.unreadable {
+            return Error::Unreadable {
+                path: self.file().path(),
+                offset: hole.page.saturating_mul(self.physical() as u64),
+                reason: reason.clone(),
+            };
+        }
         match self.check(hole.page, &hole.raw, wanted as usize) {
             Err(error) => error,
             Ok(_) => Error::Damaged {

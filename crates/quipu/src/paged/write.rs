@@ -94,14 +94,21 @@ impl PagedFile {
         let page = len / self.page_size as u64;
         let kept = (len % self.page_size as u64) as usize;
         let whole = page + u64::from(kept > 0);
+        // Before anything is cut: what cannot be read now, and is not damaged, could be read again later.
+        let raw = match (kept > 0).then(|| self.read_page(&blob, page)) {
+            Some(Err(error)) if error.is_unreadable() || !error.is_corruption() => {
+                return Err(error);
+            }
+            read => read,
+        };
         blob.resize(self.page_offset(whole)?)?;
         blob.sync()?;
         let mut new = End {
             start: page * self.page_size as u64,
             ..End::default()
         };
-        if kept > 0 {
-            match self.shorten_page(&blob, page, kept) {
+        if let Some(raw) = raw {
+            match raw.and_then(|raw| self.shorten_page(&blob, page, kept, raw)) {
                 Ok((bytes, committed)) => {
                     (new.bytes, new.committed) = (bytes, committed);
                 }
@@ -115,6 +122,13 @@ impl PagedFile {
         }
         self.replace_end(&new);
         Ok(())
+    }
+
+    fn read_page(&self, blob: &DataBlob, page: u64) -> Result<Vec<u8>> {
+        let at = self.page_offset(page)?;
+        let mut raw = vec![0; self.physical()];
+        let read = blob.read_at(&mut raw, at);
+        read.map_err(|error| error.of_read(at)).map(|()| raw)
     }
 
     /// A cut gives the stream a new identity in the cache.
@@ -132,10 +146,9 @@ impl PagedFile {
         blob: &DataBlob,
         page: u64,
         len: usize,
+        mut raw: Vec<u8>,
     ) -> Result<(Vec<u8>, Option<Committed>)> {
         let at = self.page_offset(page)?;
-        let mut raw = vec![0; self.physical()];
-        blob.read_at(&mut raw, at)?;
         self.check(page, &raw, len)?;
         let slot = match PageState::of(&raw) {
             PageState::Valid {

@@ -15,7 +15,9 @@
 //!
 //! # What a storage promises
 //!
-//! - A read that returns `Ok` has filled the whole buffer.
+//! - A read that returns `Ok` has filled the whole buffer. Where the bytes are gone it fails as a disk does, with an
+//!   [`Error::Io`] that has the system's number for that (`EIO`), or with [`Error::Unreadable`]: they count as damaged.
+//!   Any other error tells nothing of them.
 //! - A write that returns `Ok` is seen by every later read, also through other handles.
 //! - Bytes are durable after [`Blob::sync`]; the blob's name is durable after
 //!   [`Storage::sync_partition`]. Until then a crash may keep any part of what was done.
@@ -39,6 +41,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 
+mod around;
 mod data_blob;
 #[cfg(unix)]
 mod disk;
@@ -53,7 +56,8 @@ pub mod simulated;
 pub mod suite;
 mod window;
 
-pub(crate) use data_blob::{Access, DataBlob};
+pub(crate) use around::{ReadInto, SECTOR_BYTES, read_around};
+pub(crate) use data_blob::{Access, DataBlob, read_header};
 #[cfg(unix)]
 pub use disk::Disk;
 #[cfg(unix)]

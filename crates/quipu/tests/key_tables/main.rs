@@ -1,6 +1,9 @@
 //! Key tables: keys are found whether tables have them or not, whatever became of the tables, and sections
 //! rest until they are asked for.
 
+#[allow(dead_code, unreachable_pub)]
+#[path = "../common/bad_sectors.rs"]
+mod bad_sectors;
 #[path = "../common/mod.rs"]
 mod common;
 mod gate;

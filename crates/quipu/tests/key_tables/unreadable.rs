@@ -1,72 +1,21 @@
 //! Key tables of which the disk does not give some bytes: it says EIO.
 
-use super::common::delegate::delegate;
-use std::io::{self, IoSlice};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use quipu::storage::{Blob, Memory, OpenMode, Storage};
-use quipu::{Error, ReadOnly, Result, VerifyEvent};
+use quipu::storage::Storage;
+use quipu::{ReadOnly, VerifyEvent};
 
+use super::bad_sectors::{BadSectors, EIO, SECTOR};
+use super::common::copy_of;
 use super::{Store, assert_holds, options, put};
 
-/// What systems say of a sector that cannot be read.
-const EIO: i32 = 5;
-
-/// Which file cannot be read, and from where to where.
-type Bad = Arc<Mutex<Option<(String, u64, u64)>>>;
-
-/// Memory with a bad sector.
-#[derive(Clone, Debug)]
-struct BadSector {
-    inner: Memory,
-    bad: Bad,
-}
-
-#[derive(Debug)]
-struct BadBlob {
-    inner: Arc<dyn Blob>,
-    name: String,
-    bad: Bad,
-}
-
-impl Storage for BadSector {
-    fn open(&self, partition: &str, name: &str, mode: OpenMode) -> Result<Arc<dyn Blob>> {
-        Ok(Arc::new(BadBlob {
-            inner: self.inner.open(partition, name, mode)?,
-            name: name.to_owned(),
-            bad: Arc::clone(&self.bad),
-        }))
-    }
-
-    delegate!(inner: remove, rename, list, sync_partition, remove_partition, lock, path_of);
-}
-
-impl Blob for BadBlob {
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
-        if let Some((name, from, to)) = &*self.bad.lock().unwrap()
-            && *name == self.name
-            && offset < *to
-            && *from < offset + buf.len() as u64
-        {
-            let source = io::Error::from_raw_os_error(EIO);
-            return Err(Error::io("read", self.path(), source));
-        }
-        self.inner.read_at(buf, offset)
-    }
-
-    delegate!(inner: write_at, resize, sync, len, path);
-}
-
-fn open(storage: &BadSector) -> Store {
+fn open(storage: &BadSectors) -> Store {
     options().open_on(Arc::new(storage.clone())).unwrap()
 }
 
 /// A closed archive, and its tables with their lengths.
-fn closed() -> (BadSector, Vec<(String, u64)>) {
-    let storage = BadSector {
-        inner: Memory::new(),
-        bad: Bad::default(),
-    };
+fn closed() -> (BadSectors, Vec<(String, u64)>) {
+    let storage = BadSectors::default();
     let mut archive = open(&storage);
     for begin in (0..400).step_by(50) {
         put(&mut archive, begin..begin + 50, 0);
@@ -79,19 +28,20 @@ fn closed() -> (BadSector, Vec<(String, u64)>) {
     (storage, tables)
 }
 
-/// Whichever sector it is, before an open or behind it: each key is found, and later a table has it again.
+/// Whichever sector it is, or none can be opened, before an open or behind it: each key is found, and later a table has it
+/// again.
 #[test]
 fn a_table_that_the_disk_does_not_give_costs_no_key() {
     let (start, tables) = closed();
     for (name, len) in &tables {
-        for at in (0..*len).step_by(512) {
+        for at in (0..len + SECTOR).step_by(SECTOR as usize) {
             for is_open in [false, true] {
-                let storage = BadSector {
-                    inner: copy(&start.inner),
-                    bad: Bad::default(),
-                };
+                let storage = BadSectors::of(copy_of(&start.inner));
                 let opened = is_open.then(|| open(&storage));
-                *storage.bad.lock().unwrap() = Some((name.clone(), at, at + 512));
+                match at < *len {
+                    true => storage.spoil("quipu", name, at..at + 1),
+                    false => storage.spoil_open("quipu", name, EIO),
+                }
                 let archive = opened.unwrap_or_else(|| open(&storage));
                 assert_holds(&archive, 0..400, 0);
                 archive.close().unwrap();
@@ -100,7 +50,7 @@ fn a_table_that_the_disk_does_not_give_costs_no_key() {
                     .unwrap();
                 assert_holds(&beside, 0..400, 0);
                 drop(beside);
-                *storage.bad.lock().unwrap() = None;
+                storage.heal();
                 let archive = open(&storage);
                 assert_holds(&archive, 0..400, 0);
                 assert_eq!(archive.stats().tables_lost, 0);
@@ -115,7 +65,7 @@ fn verification_tells_of_a_table_that_cannot_be_read() {
     let (storage, tables) = closed();
     let archive = open(&storage);
     let (name, len) = &tables[0];
-    *storage.bad.lock().unwrap() = Some((name.clone(), len - 512, *len));
+    storage.spoil("quipu", name, len - 1..*len);
     let mut told = 0;
     let report = archive.verify(&mut |event| {
         told += u32::from(matches!(event, VerifyEvent::File { section: None, .. }));
@@ -123,19 +73,4 @@ fn verification_tells_of_a_table_that_cannot_be_read() {
     assert_eq!(report.unwrap().entries, 400);
     assert_eq!(told, 1);
     assert_holds(&archive, 0..400, 0);
-}
-
-/// The same blobs in another memory.
-fn copy(from: &Memory) -> Memory {
-    let to = Memory::new();
-    for partition in ["index", "values", "quipu"] {
-        for (name, len) in from.lengths(partition).unwrap() {
-            let mut bytes = Vec::new();
-            let blob = from.open(partition, &name, OpenMode::Read).unwrap();
-            blob.read_into(&mut bytes, 0, len as usize).unwrap();
-            let blob = to.open(partition, &name, OpenMode::Create).unwrap();
-            blob.write_at(&[IoSlice::new(&bytes)], 0).unwrap();
-        }
-    }
-    to
 }

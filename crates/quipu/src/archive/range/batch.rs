@@ -247,7 +247,7 @@ impl Batch {
             read if shared.is_dropped(section, &read) => {}
             Err(error) => {
                 if error.is_corruption() {
-                    shared.note_damage(section, position, index);
+                    shared.note_damage(section, position, index, !error.is_unreadable());
                 }
                 self.places.push(Err(error));
             }

@@ -115,8 +115,10 @@ fn read_alone(
     entry: &mut EntryBuf,
 ) -> Result<Bytes> {
     let read = shared.read(section, place.position, Some(place.index), entry);
-    if read.as_ref().is_err_and(|error| error.is_corruption()) {
-        shared.note_damage(section, place.position, place.index);
+    if let Err(error) = &read
+        && error.is_corruption()
+    {
+        shared.note_damage(section, place.position, place.index, !error.is_unreadable());
     }
     read
 }

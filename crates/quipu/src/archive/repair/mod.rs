@@ -136,12 +136,12 @@ impl Writer {
 
     fn repair_section(&mut self, section: &Arc<Section>) -> Result<Option<SectionRepair>> {
         let shared = Arc::clone(&self.shared);
-        let findings = shared.examine(section)?;
+        let mut findings = shared.examine(section)?;
         if findings.is_empty() {
             return Ok(None);
         }
         // Nothing of the archive has changed if this fails.
-        quarantine::keep(&shared, &findings.exhibits)?;
+        quarantine::keep(&shared, &mut findings.exhibits)?;
         let applied = self.apply(section, &findings);
         self.poison_on_error(applied)?;
         Ok(Some(findings.told(&shared)))
@@ -178,10 +178,10 @@ impl Writer {
     fn repair_unreadable(&mut self, number: u64) -> Result<Option<SectionRepair>> {
         let shared = Arc::clone(&self.shared);
         let mark = mark_of(self.marks.marks(), number);
-        let Some(findings) = shared.examine_unreadable(number, &mark)? else {
+        let Some(mut findings) = shared.examine_unreadable(number, &mark)? else {
             return Ok(None);
         };
-        quarantine::keep(&shared, &findings.exhibits)?;
+        quarantine::keep(&shared, &mut findings.exhibits)?;
         let emptied = self.empty_section(&findings);
         self.poison_on_error(emptied)?;
         Ok(Some(findings.told(&shared)))

@@ -7,24 +7,26 @@
 //!            section          ^ the first number that no blob of the section has
 //! ```
 //!
+//! Zeros stand for what the disk cannot read; the report tells how many bytes of a blob these are.
+//!
 //! A blob gets its name once its bytes are flushed, and the partition is flushed before anything of
 //! the section changes. Nothing of the archive reads these blobs.
 
 use std::io::IoSlice;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::super::shared::Shared;
 use super::report::Quarantined;
 use crate::error::{Error, Result};
-use crate::format::{HeaderState, MAX_HEADER_SIZE, NEW_SUFFIX, section_name, section_number};
+use crate::format::{HeaderState, NEW_SUFFIX, section_name, section_number};
 use crate::manifest::QUARANTINE;
-use crate::storage::{Blob, DataBlob, OpenMode, Storage};
+use crate::storage::{
+    Blob, DataBlob, OpenMode, ReadInto, SECTOR_BYTES, Storage, read_around, read_header,
+};
 
 /// Bytes that are copied at a time.
 const COPY_BYTES: u64 = 1 << 20;
-
-/// Appends so many bytes from an offset on to a buffer.
-type Read<'a> = &'a dyn Fn(&mut Vec<u8>, u64, usize) -> Result<()>;
 
 /// Bytes of a section file that are to be kept.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub(super) struct Exhibit {
     section: u64,
     start: u64,
     bytes: u64,
+    /// How many of them the disk could not read.
+    unreadable: u64,
 }
 
 /// Names the blobs of one repair of one section.
@@ -80,6 +84,7 @@ impl<'a> Cabinet<'a> {
             section: self.section,
             start: 0,
             bytes,
+            unreadable: 0,
         }))
     }
 
@@ -91,6 +96,7 @@ impl<'a> Cabinet<'a> {
             section: self.section,
             start: offset.saturating_add(header_size),
             bytes,
+            unreadable: 0,
         }
     }
 
@@ -104,12 +110,14 @@ pub(super) fn file_len(shared: &Shared, partition: &str, section: u64) -> Result
     let name = section_name(section);
     let blob = match shared.storage.open(partition, &name, OpenMode::Read) {
         Err(Error::NotFound { .. }) => return Ok(0),
-        opened => opened?,
+        opened => opened.map_err(|error| error.of_read(0)),
     };
-    let len = blob.len()?;
-    let mut start = Vec::new();
-    blob.read_into(&mut start, 0, len.min(MAX_HEADER_SIZE as u64) as usize)?;
-    match HeaderState::parse(&start, len) {
+    // Of a file that the disk cannot open nothing can be kept.
+    let (header, len) = match blob.and_then(|blob| read_header(&*blob)) {
+        Err(error) if error.is_unreadable() => return Ok(0),
+        read => read?,
+    };
+    match header {
         HeaderState::Valid(layout) if len == layout.header_size() => Ok(0),
         HeaderState::Interrupted => Ok(0),
         _ => Ok(len),
@@ -122,12 +130,13 @@ impl Exhibit {
         Quarantined {
             path: shared.storage.path(QUARANTINE, &self.name),
             bytes: self.bytes,
+            unreadable: self.unreadable,
         }
     }
 }
 
 /// Copies bytes into quarantine; all of it is durable when this returns.
-pub(super) fn keep(shared: &Shared, exhibits: &[Exhibit]) -> Result<()> {
+pub(super) fn keep(shared: &Shared, exhibits: &mut [Exhibit]) -> Result<()> {
     if exhibits.is_empty() {
         return Ok(());
     }
@@ -141,7 +150,7 @@ pub(super) fn keep(shared: &Shared, exhibits: &[Exhibit]) -> Result<()> {
         let to = shared
             .storage
             .open(QUARANTINE, &temporary, OpenMode::Create)?;
-        copy(&*from, exhibit.start, exhibit.bytes, &*to)?;
+        exhibit.unreadable = copy(&*from, exhibit.start, exhibit.bytes, &*to)?;
         to.sync()?;
         shared
             .storage
@@ -160,31 +169,35 @@ fn remove_unfinished(shared: &Shared) -> Result<()> {
     Ok(())
 }
 
-/// Copies all data of a section file.
+/// Copies all data of a section file, as far as the disk can read it.
 pub(super) fn copy_data(from: &DataBlob, to: &dyn Blob, at: u64) -> Result<()> {
-    let bytes = from.len()?;
     let read = |piece: &mut Vec<u8>, start, len| from.read_into(piece, start, len);
-    in_pieces(bytes, &read, to, at)
+    in_pieces(0..from.len()?, &read, to, at).map(drop)
 }
 
-/// Copies bytes of a blob.
-fn copy(from: &dyn Blob, start: u64, bytes: u64, to: &dyn Blob) -> Result<()> {
-    let read =
-        |piece: &mut Vec<u8>, at: u64, len| from.read_into(piece, start.saturating_add(at), len);
-    in_pieces(bytes, &read, to, 0)
+/// Copies bytes of a blob; how many of them the disk cannot read.
+fn copy(from: &dyn Blob, start: u64, bytes: u64, to: &dyn Blob) -> Result<u64> {
+    let read = |piece: &mut Vec<u8>, at: u64, len| from.read_into(piece, at, len);
+    in_pieces(start..start.saturating_add(bytes), &read, to, 0)
 }
 
-fn in_pieces(bytes: u64, read: Read<'_>, to: &dyn Blob, at: u64) -> Result<()> {
+/// Zeros stand for what cannot be read.
+fn in_pieces(range: Range<u64>, read: ReadInto<'_>, to: &dyn Blob, at: u64) -> Result<u64> {
     let mut piece = Vec::new();
-    let mut done = 0;
-    while done < bytes {
-        let len = COPY_BYTES.min(bytes - done);
+    let (mut next, mut unreadable) = (range.start, 0);
+    while next < range.end {
+        let end = range.end.min(next.saturating_add(COPY_BYTES));
         piece.clear();
-        read(&mut piece, done, len as usize)?;
-        to.write_at(&[IoSlice::new(&piece)], at.saturating_add(done))?;
-        done += len;
+        read_around(read, &mut piece, next..end, SECTOR_BYTES, &mut |gap, _| {
+            unreadable += gap.end - gap.start;
+        })?;
+        to.write_at(
+            &[IoSlice::new(&piece)],
+            at.saturating_add(next - range.start),
+        )?;
+        next = end;
     }
-    Ok(())
+    Ok(unreadable)
 }
 
 /// Whether a blob's name is one of those that a repair gives.

@@ -44,6 +44,8 @@ pub struct Quarantined {
     pub path: PathBuf,
     /// How many they are.
     pub bytes: u64,
+    /// For how many of them zeros stand, because the disk could not read them; 0 in a dry run, which copies nothing.
+    pub unreadable: u64,
 }
 
 impl RepairReport {
@@ -73,5 +75,11 @@ impl RepairReport {
     pub fn quarantined_bytes(&self) -> u64 {
         let blobs = self.sections.iter().flat_map(|of| &of.quarantine);
         blobs.map(|blob| blob.bytes).sum()
+    }
+
+    /// How many of these the disk could not read: zeros stand for them.
+    pub fn unreadable_bytes(&self) -> u64 {
+        let blobs = self.sections.iter().flat_map(|of| &of.quarantine);
+        blobs.map(|blob| blob.unreadable).sum()
     }
 }

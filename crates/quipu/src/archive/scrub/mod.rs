@@ -230,7 +230,7 @@ impl Scrub {
         let read_ahead = max_bytes.clamp(MIN_READ_AHEAD, MAX_READ_AHEAD) as usize;
         let end = self.place.done.saturating_add(max_bytes);
         let mut at_end = true;
-        shared.check_entries(section, position, read_ahead, &mut |checked| {
+        let checked = shared.check_entries(section, position, read_ahead, &mut |checked| {
             if checked.position >= entries {
                 return ControlFlow::Break(());
             }
@@ -242,7 +242,15 @@ impl Scrub {
                 }
                 false => ControlFlow::Continue(()),
             }
-        })?;
+        });
+        match checked {
+            // A file of it cannot be opened again: the pass goes on with the next section.
+            Err(error) if error.is_corruption() && !section.is_retired() => {
+                let section = Some(section.number);
+                self.find(VerifyEvent::File { section, error });
+            }
+            checked => checked?,
+        }
         if at_end {
             self.place.position = entries;
         }

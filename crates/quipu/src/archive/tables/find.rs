@@ -87,7 +87,7 @@ impl Shared {
     fn look_up(&self, table: &Arc<KeyTable>, mix: u64, ordinals: &mut Candidates) -> Result<bool> {
         match table.look_up(mix, ordinals) {
             Ok(()) => Ok(true),
-            Err(error) if error.is_unreadable() => self.heal(table).map(|()| false),
+            Err(error) if error.is_corruption() => self.heal(table).map(|()| false),
             Err(error) => Err(error),
         }
     }

@@ -18,7 +18,7 @@ impl Shared {
     pub(in crate::archive) fn verify_tables(&self, on: &mut dyn FnMut(Error)) -> Result<()> {
         for table in self.tables.list().iter() {
             match table.verify() {
-                Err(error) if error.is_unreadable() => {
+                Err(error) if error.is_corruption() => {
                     self.heal(table)?;
                     on(error);
                 }

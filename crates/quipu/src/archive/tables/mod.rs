@@ -70,7 +70,7 @@ impl Tables {
             self.last.fetch_max(number, Ordering::Relaxed);
             match KeyTable::open(storage, number, archive, Arc::clone(&self.memory)) {
                 Err(Error::NotFound { .. }) => {}
-                Err(error) if error.is_unreadable() => {}
+                Err(error) if error.is_corruption() => {}
                 opened => tables.extend(opened?.map(Arc::new)),
             }
         }

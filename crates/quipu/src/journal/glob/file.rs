@@ -324,7 +324,7 @@ impl ValueFile {
         let end = end.ok_or_else(|| self.out_of_bounds(offset, len))?;
         let mut bytes = Vec::new();
         if end <= self.settled.load(Ordering::Acquire) {
-            self.file.read_into(&mut bytes, offset, len as usize)?;
+            self.read_file(&mut bytes, offset, len as usize)?;
         } else {
             self.read_end(offset, end, &mut bytes)?;
         }
@@ -346,9 +346,14 @@ impl ValueFile {
             return Ok(());
         }
         let on_disk = (from - offset) as usize;
-        self.file.read_into(out, offset, on_disk)?;
+        self.read_file(out, offset, on_disk)?;
         out.extend_from_slice(&waiting);
         Ok(())
+    }
+
+    fn read_file(&self, out: &mut Vec<u8>, offset: u64, len: usize) -> Result<()> {
+        let read = self.file.read_into(out, offset, len);
+        read.map_err(|error| error.of_read(offset))
     }
 
     fn too_small(&self, offset: u64, size: u32) -> Error {

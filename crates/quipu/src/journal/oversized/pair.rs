@@ -152,6 +152,8 @@ impl Pair {
                         Some(reason) => report.add(reason),
                     }
                 }
+                // It may be whole: no torn end.
+                Err(error) if error.is_unreadable() => break,
                 Err(error) if error.is_corruption() => report.add(Reason::TornPages),
                 Err(error) => return Err(error),
             }
@@ -182,6 +184,7 @@ impl Pair {
         }
         match self.values.read(offset, size) {
             Ok(_) => Ok(None),
+            Err(error) if error.is_unreadable() => Ok(None),
             Err(error) if error.is_corruption() => Ok(Some(Reason::ValueChecksum)),
             Err(error) => Err(error),
         }

@@ -85,6 +85,28 @@ pub(super) enum Found {
     Interrupted(Arc<dyn Blob>),
 }
 
+/// What the header of a file says, and how long the file is. One that the disk cannot read is none that is right: never
+/// that of a creation that was interrupted, whose place another file may take.
+pub(crate) fn read_header(blob: &dyn Blob) -> Result<(HeaderState, u64)> {
+    let len = blob.len().map_err(|error| error.of_read(0))?;
+    let read = |most: usize| {
+        let mut start = Vec::new();
+        let bytes = len.min(most as u64) as usize;
+        let read = blob.read_into(&mut start, 0, bytes);
+        let start = read.map_err(|error| error.of_read(0)).map(|()| start);
+        start.map(|start| HeaderState::parse(&start, len))
+    };
+    let header = match read(MAX_HEADER_SIZE) {
+        // What cannot be read may stand behind a short one.
+        Err(Error::Unreadable { reason, .. }) => match read(Layout::V0.header_size() as usize) {
+            Ok(valid @ HeaderState::Valid(_)) => valid,
+            _ => HeaderState::Invalid(format!("the disk cannot read it: {reason}")),
+        },
+        read => read?,
+    };
+    Ok((header, len))
+}
+
 impl DataBlob {
     /// Creates the file with a header and no data, in place of one that may be there.
     ///
@@ -182,14 +204,12 @@ impl DataBlob {
             Access::Read => OpenMode::Read,
             Access::Write => OpenMode::Write,
         };
-        let blob = match window {
-            Some(before) => storage.open_again(partition, name, mode, &before.window)?,
-            None => storage.open(partition, name, mode)?,
+        let opened = match window {
+            Some(before) => storage.open_again(partition, name, mode, &before.window),
+            None => storage.open(partition, name, mode),
         };
-        let len = blob.len()?;
-        let mut start = Vec::new();
-        let header_len = len.min(MAX_HEADER_SIZE as u64) as usize;
-        blob.read_into(&mut start, 0, header_len)?;
+        let blob = opened.map_err(|error| error.of_read(0))?;
+        let (header, len) = read_header(&*blob)?;
         let with = |blob, layout| {
             Ok(Found::Whole(Self {
                 blob,
@@ -197,7 +217,7 @@ impl DataBlob {
                 hollow: false,
             }))
         };
-        match (HeaderState::parse(&start, len), known) {
+        match (header, known) {
             (HeaderState::Valid(layout), _) => with(blob, layout),
             (HeaderState::Invalid(_), Some(layout)) if len >= layout.header_size() => {
                 with(blob, layout)
