@@ -370,10 +370,10 @@ impl Drop for Writer {
             // The marks only protect: losing them costs nothing that a crash would not.
             let _ = self.mark_synced();
         }
-        // Before the lock goes: readers look for a next writer from here on.
-        self.shared
-            .ended
-            .store(self.manifest.opens, Ordering::SeqCst);
+        // Before the lock goes: readers look for a next writer from here on. One that put nothing may not have said
+        // that it was there, and the next one gets its number.
+        let ended = self.manifest.announced.saturating_add(1);
+        self.shared.ended.store(ended, Ordering::SeqCst);
     }
 }
 
