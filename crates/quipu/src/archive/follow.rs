@@ -56,8 +56,11 @@ pub(super) fn floor(shared: &Shared, floor: u64) {
     forget_below(shared, floor);
 }
 
-/// Forgets a section that was taken in while another thread raised the floor above it.
-fn forget_again(shared: &Shared, number: u64) {
+/// Forgets a section that was taken in while the floor was raised above it.
+pub(super) fn forget_pruned(shared: &Shared, number: u64) {
+    if number >= shared.floor() {
+        return;
+    }
     let _one_at_a_time = shared.following.lock();
     shared.locations.release(number);
     forget_below(shared, shared.floor());
@@ -101,9 +104,7 @@ pub(super) fn sections(shared: &Shared, manifest: &Manifest) -> Result<()> {
             }
             None => load_section(shared, number, &listing, marks.marks(), trust)?,
         }
-        if number < shared.floor() {
-            forget_again(shared, number);
-        }
+        forget_pruned(shared, number);
     }
     Ok(())
 }

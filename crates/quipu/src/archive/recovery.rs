@@ -209,6 +209,7 @@ fn open_reader_once(
         if !at_rest.take(&shared, number, marks.marks()) {
             follow::load_section(&shared, number, &listing, marks.marks(), trust)?;
         }
+        follow::forget_pruned(&shared, number);
     }
     note_lost_sections(&shared, &listing, marks.marks());
     let now = manifest.continued(&*shared.storage)?;
@@ -217,12 +218,14 @@ fn open_reader_once(
         let path = shared.path();
         return Err(Error::Stale { path });
     }
-    let (opened, storage) = (manifest.clone(), Arc::clone(&shared.storage));
+    // What was pruned between the look at the marks and that at the folders is not lost.
+    follow::floor(&shared, now.floor);
+    let (opened, storage) = (now.clone(), Arc::clone(&shared.storage));
     shared
         .files
         .guard_with(move || opened.continued(&*storage).map(drop));
-    shared.shown_as.get_or_init(|| manifest.clone());
-    Ok((shared, manifest))
+    shared.shown_as.get_or_init(|| now.clone());
+    Ok((shared, now))
 }
 
 pub(super) fn lock(storage: &dyn Storage) -> Result<Box<dyn Lock>> {
