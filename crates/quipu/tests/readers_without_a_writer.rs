@@ -123,6 +123,49 @@ fn those_of_a_writer_that_put_nothing_never_give_the_bytes_of_another() {
     });
 }
 
+/// A cut takes what was put and never synced: to a reader that has it, it would look like damage.
+#[test]
+fn what_the_next_open_cuts_is_no_damage() {
+    Bench::each(options(), |bench| {
+        let mut archive: Store = bench.open();
+        fill(&mut archive, 0..4, 1);
+        archive.sync().unwrap();
+        fill(&mut archive, 4..7, 1);
+        let reader = archive.reader();
+        drop(archive);
+        let next: Store = bench.open();
+        assert!(!next.recovery().is_clean());
+        assert_eq!(next.ranges(), [0..=3]);
+        for index in 0..7 {
+            assert!(matches!(reader.get(index), Err(Error::Closed { .. })));
+            let by_key = reader.get(&key::<8>(1000 + index));
+            assert!(matches!(by_key, Err(Error::Closed { .. })));
+        }
+        let verified = reader.verify(&mut |event| panic!("{event:?}"));
+        assert!(matches!(verified, Err(Error::Closed { .. })));
+        // Who opened last has said so already.
+        let manifest = bench.read("quipu", "manifest");
+        drop(next);
+        let next: Store = bench.open();
+        assert!(next.recovery().is_clean());
+        assert_eq!(bench.read("quipu", "manifest"), manifest);
+    });
+}
+
+#[test]
+fn an_open_that_cuts_nothing_writes_no_manifest() {
+    Bench::each(options(), |bench| {
+        let mut archive: Store = bench.open();
+        fill(&mut archive, 0..20, 1);
+        archive.close().unwrap();
+        let manifest = bench.read("quipu", "manifest");
+        for _ in 0..2 {
+            assert!(bench.open::<8>().recovery().is_clean());
+            assert_eq!(bench.read("quipu", "manifest"), manifest);
+        }
+    });
+}
+
 #[test]
 fn a_destroyed_archive_has_no_readers() {
     Bench::each(options(), |bench| {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::follow;
 use super::listing::{Listing, has_sections};
 use super::load::{self, Loaded};
+use super::one_writer::{BeforeCuts, lock};
 use super::options::Options;
 use super::redo;
 use super::rest::AtRest;
@@ -20,7 +21,6 @@ use super::upkeep;
 use super::writer::Writer;
 use crate::canary::Canary;
 use crate::commit_log;
-use crate::entropy;
 use crate::error::{Error, Result};
 use crate::format::{section_name, section_number};
 use crate::journal::{SectionReport, Trust};
@@ -228,24 +228,6 @@ fn open_reader_once(
     Ok((shared, now))
 }
 
-pub(super) fn lock(storage: &dyn Storage) -> Result<Box<dyn Lock>> {
-    let program = std::env::current_exe().ok();
-    let program = program.as_deref().and_then(|path| path.file_name());
-    let program = program.unwrap_or_default().to_string_lossy().into_owned();
-    let holder = match entropy::is_simulated() {
-        true => "a simulation".to_owned(),
-        false => format!("process {} ({program})", std::process::id()),
-    };
-    let locked = storage.lock(manifest::PARTITION, manifest::LOCK, &holder);
-    locked.map_err(|error| match error {
-        Error::Locked { holder, .. } => Error::Locked {
-            path: storage.path("", ""),
-            holder,
-        },
-        other => other,
-    })
-}
-
 /// An archive is created only where nothing of one is.
 fn refuse_to_create(storage: &dyn Storage, options: &Options) -> Result<()> {
     let reason = if !options.create {
@@ -316,7 +298,11 @@ impl<'a> Opening<'a> {
         shared.tables.open(&*self.storage)?;
         let mut listing = self.clean_up(&shared, marks.marks())?;
         self.change_compression(&shared, &listing, marks.marks())?;
+        // A store that is being adopted gets its manifest last, and had no writer before.
+        let cuts =
+            (self.trust != Trust::Unordered).then(|| BeforeCuts::begin(&shared, &self.manifest));
         self.load_sections(&shared, &mut listing, marks.marks())?;
+        self.manifest = cuts.map_or(self.manifest, |cuts| cuts.end(&shared));
         shared.tidy_tables()?;
         note_lost_sections(&shared, &listing, marks.marks());
         redo::note_lost(&shared, &lost);

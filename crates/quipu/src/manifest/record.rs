@@ -79,6 +79,14 @@ impl Manifest {
         Ok(())
     }
 
+    /// Says that there is another writer, if no store since the open has.
+    pub(crate) fn announce(&mut self, storage: &Arc<dyn Storage>) -> Result<()> {
+        match self.announced < self.opens {
+            true => self.store(storage),
+            false => Ok(()),
+        }
+    }
+
     /// The manifest as it is now; an error when the storage holds another archive by now, or this one after a
     /// rewind.
     pub(crate) fn continued(&self, storage: &dyn Storage) -> Result<Self> {

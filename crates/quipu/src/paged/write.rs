@@ -94,6 +94,7 @@ impl PagedFile {
         let page = len / self.page_size as u64;
         let kept = (len % self.page_size as u64) as usize;
         let whole = page + u64::from(kept > 0);
+        self.file.files().begin_cut()?;
         blob.resize(self.page_offset(whole)?)?;
         blob.sync()?;
         let mut new = Tail {
