@@ -16,12 +16,18 @@ impl Shared {
     /// Whether a section was dropped while something was read of it: what was read does not count
     /// then. What another process drops shows by a file that is gone.
     pub(super) fn is_dropped<T>(&self, section: &Section, read: &Result<T>) -> bool {
+        let is_pruned = self.is_pruned(section.number, read);
+        section.is_retired() || is_pruned
+    }
+
+    /// Whether a section was pruned while something was read of it.
+    pub(super) fn is_pruned<T>(&self, number: u64, read: &Result<T>) -> bool {
         let gone = matches!(read, Err(Error::NotFound { .. }));
         if gone && self.files.access() == Access::Read {
             // Where the floor cannot be told, the file is simply missing.
             let _ = catch_up(self);
         }
-        section.is_retired() || section.number < self.floor()
+        number < self.floor()
     }
 }
 

@@ -309,7 +309,9 @@ impl<K: Key, V: Value> Reader<K, V> {
     }
 
     /// A dry run of [`Archive::repair`](super::Archive::repair): says what that would do, and
-    /// changes nothing. Beside a writer it tells what it finds while that one goes on.
+    /// changes nothing. Beside a writer it tells what it finds while that one goes on, and nothing of what that drops
+    /// meanwhile; a reader beside the writer of another process that cannot tell the two apart, since that one has rewound
+    /// or repaired, answers with [`Error::Stale`](crate::Error::Stale) until it is refreshed.
     ///
     /// Costs what [`verify`](Self::verify) does.
     pub fn plan_repair(&self) -> Result<RepairReport> {

@@ -105,6 +105,12 @@ impl Manifest {
             && self.state == later.state
     }
 
+    /// Whether `other` is this archive with nothing pruned, rewound or repaired in between.
+    pub(crate) fn has_same_files(&self, other: &Self) -> bool {
+        let as_of = |of: &Self| (of.id, of.state, of.rewinds, of.floor);
+        as_of(self) == as_of(other)
+    }
+
     fn encode(&self) -> Vec<u8> {
         let mut fields = Encoder::default();
         self.encode_fields(&mut fields);
