@@ -157,3 +157,11 @@ fn a_key_above_a_rewind_that_failed() {
         "items=8 page=70 layout=0 cap=1 buffer=64 | put 15 1 23 | batch 2 1 34 | fault 14 short-write | rewind 7 | read",
     );
 }
+
+/// The model judged what a verification told before it had noticed that a bit was turned in a read of that.
+#[test]
+fn what_is_damaged_in_the_middle_of_a_verification() {
+    goes_well(
+        "items=8 page=28 layout=0 cap=2 zstd=0 buffer=64 | fault 19 flipped-bit | fault 0 error-after | close",
+    );
+}

@@ -64,6 +64,108 @@ fn they_never_give_the_bytes_of_another_writer() {
     });
 }
 
+/// One that put nothing has not said in the manifest that it was there, so the next one may have its number.
+#[test]
+fn those_of_writers_that_put_nothing_read_on_until_one_changes_something() {
+    let changes: [fn(&mut Store); 3] = [
+        |next| fill(next, 20..21, 2),
+        |next| assert_eq!(next.prune(8).unwrap(), 1),
+        |next| next.rewind(17).unwrap(),
+    ];
+    for change in changes {
+        Bench::each(options(), |bench| {
+            // Of one that put nothing since it made the archive, too.
+            let mut readers = vec![bench.open::<8>().reader()];
+            let mut archive: Store = bench.open();
+            fill(&mut archive, 0..20, 1);
+            assert!(matches!(readers[0].get(9), Err(Error::Closed { .. })));
+            archive.close().unwrap();
+            readers.clear();
+            for _ in 0..2 {
+                readers.push(bench.open::<8>().reader());
+            }
+            let mut next: Store = bench.open();
+            for reader in &readers {
+                assert_eq!(reader.get(9).unwrap().unwrap(), value(1009, 20));
+            }
+            change(&mut next);
+            let are_closed = || {
+                let mut answers = readers.iter().map(|reader| reader.get(9));
+                answers.all(|answer| matches!(answer, Err(Error::Closed { .. })))
+            };
+            assert!(are_closed());
+            drop(next);
+            assert!(are_closed());
+        });
+    }
+}
+
+#[test]
+fn those_of_a_writer_that_put_nothing_never_give_the_bytes_of_another() {
+    Bench::each(options().max_open_files(8), |bench| {
+        let mut archive: Store = bench.open();
+        fill(&mut archive, 0..100, 1);
+        archive.close().unwrap();
+        let reader = bench.open::<8>().reader();
+        assert_eq!(reader.range(..).filter(Result::is_ok).count(), 100);
+        let mut next: Store = bench.open();
+        next.rewind(90).unwrap();
+        for index in 91..100 {
+            let (index, number) = (index ^ 3, 2000 + index);
+            let _ = next.put(index, &key(number), &value(number, 20)).unwrap();
+        }
+        next.sync().unwrap();
+        for index in 0..100 {
+            let by_key = reader.get(&key::<8>(1000 + index));
+            assert!(matches!(by_key, Err(Error::Closed { .. })), "{by_key:?}");
+            assert!(matches!(reader.get(index), Err(Error::Closed { .. })));
+        }
+    });
+}
+
+/// A cut takes what was put and never synced: to a reader that has it, it would look like damage.
+#[test]
+fn what_the_next_open_cuts_is_no_damage() {
+    Bench::each(options(), |bench| {
+        let mut archive: Store = bench.open();
+        fill(&mut archive, 0..4, 1);
+        archive.sync().unwrap();
+        fill(&mut archive, 4..7, 1);
+        let reader = archive.reader();
+        drop(archive);
+        let next: Store = bench.open();
+        assert!(!next.recovery().is_clean());
+        assert_eq!(next.ranges(), [0..=3]);
+        for index in 0..7 {
+            assert!(matches!(reader.get(index), Err(Error::Closed { .. })));
+            let by_key = reader.get(&key::<8>(1000 + index));
+            assert!(matches!(by_key, Err(Error::Closed { .. })));
+        }
+        let verified = reader.verify(&mut |event| panic!("{event:?}"));
+        assert!(matches!(verified, Err(Error::Closed { .. })));
+        // Who opened last has said so already.
+        let manifest = bench.read("quipu", "manifest");
+        drop(next);
+        let next: Store = bench.open();
+        assert!(next.recovery().is_clean());
+        assert_eq!(bench.read("quipu", "manifest"), manifest);
+    });
+}
+
+#[test]
+fn an_open_that_cuts_nothing_writes_no_manifest() {
+    Bench::each(options(), |bench| {
+        let mut archive: Store = bench.open();
+        fill(&mut archive, 0..20, 1);
+        archive.close().unwrap();
+        let manifest = bench.read("quipu", "manifest");
+        for _ in 0..2 {
+            assert!(bench.open::<8>().recovery().is_clean());
+            assert_eq!(bench.read("quipu", "manifest"), manifest);
+        }
+    });
+}
+
 #[test]
 fn a_destroyed_archive_has_no_readers() {
     Bench::each(options(), |bench| {

@@ -181,6 +181,84 @@ fn what_was_pruned_since_the_last_refresh_is_none() {
     });
 }
 
+/// What goes while it looks is no damage, and a reader of another process that has old files says so.
+#[test]
+fn a_dry_run_of_a_repair_beside_a_prune_and_a_rewind() {
+    let moments = [
+        "open quipu/marks",
+        "open index/0000000000000000",
+        "open index/0000000000000008",
+        "open values/0000000000000008",
+        "open index/0000000000000018",
+    ];
+    for moment in moments {
+        for (nth, beside, prunes) in (0..12).map(|of| (of / 4, of % 2 == 0, of / 2 % 2 == 0)) {
+            let storage = Hooked::new(Memory::new());
+            let options = Options::new().items_per_section(8);
+            let mut archive: Archive<[u8; 8]> = options.open_on(Arc::new(storage.clone())).unwrap();
+            fill(&mut archive, 0..40, 0);
+            let other = Arc::new(storage.clone());
+            let other: ReadOnly<[u8; 8]> = Options::new().open_read_only_on(other).unwrap();
+            let reader = match beside {
+                true => other.reader(),
+                false => archive.reader(),
+            };
+            let archive = Arc::new(Mutex::new(archive));
+            let writer = Arc::clone(&archive);
+            storage.nth(nth, moment, move || match prunes {
+                true => assert_eq!(writer.lock().unwrap().prune(16).unwrap(), 2),
+                false => writer.lock().unwrap().rewind(3).unwrap(),
+            });
+            let planned = reader.plan_repair();
+            drop(archive);
+            match planned {
+                Ok(planned) => assert!(planned.sections.is_empty(), "{moment}: {planned:?}"),
+                Err(Error::Stale { .. }) if beside && !prunes => {}
+                Err(error) => panic!("{moment}: {error}"),
+            }
+        }
+    }
+}
+
+/// The reader has the marks from before the prune, and the folders from after it.
+#[test]
+fn what_is_pruned_while_a_reader_opens_is_no_damage() {
+    for moment in [
+        "open quipu/marks",
+        "open quipu/commit-log",
+        "open index/0000000000000008",
+        "open index/0000000000000010",
+    ] {
+        for options in [Options::new(), Options::new().keys_per_table(1)] {
+            let memory = Memory::new();
+            let options = options.items_per_section(8);
+            let mut archive: Archive<[u8; 8]> =
+                options.clone().open_on(Arc::new(memory.clone())).unwrap();
+            fill(&mut archive, 0..40, 0);
+            let archive = Arc::new(Mutex::new(archive));
+            let writer = Arc::clone(&archive);
+            let storage = Hooked::new(memory);
+            storage.once(moment, move || {
+                assert_eq!(writer.lock().unwrap().prune(16).unwrap(), 2);
+            });
+            let reader: ReadOnly<[u8; 8]> = options.open_read_only_on(Arc::new(storage)).unwrap();
+            if archive.lock().unwrap().floor() == 0 {
+                // A section that rests is not opened.
+                continue;
+            }
+            let told: Vec<_> = (0..16).map(|of| reader.status(of).unwrap()).collect();
+            assert_eq!(told, [Status::Pruned; 16], "{moment}");
+            assert_eq!(
+                (reader.floor(), reader.stats().damaged),
+                (16, 0),
+                "{moment}"
+            );
+            assert_eq!(reader.ranges(), [16..=39], "{moment}");
+            assert!(reader.missing_items(0, 99).is_empty(), "{moment}");
+        }
+    }
+}
+
 /// What goes while a reader beside is opened is not damage to it.
 #[test]
 fn a_rewind_in_the_middle_of_an_open_for_reading() {

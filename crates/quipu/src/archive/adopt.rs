@@ -15,6 +15,7 @@ use super::compression::Compression;
 use super::entry::EntryBuf;
 use super::listing::Listing;
 use super::load;
+use super::one_writer;
 use super::options::Options;
 use super::recovery::{self, Recovery};
 use super::section::Section;
@@ -54,7 +55,7 @@ pub(super) fn adopt(storage: Arc<dyn Storage>, options: Options) -> Result<Recov
     if options.layout.is_none() {
         manifest.layout = samples.layout.unwrap_or_default();
     }
-    let lock = recovery::lock(&*storage)?;
+    let lock = one_writer::lock(&*storage)?;
     set_aside(&*storage, options.metadata_partition.as_deref())?;
     recovery::take_over(storage, &options, manifest, marks, lock)
 }

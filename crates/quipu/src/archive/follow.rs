@@ -16,12 +16,18 @@ impl Shared {
     /// Whether a section was dropped while something was read of it: what was read does not count
     /// then. What another process drops shows by a file that is gone.
     pub(super) fn is_dropped<T>(&self, section: &Section, read: &Result<T>) -> bool {
+        let is_pruned = self.is_pruned(section.number, read);
+        section.is_retired() || is_pruned
+    }
+
+    /// Whether a section was pruned while something was read of it.
+    pub(super) fn is_pruned<T>(&self, number: u64, read: &Result<T>) -> bool {
         let gone = matches!(read, Err(Error::NotFound { .. }));
         if gone && self.files.access() == Access::Read {
             // Where the floor cannot be told, the file is simply missing.
             let _ = catch_up(self);
         }
-        section.is_retired() || section.number < self.floor()
+        number < self.floor()
     }
 }
 
@@ -56,8 +62,11 @@ pub(super) fn floor(shared: &Shared, floor: u64) {
     forget_below(shared, floor);
 }
 
-/// Forgets a section that was taken in while another thread raised the floor above it.
-fn forget_again(shared: &Shared, number: u64) {
+/// Forgets a section that was taken in while the floor was raised above it.
+pub(super) fn forget_pruned(shared: &Shared, number: u64) {
+    if number >= shared.floor() {
+        return;
+    }
     let _one_at_a_time = shared.following.lock();
     shared.locations.release(number);
     forget_below(shared, shared.floor());
@@ -101,9 +110,7 @@ pub(super) fn sections(shared: &Shared, manifest: &Manifest) -> Result<()> {
             }
             None => load_section(shared, number, &listing, marks.marks(), trust)?,
         }
-        if number < shared.floor() {
-            forget_again(shared, number);
-        }
+        forget_pruned(shared, number);
     }
     Ok(())
 }

@@ -65,7 +65,8 @@ impl<K: Key, V: Value> Archive<K, V> {
     }
 
     /// A reader for another thread. It can be used for longer than this archive, until the next
-    /// writer puts something: from then on it answers with [`Error::Closed`](crate::Error::Closed).
+    /// writer puts, prunes or rewinds something, or its open cuts what was never synced: from then on it answers with
+    /// [`Error::Closed`](crate::Error::Closed).
     pub fn reader(&self) -> Reader<K, V> {
         self.reader.clone()
     }

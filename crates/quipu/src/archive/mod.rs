@@ -31,6 +31,7 @@ mod load;
 mod lookup;
 mod many;
 mod memory_limits;
+mod one_writer;
 mod options;
 mod prepare;
 mod presence;

@@ -302,11 +302,16 @@ impl<K: Key, V: Value> Reader<K, V> {
     /// goes on, with each damage as it is found. Damage that is found counts from then on: its
     /// indices are [`Status::Damaged`] and missing.
     pub fn verify(&self, tell: &mut dyn FnMut(VerifyEvent)) -> Result<VerifyReport> {
-        self.shared.checked(self.shared.verify(tell))
+        let shared = &self.shared;
+        // What the next writer has cut, or replaced, is no damage.
+        let mut tell = |event| shared.checked(Ok(())).map_or((), |()| tell(event));
+        shared.checked(shared.verify(&mut tell))
     }
 
     /// A dry run of [`Archive::repair`](super::Archive::repair): says what that would do, and
-    /// changes nothing. Beside a writer it tells what it finds while that one goes on.
+    /// changes nothing. Beside a writer it tells what it finds while that one goes on, and nothing of what that drops
+    /// meanwhile; a reader beside the writer of another process that cannot tell the two apart, since that one has rewound
+    /// or repaired, answers with [`Error::Stale`](crate::Error::Stale) until it is refreshed.
     ///
     /// Costs what [`verify`](Self::verify) does.
     pub fn plan_repair(&self) -> Result<RepairReport> {

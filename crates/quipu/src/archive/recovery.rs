@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::follow;
 use super::listing::{Listing, has_sections};
 use super::load::{self, Loaded};
+use super::one_writer::{BeforeCuts, lock};
 use super::options::Options;
 use super::redo;
 use super::rest::AtRest;
@@ -20,7 +21,6 @@ use super::upkeep;
 use super::writer::Writer;
 use crate::canary::Canary;
 use crate::commit_log;
-use crate::entropy;
 use crate::error::{Error, Result};
 use crate::journal::{SectionReport, Trust};
 use crate::manifest::{self, Copies, Manifest, Marks, MarksLog, State, Wholeness};
@@ -208,6 +208,7 @@ fn open_reader_once(
         if !at_rest.take(&shared, number, marks.marks()) {
             follow::load_section(&shared, number, &listing, marks.marks(), trust)?;
         }
+        follow::forget_pruned(&shared, number);
     }
     note_lost_sections(&shared, &listing, marks.marks());
     let now = manifest.continued(&*shared.storage)?;
@@ -216,30 +217,14 @@ fn open_reader_once(
         let path = shared.path();
         return Err(Error::Stale { path });
     }
-    let (opened, storage) = (manifest.clone(), Arc::clone(&shared.storage));
+    // What was pruned between the look at the marks and that at the folders is not lost.
+    follow::floor(&shared, now.floor);
+    let (opened, storage) = (now.clone(), Arc::clone(&shared.storage));
     shared
         .files
         .guard_with(move || opened.continued(&*storage).map(drop));
-    shared.shown_as.get_or_init(|| manifest.clone());
-    Ok((shared, manifest))
-}
-
-pub(super) fn lock(storage: &dyn Storage) -> Result<Box<dyn Lock>> {
-    let program = std::env::current_exe().ok();
-    let program = program.as_deref().and_then(|path| path.file_name());
-    let program = program.unwrap_or_default().to_string_lossy().into_owned();
-    let holder = match entropy::is_simulated() {
-        true => "a simulation".to_owned(),
-        false => format!("process {} ({program})", std::process::id()),
-    };
-    let locked = storage.lock(manifest::PARTITION, manifest::LOCK, &holder);
-    locked.map_err(|error| match error {
-        Error::Locked { holder, .. } => Error::Locked {
-            path: storage.path("", ""),
-            holder,
-        },
-        other => other,
-    })
+    shared.shown_as.get_or_init(|| now.clone());
+    Ok((shared, now))
 }
 
 /// An archive is created only where nothing of one is.
@@ -312,7 +297,11 @@ impl<'a> Opening<'a> {
         shared.tables.open(&*self.storage)?;
         let mut listing = self.clean_up(&shared, &marks)?;
         self.change_compression(&shared, &listing, marks.marks())?;
+        // A store that is being adopted gets its manifest last, and had no writer before.
+        let cuts =
+            (self.trust != Trust::Unordered).then(|| BeforeCuts::begin(&shared, &self.manifest));
         self.load_sections(&shared, &mut listing, &marks)?;
+        self.manifest = cuts.map_or(self.manifest, |cuts| cuts.end(&shared));
         shared.tidy_tables()?;
         note_lost_sections(&shared, &listing, marks.marks());
         redo::note_lost(&shared, &lost);

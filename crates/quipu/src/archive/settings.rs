@@ -69,6 +69,7 @@ pub(super) fn new_manifest(options: &Options, key_size: usize) -> Result<Manifes
         id: u64::from_be_bytes(id),
         generation: 0,
         opens: 0,
+        announced: 0,
         key_size: u32::try_from(key_size).unwrap_or(u32::MAX),
         page_size: options.page_size.unwrap_or(DEFAULT_PAGE_SIZE),
         layout: options.layout.unwrap_or_default(),

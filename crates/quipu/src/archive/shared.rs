@@ -68,7 +68,8 @@ pub(crate) struct Shared {
     pub(super) being_rewritten: Option<u64>,
     /// The archive's, as its manifest has it.
     pub(super) id: u64,
-    /// Which of the archive's opens for writing it was whose writer has gone; 0 while that is there.
+    /// One more than the opens for writing that the manifest had on the disk when the writer went; 0 while that is
+    /// there.
     pub(super) ended: AtomicU64,
     /// Held while a reader beside the writer of another process takes in a higher floor.
     pub(super) following: Mutex<()>,
@@ -264,7 +265,9 @@ impl Shared {
     fn check_alone(&self, ended: u64) -> Result<()> {
         let now = Manifest::load(&*self.storage)?;
         let is_same = |now: &Manifest| {
-            now.id == self.id && now.opens == ended && now.state != State::Destroying
+            now.id == self.id
+                && now.opens.saturating_add(1) == ended
+                && now.state != State::Destroying
         };
         match now.as_ref().is_some_and(is_same) {
             true => Ok(()),

@@ -166,8 +166,7 @@ impl Shared {
         let (marks, damage) = manifest::examine_marks(&*self.storage, &manifest)?;
         let gone = self.gone(&marks)?;
         // A writer beside says first that files are about to go, or to be replaced.
-        let as_of = |of: &Manifest| (of.id, of.state, of.rewinds, of.floor);
-        let is_same = |now: &Manifest| as_of(now) == as_of(&manifest);
+        let is_same = |now: &Manifest| now.has_same_files(&manifest);
         if !Manifest::load(&*self.storage)?
             .as_ref()
             .is_some_and(is_same)

@@ -56,8 +56,6 @@ pub(super) struct Writer {
     /// The disk kept for when it is full, if any is.
     pub(super) reserve: Option<Arc<Reserve>>,
     poisoned: Option<String>,
-    /// Whether the manifest on disk may still be that of an earlier open.
-    unannounced: bool,
     /// As many as were ever used at a time.
     pub(super) compressors: Vec<Compressor>,
     /// The section of the last put: the next one mostly goes there too.
@@ -107,7 +105,6 @@ impl Writer {
             keeper: Keeper::new(options.files_and_tables().1),
             reserve: None,
             poisoned: None,
-            unannounced: true,
             compressors: Vec::new(),
             current: None,
             spare: Spare::default(),
@@ -252,7 +249,9 @@ impl Writer {
         }
         self.publish()?;
         self.forget_current();
-        self.announce()?;
+        // Before the first put: what is put may take the place of what an earlier writer had not synced.
+        let announced = self.manifest.announce(&self.shared.storage);
+        self.poison_on_error(announced)?;
         if self.dirty.len() >= self.max_dirty && !self.dirty.contains(&number) {
             self.checkpoint()?;
         }
@@ -273,17 +272,6 @@ impl Writer {
         };
         self.dirty.insert(number);
         Ok(Current::new(section, std::mem::take(&mut self.spare)))
-    }
-
-    /// Says in the manifest that there is another writer, before the first put: what it puts may take
-    /// the place of what an earlier one had not synced.
-    fn announce(&mut self) -> Result<()> {
-        if self.unannounced {
-            let stored = self.manifest.store(&self.shared.storage);
-            self.poison_on_error(stored)?;
-            self.unannounced = false;
-        }
-        Ok(())
     }
 
     /// Value, then entry, into the section's buffers; the entry's position.
@@ -370,10 +358,10 @@ impl Drop for Writer {
             // The marks only protect: losing them costs nothing that a crash would not.
             let _ = self.mark_synced();
         }
-        // Before the lock goes: readers look for a next writer from here on.
-        self.shared
-            .ended
-            .store(self.manifest.opens, Ordering::SeqCst);
+        // Before the lock goes: readers look for a next writer from here on. One that put nothing may not have said
+        // that it was there, and the next one gets its number.
+        let ended = self.manifest.announced.saturating_add(1);
+        self.shared.ended.store(ended, Ordering::SeqCst);
     }
 }
 

@@ -49,6 +49,8 @@ pub(crate) struct Manifest {
     /// How often the archive was opened for writing: readers that outlive their writer see by it
     /// that there was another.
     pub(crate) opens: u64,
+    /// The same as the disk has it, since it was loaded or last stored: no field of its own there.
+    pub(crate) announced: u64,
     pub(crate) key_size: u32,
     pub(crate) page_size: u16,
     pub(crate) layout: Layout,
@@ -72,7 +74,17 @@ impl Manifest {
     /// Writes the manifest, durably.
     pub(crate) fn store(&mut self, storage: &Arc<dyn Storage>) -> Result<()> {
         self.generation = self.generation.saturating_add(1);
-        copies::store(storage, &self.encode())
+        copies::store(storage, &self.encode())?;
+        self.announced = self.opens;
+        Ok(())
+    }
+
+    /// Says that there is another writer, if no store since the open has.
+    pub(crate) fn announce(&mut self, storage: &Arc<dyn Storage>) -> Result<()> {
+        match self.announced < self.opens {
+            true => self.store(storage),
+            false => Ok(()),
+        }
     }
 
     /// The manifest as it is now; an error when the storage holds another archive by now, or this one after a
@@ -91,6 +103,12 @@ impl Manifest {
             && self.rewinds == later.rewinds
             && self.floor <= later.floor
             && self.state == later.state
+    }
+
+    /// Whether `other` is this archive with nothing pruned, rewound or repaired in between.
+    pub(crate) fn has_same_files(&self, other: &Self) -> bool {
+        let as_of = |of: &Self| (of.id, of.state, of.rewinds, of.floor);
+        as_of(self) == as_of(other)
     }
 
     fn encode(&self) -> Vec<u8> {
@@ -199,10 +217,12 @@ impl Manifest {
     }
 
     fn decode_fields(from: &mut Decoder<'_>) -> Option<Self> {
+        let (id, generation, opens) = (from.u64()?, from.u64()?, from.u64()?);
         Some(Self {
-            id: from.u64()?,
-            generation: from.u64()?,
-            opens: from.u64()?,
+            id,
+            generation,
+            opens,
+            announced: opens,
             key_size: from.u32()?,
             page_size: from.u16().filter(|&size| size > 0)?,
             layout: match from.u8()? {
@@ -256,6 +276,7 @@ pub(super) mod tests {
             id: 0x0123_4567_89ab_cdef,
             generation: 7,
             opens: 3,
+            announced: 3,
             key_size: 32,
             page_size: 4084,
             layout: Layout::V1,

@@ -88,6 +88,7 @@ impl PagedFile {
             torn: len > end,
         };
         if cut.torn && self.file.files().access() == Access::Write {
+            self.file.files().begin_cut()?;
             blob.resize(end)?;
             // Before anything is written behind the new end.
             if !Canary::CutNotFlushed.sings() {

@@ -101,6 +101,7 @@ impl PagedFile {
             }
             read => read,
         };
+        self.file.files().begin_cut()?;
         blob.resize(self.page_offset(whole)?)?;
         blob.sync()?;
         let mut new = End {

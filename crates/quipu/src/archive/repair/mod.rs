@@ -33,6 +33,7 @@ mod report;
 use std::io::IoSlice;
 use std::sync::Arc;
 
+use super::follow;
 use super::prune::remove_files;
 use super::section::Section;
 use super::shared::Shared;
@@ -48,6 +49,23 @@ pub use report::{Quarantined, RepairReport, SectionRepair};
 impl Shared {
     /// What a repair would do; reads everything and changes nothing.
     pub(super) fn plan_repair(&self) -> Result<RepairReport> {
+        let planned = self.examine_all();
+        let is_clean = matches!(&planned, Ok(all) if all.iter().all(Findings::is_empty));
+        if let Some(opened) = self.shown_as.get().filter(|_| !is_clean) {
+            // Or it is for a writer of another process that files are gone, or others.
+            follow::floor(self, opened.continued(&*self.storage)?.floor);
+        }
+        let mut all = planned?;
+        let floor = self.floor();
+        all.retain(|findings| !findings.is_empty() && findings.number >= floor);
+        all.sort_by_key(|findings| findings.number);
+        let sections = all.into_iter().map(|findings| findings.told(self));
+        Ok(RepairReport {
+            sections: sections.collect(),
+        })
+    }
+
+    fn examine_all(&self) -> Result<Vec<Findings>> {
         let manifest = Manifest::load(&*self.storage)?.ok_or_else(|| Error::NotAnArchive {
             path: self.path(),
             reason: "its manifest is gone".to_owned(),
@@ -56,9 +74,12 @@ impl Shared {
         let mut all = Vec::new();
         for number in self.unreadable() {
             let mark = mark_of(marks.marks(), number);
-            all.extend(self.examine_unreadable(number, &mark)?);
+            let findings = self.examine_unreadable(number, &mark);
+            if !self.is_pruned(number, &findings) {
+                all.extend(findings?);
+            }
         }
-        for number in self.gone(marks.marks())? {
+        for number in self.gone_for_good(&manifest, marks.marks())? {
             all.push(self.examine_gone(number, &mark_of(marks.marks(), number)));
         }
         for number in self.sections.numbers() {
@@ -70,12 +91,23 @@ impl Shared {
                 all.push(findings?);
             }
         }
-        all.retain(|findings| !findings.is_empty());
-        all.sort_by_key(|findings| findings.number);
-        let sections = all.into_iter().map(|findings| findings.told(self));
-        Ok(RepairReport {
-            sections: sections.collect(),
-        })
+        Ok(all)
+    }
+
+    /// As [`gone`](Self::gone), but not those that a writer beside drops or replaces: it says so before a file goes,
+    /// of a prune and a repair in the manifest, of a rewind in the marks as well.
+    fn gone_for_good(&self, manifest: &Manifest, marks: &Marks) -> Result<Vec<u64>> {
+        let mut gone = self.gone(marks)?;
+        if gone.is_empty() {
+            return Ok(gone);
+        }
+        let (marks, _) = MarksLog::open(&self.storage, manifest)?;
+        gone.retain(|&number| mark_of(marks.marks(), number).records > 0);
+        let now = Manifest::load(&*self.storage)?;
+        match now.is_some_and(|now| now.has_same_files(manifest)) {
+            true => Ok(gone),
+            false => Ok(Vec::new()),
+        }
     }
 }
 

@@ -259,6 +259,7 @@ impl ValueFile {
         }
         drop(tail);
         let blob = self.begin_write()?;
+        self.file.files().begin_cut()?;
         blob.resize(len)?;
         self.settle(len, false);
         self.sync()

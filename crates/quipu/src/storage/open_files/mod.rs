@@ -72,10 +72,15 @@ pub(crate) struct OpenFiles {
     creating: Mutex<BTreeSet<(Arc<str>, u64)>>,
     /// Asked after a file was opened, whether it is the one that is meant.
     guard: OnceLock<Guard>,
+    /// Asked, once, before data is cut from a file.
+    before_cut: Mutex<Option<BeforeCut>>,
 }
 
 /// Whether what has a file's name by now is still what the set's user means.
 type Guard = Box<dyn Fn() -> Result<()> + Send + Sync>;
+
+/// What is to be done before the first cut.
+type BeforeCut = Box<dyn FnOnce() -> Result<()> + Send>;
 
 /// The hands of both clocks.
 #[derive(Debug, Default)]
@@ -102,6 +107,7 @@ impl OpenFiles {
             hands: Mutex::default(),
             creating: Mutex::default(),
             guard: OnceLock::new(),
+            before_cut: Mutex::default(),
         })
     }
 
@@ -114,6 +120,17 @@ impl OpenFiles {
     /// Only the first guard counts.
     pub(crate) fn guard_with(&self, guard: impl Fn() -> Result<()> + Send + Sync + 'static) {
         self.guard.get_or_init(|| Box::new(guard));
+    }
+
+    /// From now on, nothing is cut from a file when `ask` gives an error; it is called before the first cut alone.
+    pub(crate) fn ask_before_cut(&self, ask: Option<BeforeCut>) {
+        *self.before_cut.lock() = ask;
+    }
+
+    /// To be called before data is cut from a file.
+    pub(crate) fn begin_cut(&self) -> Result<()> {
+        let ask = self.before_cut.lock().take();
+        ask.map_or(Ok(()), |ask| ask())
     }
 
     /// The most files that the set holds.

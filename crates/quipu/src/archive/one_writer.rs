@@ -1,0 +1,54 @@
+//! One writer at a time: the lock that it holds, and how readers of an earlier one learn of it.
+
+use std::sync::Arc;
+
+use super::shared::Shared;
+use crate::entropy;
+use crate::error::{Error, Result};
+use crate::manifest::{self, Manifest};
+use crate::storage::{Lock, Storage};
+use crate::sync::Mutex;
+
+pub(super) fn lock(storage: &dyn Storage) -> Result<Box<dyn Lock>> {
+    let program = std::env::current_exe().ok();
+    let program = program.as_deref().and_then(|path| path.file_name());
+    let program = program.unwrap_or_default().to_string_lossy().into_owned();
+    let holder = match entropy::is_simulated() {
+        true => "a simulation".to_owned(),
+        false => format!("process {} ({program})", std::process::id()),
+    };
+    let locked = storage.lock(manifest::PARTITION, manifest::LOCK, &holder);
+    locked.map_err(|error| match error {
+        Error::Locked { holder, .. } => Error::Locked {
+            path: storage.path("", ""),
+            holder,
+        },
+        other => other,
+    })
+}
+
+/// The manifest while an open reads the sections.
+///
+/// Readers of an earlier writer may have what that never synced and what a cut takes: they would find damage. So the
+/// first cut stores the manifest before it; an open that cuts nothing writes nothing.
+pub(super) struct BeforeCuts(Arc<Mutex<Manifest>>);
+
+impl BeforeCuts {
+    pub(super) fn begin(shared: &Shared, manifest: &Manifest) -> Self {
+        let announced = Arc::new(Mutex::new(manifest.clone()));
+        let (of, storage) = (Arc::clone(&announced), Arc::clone(&shared.storage));
+        let announce = move || match of.lock().announce(&storage) {
+            // What is cut may be what fills the disk.
+            Err(Error::StorageFull { .. }) => Ok(()),
+            stored => stored,
+        };
+        shared.files.ask_before_cut(Some(Box::new(announce)));
+        Self(announced)
+    }
+
+    /// From now on the manifest changes elsewhere.
+    pub(super) fn end(self, shared: &Shared) -> Manifest {
+        shared.files.ask_before_cut(None);
+        self.0.lock().clone()
+    }
+}
