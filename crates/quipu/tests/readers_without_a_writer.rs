@@ -81,12 +81,16 @@ fn those_of_writers_that_put_nothing_read_on_until_one_changes_something() {
             assert!(matches!(readers[0].get(9), Err(Error::Closed { .. })));
             archive.close().unwrap();
             readers.clear();
-            for _ in 0..2 {
-                readers.push(bench.open::<8>().reader());
-            }
+            readers.push(bench.open::<8>().reader());
+            let idle: Store = bench.open();
+            readers.push(idle.reader());
+            idle.close().unwrap();
             let mut next: Store = bench.open();
             for reader in &readers {
                 assert_eq!(reader.get(9).unwrap().unwrap(), value(1009, 20));
+                // Key tables may be others by now.
+                let by_key = |of| reader.get(&key::<8>(1000 + of)).unwrap().unwrap();
+                (0..20).for_each(|of| assert_eq!(by_key(of), value(1000 + of, 20)));
             }
             change(&mut next);
             let are_closed = || {
