@@ -23,7 +23,7 @@
 //! read by those who have it. So a location that others remove may still be found, and one may be found twice.
 //! The locations are copied out, so no array is held while a caller reads files.
 //!
-//! **Cost.** An empty index takes 132 KiB. With 10 million random keys a lookup reads one or two
+//! **Cost.** An empty index takes 164 KiB. With 10 million random keys a lookup reads one or two
 //! cache lines of the array, and finds a location in vain about once in 100,000 times: shard and tag
 //! together are 40 bits of the mix. Nothing is stored on disk; an archive fills the index when it is
 //! opened.
@@ -46,7 +46,7 @@ use crate::sync::atomic::{
     AtomicIsize,
     Ordering::{AcqRel, Acquire, Relaxed},
 };
-use crate::sync::{ArcSwap, Mutex};
+use crate::sync::{ArcSwap, Mutex, OnceLock};
 
 /// The greatest location that the index holds.
 pub const MAX_LOCATION: u64 = (1 << LOCATION_BITS) - 2;
@@ -58,7 +58,7 @@ pub(super) type Group = [Arc<Shard>; GROUP_SIZE];
 
 /// Translated keys and the locations of their items.
 ///
-/// Takes 9 to 11 bytes of memory a key, and 132 KiB when empty. It grows in small steps, gives all but 4 MiB
+/// Takes 9 to 11 bytes of memory a key, and 164 KiB when empty. It grows in small steps, gives all but 4 MiB
 /// of memory back when keys are pruned, and finds keys that conflict in the order in which they were inserted. Every
 /// call takes `&self`, from any thread; lookups take no lock and wait for nobody.
 ///
@@ -82,8 +82,8 @@ pub(super) type Group = [Arc<Shard>; GROUP_SIZE];
 pub struct KeyIndex {
     /// Of this index alone: nobody can make an archive whose keys crowd one shard.
     pub(super) seed: u64,
-    /// The shards as lookups find them.
-    shown: Box<[ArcSwap<Shard>]>,
+    /// The shards as lookups find them, those that ever held something: a swapped pointer takes its time to be dropped.
+    shown: Box<[OnceLock<ArcSwap<Shard>>]>,
     /// The same shards, for whoever changes them.
     pub(super) groups: Box<[Mutex<Group>]>,
     /// Of each shard, to be read without its lock.
@@ -94,12 +94,11 @@ pub struct KeyIndex {
 }
 
 impl KeyIndex {
-    /// An empty index. Allocates 132 KiB.
+    /// An empty index. Allocates 164 KiB.
     pub fn new() -> Self {
         const SHARDS: usize = GROUPS * GROUP_SIZE;
         let empty = Arc::new(Shard::default());
-        let show = |_| ArcSwap::new(Arc::clone(&empty));
-        let shown: Box<[_]> = (0..SHARDS).map(show).collect();
+        let shown: Box<[_]> = (0..SHARDS).map(|_| OnceLock::new()).collect();
         let group = |_| Mutex::new(array::from_fn(|_| Arc::clone(&empty)));
         let groups: Box<[_]> = (0..GROUPS).map(group).collect();
         let hints: Box<[_]> = (0..SHARDS).map(|_| Hint::default()).collect();
@@ -172,7 +171,9 @@ impl KeyIndex {
             return;
         }
         let place = Place::of(key, self.seed);
-        self.shown[place.shard].load().lookup(place.tag, out);
+        if let Some(shard) = self.shown[place.shard].get() {
+            shard.load().lookup(place.tag, out);
+        }
     }
 
     /// Removes one location of a key; false when it is not there. Copies the shard, as growth does.
@@ -250,7 +251,8 @@ impl KeyIndex {
             add(&self.conflicts, conflicts);
         }
         if let Some(shown) = self.shown.get(number) {
-            shown.store(new);
+            let first = || ArcSwap::new(Arc::clone(&new));
+            shown.get_or_init(first).store(Arc::clone(&new));
         }
         // Who sees that the last key has gone finds it nowhere else either.
         add(&self.len, -(removed as isize));
