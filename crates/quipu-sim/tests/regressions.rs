@@ -165,3 +165,11 @@ fn what_is_damaged_in_the_middle_of_a_verification() {
         "items=8 page=28 layout=0 cap=2 zstd=0 buffer=64 | fault 19 flipped-bit | fault 0 error-after | close",
     );
 }
+
+/// The model took a rewind that failed to read, before it had begun, for a write that failed.
+#[test]
+fn a_rewind_that_cannot_read_has_not_begun() {
+    goes_well(
+        "items=8 page=13 layout=0 cap=1 zstd=1 buffer=64 log=16384 | put_sync 26 3 32 | fault 0 error-before | rewind 26 | batch 27 5 18",
+    );
+}

@@ -162,8 +162,9 @@ impl World {
         }
         // Where a header is damaged only what needs that section is refused.
         let damage = self.model.scarred && error.is_corruption();
-        if self.settings.reserve > 0 && is_at(error, "quipu") {
-            // A flush of the folder: for the reserve, or for the manifest.
+        let of_read = matches!(error, Error::Io { action: "read", .. });
+        if of_read || (self.settings.reserve > 0 && is_at(error, "quipu")) {
+            // A rewind reads before it begins. Or a flush of the folder: for the reserve, or for the manifest.
             self.may_refuse = true;
         } else {
             self.refuses |= !self.model.suspect && !damage && !is_of_reserve(error);
