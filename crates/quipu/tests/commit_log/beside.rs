@@ -48,19 +48,24 @@ fn shown(reader: &Reader<[u8; 8]>) -> u64 {
     shown
 }
 
+/// A store whose last sync is in the log and not in the files yet, as long as the log's flush takes; and the files with it.
+fn with_a_sync_in_the_log() -> (Memory, Store, Vec<Vec<u8>>) {
+    let memory = Memory::new();
+    let mut archive: Store = options().open_on(Arc::new(memory.clone())).unwrap();
+    put_syncs(&mut archive, 0..5);
+    let before = read(&memory);
+    put_syncs(&mut archive, 5..6);
+    let after = read(&memory);
+    write(&memory, &before);
+    (memory, archive, after)
+}
+
 /// The writer goes on by several pages while the reader opens, from any of the moments at which that opens a file.
 #[test]
 fn a_writer_that_goes_on_leaves_no_hole() {
     let mut opened_with_log = 0;
     for nth in 0..6 {
-        let memory = Memory::new();
-        let mut archive: Store = options().open_on(Arc::new(memory.clone())).unwrap();
-        put_syncs(&mut archive, 0..5);
-        let before = read(&memory);
-        put_syncs(&mut archive, 5..6);
-        let after = read(&memory);
-        // As long as the log's flush takes.
-        write(&memory, &before);
+        let (memory, archive, after) = with_a_sync_in_the_log();
         let hooked = Hooked::new(memory.clone());
         let archive = Arc::new(Mutex::new(archive));
         let writer = Arc::clone(&archive);
@@ -92,13 +97,7 @@ impl Storage for Wide {
 /// The reader waits for the files to get what was in the log: its clones follow a refresh.
 #[test]
 fn clones_of_a_reader_that_was_opened_beside_a_sync_follow() {
-    let memory = Memory::new();
-    let mut archive: Store = options().open_on(Arc::new(memory.clone())).unwrap();
-    put_syncs(&mut archive, 0..5);
-    let before = read(&memory);
-    put_syncs(&mut archive, 5..6);
-    let after = read(&memory);
-    write(&memory, &before);
+    let (memory, mut archive, after) = with_a_sync_in_the_log();
     let hooked = Hooked::new(memory.clone());
     // Its second look finds them there.
     hooked.nth(1, "open index/0000000000000000", move || {
