@@ -337,6 +337,9 @@ impl Shared {
         entry: &mut EntryBuf,
     ) -> Result<Option<Bytes>> {
         let Sought { key, at, want } = sought;
+        if want == Want::Value {
+            section.prefetch(position);
+        }
         match section.entry(position, None, entry) {
             Ok(()) => {}
             // The section was written anew since the index was asked.
@@ -380,6 +383,7 @@ impl Shared {
         index: Option<u64>,
         entry: &mut EntryBuf,
     ) -> Result<Bytes> {
+        section.prefetch(position);
         section.entry(position, index, entry)?;
         section.value(entry, self.max_value_size)
     }

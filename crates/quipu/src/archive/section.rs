@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::format::VALUE_CHECKSUM_SIZE;
 use crate::index::{Placed, Positions, Stretch};
 use crate::journal::Pair;
+use crate::prefetch::prefetch;
 use crate::sync::RwLock;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -174,6 +175,19 @@ impl Section {
             }),
             _ => Ok(()),
         }
+    }
+
+    /// Asks the processor for what a read of the item at a position needs: its entry's page, and its value, as far as the
+    /// place of that can be told before the entry is read. Both at once, because each is a page of a map of its own, of
+    /// which the processor has to find out first where in memory it is.
+    #[inline]
+    pub(super) fn prefetch(&self, position: u64) {
+        let Pair {
+            records, values, ..
+        } = &self.pair;
+        let page = records.mapped_at(position);
+        let value = values.nth_mapped_at(position, records.len());
+        page.into_iter().chain(value).for_each(prefetch);
     }
 
     /// The value that an entry points to, as it was put.

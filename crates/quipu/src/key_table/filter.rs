@@ -40,11 +40,14 @@ pub(super) struct Filter {
 impl Filter {
     /// An empty one for so many keys.
     pub(super) fn new(keys: u64) -> Self {
-        let blocks = vec![Block::default(); blocks(keys) as usize];
-        if size_of_val(&*blocks) >= HUGE_FROM {
-            // Each look-up reads a line anywhere in it, and would miss the TLB as well.
-            advise_huge(&blocks);
+        let len = blocks(keys) as usize;
+        let mut blocks = Vec::with_capacity(len);
+        if len * size_of::<Block>() >= HUGE_FROM {
+            // Each look-up reads a line anywhere in it, and would miss the TLB as well. Before anything is written: what
+            // has its pages keeps them.
+            advise_huge(blocks.spare_capacity_mut());
         }
+        blocks.resize(len, Block::default());
         Self {
             blocks: blocks.into_boxed_slice(),
         }

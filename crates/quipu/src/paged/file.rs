@@ -206,6 +206,15 @@ impl PagedFile {
         self.read_end(offset, end, out)
     }
 
+    /// Where the page is mapped that a read at an offset reads from the file. To ask whether the cache has it would take
+    /// as long as the hint does.
+    #[inline]
+    pub(crate) fn mapped_at(&self, offset: u64) -> Option<usize> {
+        let is_on_disk = offset < self.settled.load(Ordering::Relaxed);
+        let page = self.page_holding(offset).ok()?;
+        is_on_disk.then(|| self.file.mapped_at(page)).flatten()
+    }
+
     fn read_end(&self, offset: u64, end: u64, out: &mut [u8]) -> Result<bool> {
         match self.copy_end(offset, end, out) {
             Some(on_disk) => self.read_pages(offset, &mut out[..on_disk]).map(|()| true),

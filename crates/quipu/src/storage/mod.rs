@@ -222,6 +222,13 @@ pub trait Blob: Debug + Send + Sync + 'static {
         false
     }
 
+    /// The address of a byte that is mapped into memory, for a hint to the processor that it is read soon. Nobody reads
+    /// there, and the byte need not exist. None, as by default, where nothing is mapped, or a call would be needed to
+    /// tell.
+    fn mapped_at(&self, _offset: u64) -> Option<usize> {
+        None
+    }
+
     /// The open file that has these bytes at the same offsets, where there is one, for
     /// [`Storage::read_many`] to read. Others must not: a blob in front of another gives the other's only where
     /// a read of it does nothing else.

@@ -13,6 +13,11 @@ pub trait Window: Any + Debug + Send + Sync {
     /// the bytes are not in reach, do not exist, or cannot be read.
     fn read_into(&self, buf: &mut Vec<u8>, offset: u64, len: usize) -> bool;
 
+    /// As [`Blob::mapped_at`](super::Blob::mapped_at).
+    fn mapped_at(&self, _offset: u64) -> Option<usize> {
+        None
+    }
+
     /// About how many bytes of memory it takes, what it shares with others apart.
     fn memory(&self) -> usize;
 }

@@ -130,6 +130,13 @@ impl RecordFile {
         self.pages.waiting()
     }
 
+    /// Where the page of the record at a position is mapped.
+    #[inline]
+    pub(crate) fn mapped_at(&self, position: u64) -> Option<usize> {
+        let offset = position.checked_mul(self.record_size as u64)?;
+        self.pages.mapped_at(offset)
+    }
+
     /// Reads the record at a position.
     #[inline]
     pub(crate) fn read(&self, position: u64, out: &mut [u8]) -> Result<()> {

@@ -302,6 +302,13 @@ impl ValueFile {
         Ok(Bytes::from(stored.into_boxed_slice()))
     }
 
+    /// Where the `nth` of `count` values is mapped, if all are of one size; if they only seem to be, any place.
+    #[inline]
+    pub(crate) fn nth_mapped_at(&self, nth: u64, count: u64) -> Option<usize> {
+        let len = self.settled.load(Ordering::Relaxed);
+        self.file.mapped_at(nth_place(len, nth, count)?)
+    }
+
     /// The checksum of the value at an offset, where that was appended last.
     pub(crate) fn last_checksum(&self, offset: u64) -> Option<u32> {
         let last = self.tail.lock().last;
@@ -401,10 +408,40 @@ impl ValueFile {
     }
 }
 
+/// Where the `nth` of `count` values of one size begins, if they take so many bytes.
+#[inline]
+fn nth_place(len: u64, nth: u64, count: u64) -> Option<u64> {
+    let size = len.checked_div(count)?;
+    (size * count == len).then(|| nth.checked_mul(size))?
+}
+
 impl std::fmt::Debug for ValueFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ValueFile")
             .field("path", &self.file.path())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nth_place;
+
+    #[test]
+    fn the_place_of_a_value_is_told_where_all_have_one_size() {
+        assert_eq!(nth_place(680, 0, 10), Some(0));
+        assert_eq!(nth_place(680, 9, 10), Some(612));
+        for (len, nth, count) in [
+            (681, 3, 10),
+            (5, 3, 10),
+            (680, 3, 0),
+            (u64::MAX, u64::MAX, 1),
+        ] {
+            let place = nth_place(len, nth, count);
+            assert!(
+                place.is_none() || count == 1 && nth.checked_mul(len) == place,
+                "{len} {nth} {count}"
+            );
+        }
     }
 }

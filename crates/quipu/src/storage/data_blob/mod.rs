@@ -69,6 +69,10 @@ impl DataWindow {
         at.is_some_and(|at| self.window.read_into(buf, at, len))
     }
 
+    pub(super) fn mapped_at(&self, offset: u64) -> Option<usize> {
+        self.window.mapped_at(offset.checked_add(self.header)?)
+    }
+
     pub(super) fn memory(&self) -> usize {
         size_of::<Self>() + self.window.memory()
     }
@@ -284,6 +288,12 @@ impl DataBlob {
     pub(crate) fn is_in_memory(&self, offset: u64, len: usize) -> bool {
         let Read { blob, offset, len } = self.read_of(offset, len);
         blob.is_in_memory(offset, len)
+    }
+
+    /// As [`Blob::mapped_at`].
+    pub(crate) fn mapped_at(&self, offset: u64) -> Option<usize> {
+        let at = offset.checked_add(self.layout.header_size())?;
+        self.blob.mapped_at(at)
     }
 
     /// Writes the buffers one after the other; as [`Blob::write_at`].

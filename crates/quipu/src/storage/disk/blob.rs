@@ -136,6 +136,10 @@ impl Blob for DiskBlob {
         is_in_memory(&self.file, offset)
     }
 
+    fn mapped_at(&self, offset: u64) -> Option<usize> {
+        self.maps.as_ref()?.mapped_at(offset)
+    }
+
     fn as_fd(&self) -> Option<BorrowedFd<'_>> {
         Some(self.file.as_fd())
     }

@@ -94,6 +94,15 @@ impl BlobFile {
         }
     }
 
+    /// As [`Blob::mapped_at`](super::super::Blob::mapped_at), also of a file that is closed.
+    #[inline]
+    pub(crate) fn mapped_at(&self, offset: u64) -> Option<usize> {
+        match self.look_in_set(|blob| blob.mapped_at(offset)) {
+            Some(mapped) => mapped,
+            None => self.look_at_window(|window| window.mapped_at(offset))?,
+        }
+    }
+
     /// What `read` makes of the open file; opened if it is not. It counts as held for that time only as far
     /// as it stays open: others may take its place in the set.
     #[inline]

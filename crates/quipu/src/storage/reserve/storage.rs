@@ -132,6 +132,10 @@ impl Blob for ReservedBlob {
         self.blob.is_in_memory(offset, len)
     }
 
+    fn mapped_at(&self, offset: u64) -> Option<usize> {
+        self.blob.mapped_at(offset)
+    }
+
     fn as_fd(&self) -> Option<BorrowedFd<'_>> {
         self.blob.as_fd()
     }

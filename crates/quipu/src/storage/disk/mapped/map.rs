@@ -116,9 +116,10 @@ impl Map {
         self.len
     }
 
-    #[cfg(test)]
-    pub(super) fn start(&self) -> usize {
-        self.start.as_ptr().addr()
+    /// Where a byte is mapped, if it is within the map: for hints, and tests.
+    #[inline]
+    pub(super) fn address(&self, at: usize) -> Option<usize> {
+        (at < self.len).then(|| self.start.as_ptr().addr() + at)
     }
 }
 

@@ -224,6 +224,11 @@ impl Window for Maps {
         })
     }
 
+    fn mapped_at(&self, offset: u64) -> Option<usize> {
+        let (segment, start) = self.made(offset)?;
+        segment.address((offset - start) as usize)
+    }
+
     fn memory(&self) -> usize {
         let more = self.more.get();
         let places = more.into_iter().flat_map(|more| more.iter());

@@ -56,6 +56,10 @@ impl Segment {
         is_at_hand && self.note_read(at, len).is_some() && self.map.append_to(buf, at, len)
     }
 
+    pub(super) fn address(&self, at: usize) -> Option<usize> {
+        self.map.address(at)
+    }
+
     fn are_read(&self, at: usize, len: usize) -> bool {
         chunks(at, len).all(|chunk| {
             let word = self.read.get(chunk / 64);

@@ -200,6 +200,24 @@ fn a_window_shows_what_is_mapped() {
     assert_eq!(look(0, MAX_READ + 1), None);
 }
 
+#[test]
+fn a_byte_is_mapped_where_the_map_has_it() {
+    let file = file(300_000);
+    assert_eq!(maps_of(&file).mapped_at(0), None, "not mapped yet");
+    let maps = warm(&file, 1000, 100);
+    let start = maps.mapped_at(0).unwrap();
+    assert_eq!(maps.mapped_at(299_999), Some(start + 299_999));
+    assert_eq!(
+        maps.mapped_at((1 << 19) - 1),
+        Some(start + (1 << 19) - 1),
+        "behind the end"
+    );
+    assert_eq!(
+        (maps.mapped_at(1 << 19), maps.mapped_at(u64::MAX)),
+        (None, None)
+    );
+}
+
 /// Nor does it keep others from it.
 #[test]
 fn a_map_is_made_by_who_may_read_it() {

@@ -166,8 +166,8 @@ fn is_sent_the_address_of_a_map() {
         ptr::from_mut(&mut info)
             .cast::<usize>()
             .add(2)
-            .write(map.start());
-        assert_eq!(info.si_addr().addr(), map.start());
+            .write(map.address(0).unwrap());
+        assert_eq!(info.si_addr().addr(), map.address(0).unwrap());
         let (call, signal) = (libc::SYS_rt_tgsigqueueinfo, libc::SIGBUS);
         libc::syscall(call, libc::getpid(), libc::gettid(), signal, &info)
     };
