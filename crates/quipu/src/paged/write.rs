@@ -4,7 +4,7 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 use super::encode::{Committed, encode_pages};
-use super::file::{MIN_CACHED_PAGE, PagedFile};
+use super::file::PagedFile;
 use super::tail::End;
 use crate::canary::Canary;
 use crate::error::Result;
@@ -38,7 +38,6 @@ impl PagedFile {
         let blob = self.file.get()?;
         *self.unflushed.lock() = Some(Arc::clone(&blob));
         blob.write_at(&[IoSlice::new(&out)], at)?;
-        self.cache_full_pages(page, stream);
         tail.is_written(committed);
         self.is_written(&tail);
         Ok(())
@@ -49,17 +48,6 @@ impl PagedFile {
         let mut tail = self.tail.lock();
         tail.settle(self.page_size);
         self.settled.store(tail.bytes.start(), Ordering::Release);
-    }
-
-    /// What was just written is likely to be read.
-    fn cache_full_pages(&self, first: u64, bytes: &[u8]) {
-        if self.page_size < MIN_CACHED_PAGE {
-            return;
-        }
-        let stream = self.stream.load(Ordering::Acquire);
-        for (page, bytes) in (first..).zip(bytes.chunks_exact(self.page_size)) {
-            self.cache.insert(stream, page, bytes);
-        }
     }
 
     /// Writes what waits and flushes it. Until that is done it is read from memory: a flush that fails may take it from
