@@ -73,3 +73,7 @@ stress rounds="500":
 # The same under ThreadSanitizer
 tsan:
     bash scripts/tsan.sh
+
+# What is read without a lock, under Miri
+miri:
+    bash scripts/miri.sh

@@ -211,7 +211,9 @@ fn missing_items_as_listed() {
         assert_eq!(archive.missing_items(7, 10), [7, 8, 9]);
         assert_eq!(archive.missing_items(11, 5), [0u64; 0]);
         assert_eq!(archive.missing_items(0, 0), [0u64; 0]);
-        assert_eq!(archive.missing_items(0, usize::MAX).len(), 6);
+        let all = archive.missing_items(0, usize::MAX);
+        assert_eq!((all.len(), all.capacity()), (6, 6));
+        assert_eq!(archive.missing_items(11, usize::MAX).capacity(), 0);
     });
 }
 

@@ -8,6 +8,60 @@ use common::{Bench, key, value};
 use quipu::storage::OpenMode;
 use quipu::{Archive, Error, Options, ReadOnly, Status};
 
+/// Thousands of runs, which a reader takes several looks for: what the writer leaves alone is told as what it is.
+#[test]
+fn runs_and_gaps_beside_a_writer_are_what_stays() {
+    let options = Options::new().items_per_section(1_000);
+    Bench::memory(options, |bench| {
+        let mut archive = bench.open::<16>();
+        let put = |archive: &mut Archive<[u8; 16]>, index| {
+            let _ = archive.put(index, &key(index), b"value").unwrap();
+        };
+        (0..12_000).for_each(|nth| put(&mut archive, 2 * nth));
+        let check = |reader: &quipu::Reader<[u8; 16]>| {
+            let floor = reader.floor();
+            let ranges = reader.ranges();
+            assert!(
+                ranges
+                    .windows(2)
+                    .all(|two| two[0].end() + 1 < *two[1].start())
+            );
+            let stored: Vec<u64> = ranges.into_iter().flatten().collect();
+            let items = reader.missing_items(0, usize::MAX);
+            let ranges = reader.missing_ranges(0, usize::MAX);
+            assert!([&stored, &items].iter().all(|told| told[0] >= floor));
+            let ranges: Vec<u64> = ranges.into_iter().flatten().collect();
+            for missing in [items, ranges] {
+                for index in (4_000..20_000).filter(|index| index % 4 != 3) {
+                    let told = [&stored, &missing].map(|told| told.binary_search(&index).is_ok());
+                    assert_eq!(told, [index % 2 == 0, index % 2 == 1], "{index}");
+                }
+            }
+        };
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                let (reader, done) = (archive.reader(), &done);
+                scope.spawn(move || {
+                    while !done.load(Ordering::Acquire) {
+                        check(&reader);
+                    }
+                });
+            }
+            for nth in 0..5_000 {
+                put(&mut archive, 4_003 + 4 * (nth * 7_919 % 4_000));
+                match nth {
+                    1_000 | 2_000 | 3_000 | 4_000 => archive.prune(nth).map(drop).unwrap(),
+                    _ if nth % 500 == 499 => archive.rewind(23_998 - nth / 2).unwrap(),
+                    _ => {}
+                }
+            }
+            done.store(true, Ordering::Release);
+        });
+        check(&archive);
+    });
+}
+
 #[test]
 fn readers_see_every_put_that_returned() {
     let options = Options::new()

@@ -245,6 +245,10 @@ impl<K: Key, V: Value> Reader<K, V> {
 
     /// Up to `max` indices from `start` on that hold nothing readable and lie before a later index
     /// that was stored. Nothing is missing below the floor.
+    ///
+    /// Beside a writer, what is stored is looked at in pieces of some thousand runs, so that no put waits for more: as
+    /// missing is told each index that was all the time, up to `max`, and none that was stored all the time; what is put or removed
+    /// meanwhile may be told or not. Fewer than `max`, but not none, may come beside a prune.
     pub fn missing_items(&self, start: u64, max: usize) -> Vec<u64> {
         self.shared.missing_items(start, max)
     }
@@ -255,14 +259,19 @@ impl<K: Key, V: Value> Reader<K, V> {
         self.shared.missing_ranges(start, max)
     }
 
-    /// The runs of stored indices, inclusive, ascending.
+    /// The runs of stored indices, inclusive, ascending; between two of them there is a gap.
+    ///
+    /// Beside a writer, they are looked at in pieces of some thousand, so that no put waits for more: each index is told
+    /// that is stored all the time, and none that was at no time; what is put or removed meanwhile may be told or not. None
+    /// lies below the floor that the archive has in the end, or behind the last index that it has when the last run is
+    /// looked at.
     pub fn ranges(&self) -> Vec<RangeInclusive<u64>> {
         self.ranges_from(0)
     }
 
     /// As [`ranges`](Self::ranges), from the run on that holds or follows `index`.
     pub fn ranges_from(&self, index: u64) -> Vec<RangeInclusive<u64>> {
-        self.shared.runs.read().ranges_from(index).collect()
+        self.shared.ranges_from(index)
     }
 
     /// The first stored index.

@@ -11,7 +11,7 @@ use super::writer::Writer;
 use crate::canary::Canary;
 use crate::error::{Error, Result};
 use crate::format::Layouts;
-use crate::index::Runs;
+use crate::index::{Runs, RunsInPieces};
 use crate::manifest::{Fingerprint, Manifest, Mark, PARTITION};
 use crate::storage::{DataBlob, SECTOR_BYTES, Storage, read_around};
 use crate::sync::atomic::Ordering;
@@ -273,13 +273,14 @@ impl Shared {
     pub(super) fn known_indices(&self, section: u64) -> Runs {
         let last = section.saturating_add(self.items_per_section - 1);
         let mut known = Runs::default();
-        let mut add = |from: &Runs| {
-            let runs = from.ranges_from(section).map(RangeInclusive::into_inner);
+        let mut add = |runs: &mut dyn Iterator<Item = (u64, u64)>| {
             let runs = runs.take_while(|&(first, _)| first <= last);
             runs.for_each(|(first, end)| known.insert_run(first.max(section), end.min(last)));
         };
-        add(&self.runs.read());
-        add(&self.damage.read().indices);
+        add(&mut RunsInPieces::new(&self.runs, section));
+        let damage = self.damage.read();
+        let lost = damage.indices.ranges_from(section);
+        add(&mut lost.map(RangeInclusive::into_inner));
         known
     }
 }

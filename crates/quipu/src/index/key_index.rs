@@ -416,6 +416,24 @@ mod tests {
         });
     }
 
+    /// Who finds a key gone, the last one or one of others, sees what was done before it was removed: the table of keys
+    /// that it went to.
+    #[test]
+    fn who_finds_a_key_gone_sees_where_it_went() {
+        for others in [0, 1].repeat(300) {
+            let (index, went) = (filled(others), AtomicBool::new(false));
+            index.insert(42, 7, &|_| false).unwrap();
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    while found(&index, 42) == [7] {}
+                    assert!(went.load(Relaxed), "beside {others}");
+                });
+                went.store(true, Relaxed);
+                index.remove(42, 7);
+            });
+        }
+    }
+
     /// Readers find every even key whose insert has returned, while shards grow, and shrink as the
     /// odd ones are pruned.
     #[test]

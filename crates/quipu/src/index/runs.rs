@@ -173,37 +173,6 @@ impl Runs {
         (end, next.map(|(first, _)| *first))
     }
 
-    /// Up to `max` indices from `start` on that are not stored and lie before a stored one,
-    /// ascending. Allocates what it returns, no more; fewer when there is no memory for them all.
-    pub(crate) fn missing_items(&self, start: u64, max: usize) -> Vec<u64> {
-        let gaps = || self.gaps(start);
-        let mut count = 0;
-        for gap in gaps() {
-            count =
-                usize::try_from(size(&gap)).map_or(max, |size| max.min(size.saturating_add(count)));
-            if count == max {
-                break;
-            }
-        }
-        let mut missing = Vec::new();
-        while missing.try_reserve_exact(count).is_err() {
-            count /= 2;
-        }
-        missing.extend(gaps().flatten().take(count));
-        missing
-    }
-
-    /// What lies between the runs, from `start` on.
-    fn gaps(&self, start: u64) -> impl Iterator<Item = RangeInclusive<u64>> + '_ {
-        let mut from = Some(start);
-        self.ranges_from(start).filter_map(move |run| {
-            let gap = from.zip(run.start().checked_sub(1));
-            from = run.end().checked_add(1);
-            gap.map(|(from, to)| from..=to)
-                .filter(|gap| !gap.is_empty())
-        })
-    }
-
     /// The runs of what is not stored of `first..=last`, ascending.
     pub(crate) fn not_stored(&self, first: u64, last: u64) -> Vec<(u64, u64)> {
         let mut gaps = Vec::new();
@@ -319,19 +288,6 @@ mod tests {
         assert_eq!(runs.next_gap(11), (None, Some(21)));
         assert_eq!(runs.next_gap(25), (Some(30), None));
         assert_eq!(runs.next_gap(40), (None, None));
-        assert_eq!(runs.missing_items(5, 3), [11, 12, 13]);
-        assert_eq!(runs.missing_items(25, 9), []);
-        assert_eq!(runs.missing_items(0, 0), []);
-        assert_eq!(runs.missing_items(5, usize::MAX).len(), 10);
-    }
-
-    #[test]
-    fn missing_in_several_gaps() {
-        let runs = runs(&[1..=2, 5..=6, 10..=10]);
-        assert_eq!(runs.missing_items(0, 5), [0, 3, 4, 7, 8]);
-        assert_eq!(runs.missing_items(3, 3), [3, 4, 7]);
-        assert_eq!(runs.missing_items(7, 10), [7, 8, 9]);
-        assert_eq!(runs.missing_items(11, 5), []);
     }
 
     #[test]
@@ -340,11 +296,6 @@ mod tests {
         assert_eq!(ranges(&runs), [0..=0, u64::MAX..=u64::MAX]);
         assert_eq!(runs.next_gap(u64::MAX), (Some(u64::MAX), None));
         assert_eq!(runs.next_gap(0), (Some(0), Some(u64::MAX)));
-        assert_eq!(runs.missing_items(0, 2), [1, 2]);
-        assert_eq!(
-            runs.missing_items(u64::MAX - 2, 9),
-            [u64::MAX - 2, u64::MAX - 1]
-        );
         assert!(!runs.insert(0) && !runs.insert(u64::MAX));
         assert_eq!(runs.remove_below(u64::MAX), 1);
         assert!(runs.remove(u64::MAX) && !runs.remove(u64::MAX));
@@ -356,19 +307,11 @@ mod tests {
         let mut runs = Runs::new();
         runs.runs.insert(0, u64::MAX);
         runs.count = 1 << 64;
-        assert_eq!(runs.missing_items(0, 5), []);
         assert_eq!(runs.remove_above(u64::MAX), 0);
         assert!(runs.remove(7) && runs.insert(7));
         assert_eq!(runs.remove_above(99), (1 << 64) - 100);
         assert_eq!(runs.remove_below(90), 90);
         assert_eq!(ranges(&runs), [90..=99]);
-    }
-
-    #[test]
-    fn a_huge_max_allocates_what_it_returns() {
-        let runs = runs(&[0..=0, 4..=4]);
-        assert_eq!(runs.missing_items(0, usize::MAX).capacity(), 3);
-        assert_eq!(runs.missing_items(5, usize::MAX).capacity(), 0);
     }
 
     #[derive(Clone, Debug)]
@@ -421,9 +364,6 @@ mod tests {
             (end, after.copied().next()),
             "at {index}"
         );
-        let last = model.last().copied().unwrap_or(0);
-        let missing = (index..last).filter(|i| !model.contains(i)).take(7);
-        assert_eq!(runs.missing_items(index, 7), missing.collect::<Vec<_>>());
         let from = runs.ranges_from(index).next();
         let held = model.range(index..).next().copied();
         assert_eq!(from.as_ref().map(|run| index.max(*run.start())), held);

@@ -15,6 +15,7 @@
 
 mod beside;
 mod damage;
+mod gaps;
 mod group_commit;
 mod keys;
 mod outlive;
