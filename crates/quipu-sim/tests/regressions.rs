@@ -193,3 +193,12 @@ fn nothing_is_put_behind_what_cannot_be_written_again() {
          sync | drop",
     );
 }
+
+/// A rewind could not read the file that it had just written, and marked as many entries as there were before it.
+#[test]
+fn a_rewind_that_cannot_read_what_it_has_written() {
+    goes_well(
+        "items=8 page=56 layout=1 cap=0 zstd=0 buffer=200 tables=12 | batch 17 23 25 19 25 3 | fault 45 unreadable | \
+         rewind 18",
+    );
+}
