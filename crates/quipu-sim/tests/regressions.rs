@@ -202,3 +202,12 @@ fn a_rewind_that_cannot_read_what_it_has_written() {
          rewind 18",
     );
 }
+
+/// What a reader beside could not read of a page that a commit log is for was an error that says nothing of the bytes.
+#[test]
+fn a_page_of_a_commit_log_that_cannot_be_read_beside() {
+    goes_well(
+        "items=16 page=50 layout=0 cap=1 zstd=0 buffer=1000 log=16384 | batch 7 13 9 | sync | fault 40 unreadable | \
+         batch 9 15 70 | sync | beside",
+    );
+}
