@@ -132,6 +132,16 @@ pub const CRAFTED: &[Crafted] = &[
         seeds: 1,
     },
     Crafted {
+        defect: Canary::UnreadableTorn,
+        story: "A flush of entries fails that the commit log has, and the disk cannot read their page while the next open \
+            looks for the end of the file: cut there, they are lost once the log begins anew.",
+        text: "items=8 page=28 layout=0 cap=1 buffer=1000 log=20000 | put_sync 0 1 9 | put_sync 1 2 9 | put_sync 2 3 9 | \
+            put 3 4 9 | fault 0 flush-fails | sync | fault 0 unreadable | drop",
+        varies: 6,
+        calls: 71,
+        seeds: 1,
+    },
+    Crafted {
         defect: Canary::TableUnchecked,
         story: "A bit of a slot in a key table is flipped: the key is looked for where another item stands.",
         text: "items=64 page=200 cap=0 tables=1 | batch 0 1 9 1 2 9 2 3 9 3 4 9 4 5 9 5 6 9 | close | \

@@ -31,6 +31,22 @@ const SURVIVALS: [Survival; 6] = [
 
 /// The case of a seed.
 pub fn case(seed: u64) -> Case {
+    let mut case = seeing_case(seed);
+    // Drawn apart, so that a seed has the steps that it had before.
+    let mut random = Random::new(!seed);
+    if random.one_in(4) {
+        for _ in 0..1 + random.below(3) {
+            let at = random.below(case.steps.len() as u64 + 1) as usize;
+            let most = random.pick(20, &[60, 200, 600]);
+            let after = random.below(most);
+            let fault = Fault::Unreadable;
+            case.steps.insert(at, Step::Fault { after, fault });
+        }
+    }
+    case
+}
+
+fn seeing_case(seed: u64) -> Case {
     let mut random = Random::new(seed);
     if random.one_in(3) {
         return scenarios::draw(&mut random);

@@ -173,3 +173,41 @@ fn a_rewind_that_cannot_read_has_not_begun() {
         "items=8 page=13 layout=0 cap=1 zstd=1 buffer=64 log=16384 | put_sync 26 3 32 | fault 0 error-before | rewind 26 | batch 27 5 18",
     );
 }
+
+/// What an open read beyond the marks after a flush that failed was written again but for zeros at the end, and so were
+/// lost the length of the file and an empty value, whose checksum is zero.
+#[test]
+fn zeros_at_the_end_of_a_file_are_written_again() {
+    goes_well(
+        "items=8 page=4084 layout=1 cap=1 zstd=0 buffer=20 log=20000 | put 13 7 8 | put 16 3 10 | sync | put_sync 14 11 0 | \
+         fault 2 flush-fails | put 17 10 24 | read | sync",
+    );
+}
+
+/// A flush of entries failed, and then the disk could not read what the system still had of them: what was put behind them,
+/// in their page, was lost with it.
+#[test]
+fn nothing_is_put_behind_what_cannot_be_written_again() {
+    goes_well(
+        "items=8 page=13 layout=1 cap=1 zstd=0 buffer=1 | batch 0 1 9 | fault 38 unreadable | fault 2 flush-fails | \
+         sync | drop",
+    );
+}
+
+/// A rewind could not read the file that it had just written, and marked as many entries as there were before it.
+#[test]
+fn a_rewind_that_cannot_read_what_it_has_written() {
+    goes_well(
+        "items=8 page=56 layout=1 cap=0 zstd=0 buffer=200 tables=12 | batch 17 23 25 19 25 3 | fault 45 unreadable | \
+         rewind 18",
+    );
+}
+
+/// What a reader beside could not read of a page that a commit log is for was an error that says nothing of the bytes.
+#[test]
+fn a_page_of_a_commit_log_that_cannot_be_read_beside() {
+    goes_well(
+        "items=16 page=50 layout=0 cap=1 zstd=0 buffer=1000 log=16384 | batch 7 13 9 | sync | fault 40 unreadable | \
+         batch 9 15 70 | sync | beside",
+    );
+}

@@ -84,6 +84,8 @@ pub enum Canary {
     NothingRedone,
     /// Of what is in the commit log, the entries alone are brought to the section files.
     ValuesNotRedone,
+    /// What the disk cannot read at the end of an index file is taken for torn, and cut.
+    UnreadableTorn,
 }
 
 impl Canary {
@@ -127,6 +129,7 @@ impl Canary {
         Self::CommitLogOfOldName,
         Self::NothingRedone,
         Self::ValuesNotRedone,
+        Self::UnreadableTorn,
     ];
 
     /// Whether the defect is switched on.

@@ -277,3 +277,47 @@ fn a_refresh_stops_where_an_open_does() {
         }
     });
 }
+
+/// A section that rests is opened with its first read, as by the writer that the reader came from: what another one has
+/// written since, and not synced, looked like a torn end.
+#[test]
+fn they_cut_nothing_of_what_the_next_writer_has_put() {
+    let options = options().items_per_section(50).keys_per_table(1);
+    Bench::each(options, |bench| {
+        let mut archive: Store = bench.open();
+        fill(&mut archive, 0..120, 1);
+        archive.close().unwrap();
+        let reader = bench.open::<8>().reader();
+        let mut next: Store = bench.open();
+        // Values are written as the write buffer fills, their entries wait for the sync.
+        fill(&mut next, 120..130, 1);
+        assert!(matches!(reader.get(110), Err(Error::Closed { .. })));
+        assert_eq!(reader.range(..).filter(Result::is_ok).count(), 0);
+        next.sync().unwrap();
+        drop(next);
+        let next: Store = bench.open();
+        assert!(next.verify(&mut |_| {}).unwrap().is_clean());
+        for index in 0..130 {
+            assert_eq!(next.get(index).unwrap().unwrap(), value(1000 + index, 20));
+        }
+    });
+}
+
+/// It may be one of the next writer's by now.
+#[test]
+fn they_remove_no_damaged_key_table() {
+    Bench::each(options().keys_per_table(1), |bench| {
+        let mut archive: Store = bench.open();
+        fill(&mut archive, 0..20, 1);
+        archive.close().unwrap();
+        let reader = bench.open::<8>().reader();
+        let names = bench.storage().list("quipu").unwrap();
+        let table = names.iter().find(|name| name.starts_with("keys-")).unwrap();
+        let mut bytes = bench.read("quipu", table);
+        bytes[4096..].fill(0xA5);
+        bench.write("quipu", table, &bytes);
+        let found = reader.get(&key::<8>(1007)).unwrap();
+        assert_eq!(found.unwrap(), value(1007, 20));
+        assert_eq!(bench.storage().list("quipu").unwrap(), names);
+    });
+}

@@ -8,7 +8,7 @@ use quipu::storage::simulated::{Fault, Survival};
 use super::step::{Again, Blob, Crash, Damage, Kind, Put, Step, When};
 
 /// Names of values that have no text of their own.
-const FAULTS: [(Fault, &str); 9] = [
+const FAULTS: [(Fault, &str); 10] = [
     (Fault::ErrorBefore, "error-before"),
     (Fault::ErrorAfter, "error-after"),
     (Fault::ShortWrite, "short-write"),
@@ -18,6 +18,7 @@ const FAULTS: [(Fault, &str); 9] = [
     (Fault::FlippedBit, "flipped-bit"),
     (Fault::ZeroedBlock, "zeroed-block"),
     (Fault::StaleBlock, "stale-block"),
+    (Fault::Unreadable, "unreadable"),
 ];
 const SURVIVALS: [(Survival, &str); 6] = [
     (Survival::Bytes, "bytes"),

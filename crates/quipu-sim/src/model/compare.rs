@@ -63,7 +63,7 @@ impl Model {
                 continue;
             }
             let of_seen = seen.items.get(index).map_or(&[][..], Vec::as_slice);
-            *items = matched(of_seen, items, self.scarred);
+            *items = matched(of_seen, items, self.scarred, self.unwritten);
         }
         let floor = self.floor;
         self.items
@@ -167,16 +167,17 @@ fn fits(seen: &[Item], model: &[Stored], required: &dyn Fn(&Stored) -> bool) -> 
     }
 }
 
-/// The items of the model that are seen, durable now; with damage those too that may come back.
-fn matched(seen: &[Item], model: &[Stored], scarred: bool) -> Vec<Stored> {
+/// The items of the model that are seen, durable now, unless they may be unwritten; with damage those too that may come back.
+fn matched(seen: &[Item], model: &[Stored], scarred: bool, unwritten: bool) -> Vec<Stored> {
     let mut seen = seen.iter().peekable();
     let mut kept = Vec::new();
     for item in model {
         if seen.next_if(|found| is_same(found, item)).is_some() {
-            kept.push(Stored {
-                sure: Sure::Durable,
-                ..*item
-            });
+            let sure = match item.sure {
+                Sure::Stored | Sure::Doubtful if unwritten => Sure::Doubtful,
+                _ => Sure::Durable,
+            };
+            kept.push(Stored { sure, ..*item });
         } else if scarred && item.sure == Sure::Doubtful {
             // It was lost to damage, and zeroed bytes may read as it again.
             kept.push(*item);

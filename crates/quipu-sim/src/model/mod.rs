@@ -65,6 +65,9 @@ pub struct Model {
     pub scarred: bool,
     /// The marks were changed: what they told as damaged may be forgotten.
     pub marks_lost: bool,
+    /// A flush failed, and then an open could not read all: what of that it could not write again may be shown by another
+    /// open, and not stay.
+    pub unwritten: bool,
     /// Whether compression was changed since the archive was made.
     pub mixed: bool,
     /// Indices that something was ever put to.
@@ -96,6 +99,7 @@ impl Model {
             suspect: false,
             scarred: false,
             marks_lost: false,
+            unwritten: false,
             mixed: false,
             touched: BTreeSet::new(),
         }

@@ -5,6 +5,7 @@
 //! whatever call, the step that was under way is doubtful, what the disk kept is opened, and the
 //! model has to agree with it; then the steps go on.
 
+mod blind;
 mod crash;
 mod damage;
 mod files;
@@ -15,7 +16,7 @@ mod steps;
 use std::sync::Arc;
 
 use quipu::storage::simulated::{Fault, Outcome, Simulated};
-use quipu::{Archive, Error, PageCache, ReadOnly, VerifyEvent};
+use quipu::{Archive, Error, PageCache, ReadOnly};
 
 use crate::case::{Crash, Settings, Step};
 use crate::item::Key;
@@ -79,6 +80,12 @@ pub struct World {
     may_refuse: bool,
     /// A flush failed since the archive was opened.
     shaken: bool,
+    /// A flush has failed.
+    flush_failed: bool,
+    /// The disk could not read something since the archive was opened.
+    blind: bool,
+    /// Something was put while the disk could not read all.
+    went_on_blind: bool,
     /// The disk has a bound.
     full: bool,
     /// Items were taken back: their values stay in the files.
@@ -112,6 +119,9 @@ impl World {
             refuses: false,
             may_refuse: false,
             shaken: false,
+            flush_failed: false,
+            blind: false,
+            went_on_blind: false,
             full: false,
             rewound: false,
             lost: false,
@@ -147,7 +157,8 @@ impl World {
         }
         let done = self.do_step(step);
         self.note_faults();
-        done
+        done?;
+        self.see_again()
     }
 
     /// The end of a case: what was put after all crashes is as durable as what was put before.
@@ -191,6 +202,9 @@ impl World {
         let Some(seen) = self.look(&reader, pending)? else {
             return Ok(());
         };
+        if self.blind {
+            return self.compare_blind(&seen);
+        }
         self.model.compare(&seen, expect)?;
         if expect == Expect::Opened {
             self.check_clean()?;
@@ -215,7 +229,7 @@ impl World {
                 Ok(seen) => return Ok(Some(seen)),
                 Err(_) if self.disk.is_stopped() => return Ok(None),
                 // Data of a flush that failed may be gone, as every reader may find.
-                Err(_) if self.shaken || self.model.suspect => return Ok(None),
+                Err(_) if self.shaken || self.blind || self.model.suspect => return Ok(None),
                 Err(Trouble::Failed(_)) if tries > 0 => {}
                 Err(Trouble::Failed(error)) => return Err(format!("a read failed: {error}")),
                 Err(Trouble::Wrong(what)) => return Err(what),
@@ -236,16 +250,18 @@ impl World {
             return Err(format!("the recovery tells of damage: {recovery:?}"));
         }
         let faulty = !self.faults.is_empty();
+        let went_on = self.went_on_blind;
         let mut found = Vec::new();
-        let report = archive.verify(&mut |event| match event {
-            VerifyEvent::Progress { .. } => {}
-            event => found.push(event),
+        let report = archive.verify(&mut |event| {
+            if blind::is_find(&event, went_on) {
+                found.push(event);
+            }
         });
         // A bit may have been turned by a read of the verification itself.
         self.note_faults();
         match report {
-            _ if self.model.suspect => Ok(()),
-            Ok(report) if report.is_clean() => Ok(()),
+            _ if self.model.suspect || self.blind => Ok(()),
+            Ok(report) if report.is_clean() || went_on && found.is_empty() => Ok(()),
             Err(_) if self.disk.is_stopped() || faulty => Ok(()),
             Err(error) => Err(format!("the verification fails: {error}")),
             Ok(_) => Err(format!("the verification is not clean: {found:?}")),
@@ -289,6 +305,8 @@ impl World {
             }
             self.model.suspect |= fault.is_silent();
             self.shaken |= fault == Fault::FlushFails;
+            self.flush_failed |= fault == Fault::FlushFails;
+            self.blind |= fault == Fault::Unreadable;
         }
         self.looked_at = log.len();
     }
@@ -301,7 +319,8 @@ impl World {
         let damage = scarred && error.is_corruption();
         let full = matches!(error, Error::StorageFull { .. }) && self.full;
         let fault = self.faults.len() < faults_before;
-        poisoned || damage || full || fault || self.disk.is_stopped() || self.model.suspect
+        let blind = self.blind && error.is_corruption();
+        poisoned || damage || blind || full || fault || self.disk.is_stopped() || self.model.suspect
     }
 
     fn storage(&self) -> Arc<Simulated> {

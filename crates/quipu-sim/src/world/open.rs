@@ -24,6 +24,10 @@ impl World {
             self.note_faults();
             tries -= 1;
             match opened {
+                Ok(archive) if self.blind => {
+                    self.go_on_blind(archive)?;
+                    self.heal();
+                }
                 Ok(archive) => {
                     self.archive = Some(archive);
                     (self.refuses, self.may_refuse, self.shaken) = (false, false, false);
@@ -31,7 +35,7 @@ impl World {
                 }
                 Err(_) if self.disk.is_stopped() => return Ok(()),
                 Err(Error::StorageFull { .. }) if self.full => self.make_room(),
-                Err(error) if tries > 0 && self.is_expected(&error, before) => {}
+                Err(error) if tries > 0 && self.is_expected(&error, before) => self.heal(),
                 Err(_) if self.model.suspect => {
                     // Nobody knows what was changed: it may be more than can be opened.
                     self.lost = true;
@@ -82,6 +86,7 @@ impl World {
         let next = self.disk.after_crash(survival, seed);
         self.hash = self.hash.rotate_left(9) ^ self.disk.log_hash();
         self.disk = next;
+        self.heal();
     }
 
     /// What comes after a recovery must be as durable as what came before it.
@@ -103,7 +108,7 @@ impl World {
         self.open()
     }
 
-    fn free_index(&self) -> Option<u64> {
+    pub(super) fn free_index(&self) -> Option<u64> {
         let taken = |index: &u64| {
             self.model.items.contains_key(index) || self.model.damaged.contains(index)
         };

@@ -41,7 +41,8 @@ impl World {
     fn compare_answer(&self, put: &Put, answer: quipu::Put, expected: Answer) -> Result<(), Wrong> {
         let fits = match expected {
             Answer::Stored => answer == quipu::Put::Stored,
-            Answer::Exists => answer == quipu::Put::Exists,
+            // What the disk cannot read counts as missing.
+            Answer::Exists => answer == quipu::Put::Exists || self.blind,
             Answer::Either => true,
             Answer::BelowFloor => self.model.suspect,
         };
@@ -109,6 +110,8 @@ impl World {
             match self.model.answer(put.index, false) {
                 Answer::Stored => (least, most) = (least + 1, most + 1),
                 Answer::Either => most += 1,
+                // What the disk cannot read counts as missing.
+                Answer::Exists if self.blind => most += 1,
                 Answer::Exists | Answer::BelowFloor => continue,
             }
             let sure = match self.model.answer(put.index, false) {
@@ -162,7 +165,10 @@ impl World {
         }
         // Where a header is damaged only what needs that section is refused.
         let damage = self.model.scarred && error.is_corruption();
-        let of_read = matches!(error, Error::Io { action: "read", .. });
+        let of_read = matches!(
+            error,
+            Error::Io { action: "read", .. } | Error::Unreadable { .. }
+        );
         if of_read || (self.settings.reserve > 0 && is_at(error, "quipu")) {
             // A rewind reads before it begins. Or a flush of the folder: for the reserve, or for the manifest.
             self.may_refuse = true;
@@ -172,7 +178,7 @@ impl World {
         Ok(())
     }
 
-    fn shifted(&self, put: &Put) -> Put {
+    pub(super) fn shifted(&self, put: &Put) -> Put {
         Put {
             number: put.number.wrapping_add(self.shift),
             ..*put

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use quipu::ScrubOptions;
+use quipu::storage::simulated::Fault;
 use quipu::storage::{OpenMode, Storage};
-use quipu::{ScrubOptions, VerifyEvent};
 
+use super::blind::is_find;
 use super::{World, Wrong};
 use crate::case::Step;
 use crate::look::look;
@@ -89,7 +91,9 @@ impl World {
         let before = self.faults.len();
         let result = archive.rewind(index);
         self.note_faults();
-        let damage = |error: &quipu::Error| self.model.scarred && error.is_corruption();
+        // It may have begun before the disk could not read something.
+        let scarred = self.model.scarred && !self.blind;
+        let damage = |error: &quipu::Error| scarred && error.is_corruption();
         let refused = self.refuses || is_refused(&result) || result.as_ref().is_err_and(damage);
         self.rewound = true;
         match self.answered(result, before)? {
@@ -209,7 +213,8 @@ impl World {
     fn look_beside(&mut self) -> Result<(), Wrong> {
         let model = &self.model;
         let calm = !self.refuses && !self.shaken && !model.suspect && !model.scarred;
-        if !calm || model.pending.is_some() || !self.faults.is_empty() {
+        let quiet = self.faults.iter().all(|&fault| fault == Fault::Unreadable);
+        if !calm || model.pending.is_some() || !quiet {
             self.beside = None;
             return Ok(());
         }
@@ -220,13 +225,19 @@ impl World {
                 options.open_read_only_on(self.storage())
             }
         };
+        self.note_faults();
         let beside = match opened {
             Ok(beside) => beside,
             Err(_) if self.disk.is_stopped() => return Ok(()),
+            Err(error) if self.blind && error.is_corruption() => return Ok(()),
             Err(error) => return Err(format!("a reader beside does not open: {error}")),
         };
         self.counts.checks += 1;
-        match look(&beside.reader(), &self.model.interest(), u64::MAX) {
+        let seen = look(&beside.reader(), &self.model.interest(), u64::MAX);
+        self.note_faults();
+        match seen {
+            Ok(seen) if self.blind => self.compare_blind(&seen)?,
+            Err(_) if self.blind => {}
             Ok(seen) => self.model.compare(&seen, Expect::Beside)?,
             Err(_) if self.disk.is_stopped() => {}
             Err(trouble) => return Err(format!("a reader beside: {trouble:?}")),
@@ -244,15 +255,16 @@ impl World {
         let before = self.faults.len();
         let found = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&found);
+        let went_on = self.went_on_blind;
         let options = ScrubOptions::new().on_event(move |event| {
-            let is_find = !matches!(event, VerifyEvent::Progress { .. });
+            let is_find = is_find(&event, went_on);
             count.fetch_add(u64::from(is_find), Ordering::Relaxed);
         });
         let scrubbed = archive
             .scrub(options)
             .and_then(|mut scrub| scrub.step(bytes));
         self.note_faults();
-        let calm = !self.shaken && !self.model.suspect && !self.model.scarred;
+        let calm = !self.shaken && !self.blind && !self.model.suspect && !self.model.scarred;
         match scrubbed {
             Ok(_) if calm && found.load(Ordering::Relaxed) > 0 => {
                 Err("a scrub finds damage, though nothing is damaged".to_owned())

@@ -27,6 +27,14 @@ pub(super) fn lock(storage: &dyn Storage) -> Result<Box<dyn Lock>> {
     })
 }
 
+/// The writer goes: whoever reads on changes no file any more, since another writer's may be in their place.
+pub(super) fn end_writes(shared: &Shared) {
+    // A section that is being woken is put right as of this writer, and a table that is healed removed.
+    let _no_table_moves = shared.tables.hold();
+    let _none_wakes = shared.waking.lock();
+    shared.files.end_writes();
+}
+
 /// The manifest while an open reads the sections.
 ///
 /// Readers of an earlier writer may have what that never synced and what a cut takes: they would find damage. So the

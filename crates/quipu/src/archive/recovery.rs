@@ -14,6 +14,7 @@ use super::load::{self, Loaded};
 use super::one_writer::{BeforeCuts, lock};
 use super::options::Options;
 use super::redo;
+use super::repair;
 use super::rest::AtRest;
 use super::settings;
 use super::shared::Shared;
@@ -22,6 +23,7 @@ use super::writer::Writer;
 use crate::canary::Canary;
 use crate::commit_log;
 use crate::error::{Error, Result};
+use crate::format::section_number;
 use crate::journal::{SectionReport, Trust};
 use crate::manifest::{self, Copies, Manifest, Marks, MarksLog, State, Wholeness};
 use crate::storage::{Access, Lock, Reserve, Reserved, Storage};
@@ -353,6 +355,7 @@ impl<'a> Opening<'a> {
         let mut listing = AtRest::list(shared, self.trust, marks.marks())?;
         let gone = listing.take_leftovers(shared, marks)?;
         for (is_index, name) in &gone {
+            self.keep_doubtful(shared, *is_index, name)?;
             let partition = if *is_index {
                 &shared.partitions.index
             } else {
@@ -374,6 +377,15 @@ impl<'a> Opening<'a> {
             }
         }
         Ok(listing)
+    }
+
+    /// Without the marks nobody knows whether values without entries are those of a section whose entries are away.
+    fn keep_doubtful(&self, shared: &Shared, is_index: bool, name: &str) -> Result<()> {
+        let is_doubtful = !is_index && self.trust == Trust::Unmarked;
+        match section_number(name).filter(|&of| is_doubtful && of >= shared.floor()) {
+            Some(section) => repair::keep_values(shared, section),
+            None => Ok(()),
+        }
     }
 
     /// Sections that exist keep the compression they were written with, and so do those whose files are away: they may

@@ -117,6 +117,8 @@ impl Writer {
         };
         let moved = self.fingerprint(section).moved_from(kept.first_moved());
         let mark = Mark {
+            // The old mark tells of more, and the disk may not read what was written just now.
+            records: kept.len(),
             fingerprint: fingerprint::take(&new.pair, self.shared.entry, moved),
             ..self.mark_of(&new)
         };

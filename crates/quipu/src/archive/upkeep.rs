@@ -12,6 +12,7 @@ use crate::canary::Canary;
 use crate::error::{Error, Result};
 use crate::format::Layouts;
 use crate::index::{Runs, RunsInPieces};
+use crate::journal::Pair;
 use crate::manifest::{Fingerprint, Manifest, Mark, PARTITION};
 use crate::storage::{DataBlob, SECTOR_BYTES, Storage, read_around};
 use crate::sync::atomic::Ordering;
@@ -190,10 +191,7 @@ impl Writer {
         let is_stale = sections.iter().any(|section| is_stale(section));
         for section in &sections {
             if !Canary::LoadedNotFlushed.sings() {
-                let (records, value_bytes) = marked(section);
-                rewrite_from(&*section.pair.values.file().get()?, value_bytes)?;
-                let page = section.pair.records.page_of(records)?;
-                rewrite_from(&*section.pair.records.file().get()?, page)?;
+                rewrite_section(section, marked(section))?;
             }
             let runs = self.shared.known_indices(section.number);
             self.unmarked.sections.insert(section.number, runs);
@@ -285,10 +283,31 @@ impl Shared {
     }
 }
 
+/// Makes what a section has beyond so many records and bytes of values durable.
+fn rewrite_section(section: &Section, (records, value_bytes): (u64, u64)) -> Result<()> {
+    let Pair {
+        records: of_records,
+        values,
+        ..
+    } = &section.pair;
+    rewrite_from(&*values.file().get()?, value_bytes, u64::MAX)?;
+    let grows = match of_records.ends_damaged() {
+        true => u64::MAX,
+        false => of_records.page_of(of_records.len())?,
+    };
+    let page = of_records.page_of(records)?;
+    rewrite_from(&*of_records.file().get()?, page, grows)
+}
+
 /// Makes the bytes of a file from an offset on durable, also where an earlier flush of them failed.
-fn rewrite_from(blob: &DataBlob, from: u64) -> Result<()> {
+///
+/// # Errors
+/// Where the disk cannot read what is to grow, from an offset on: what is put behind it would be lost with it. It was read
+/// just now; an open that finds it so goes on elsewhere.
+fn rewrite_from(blob: &DataBlob, from: u64, grows: u64) -> Result<()> {
     let (mut at, end) = (from, blob.len()?);
     let mut bytes = Vec::new();
+    let mut is_end_done = at >= end;
     loop {
         // A hole of any size costs nothing.
         at = blob.next_written(at)?;
@@ -299,30 +318,41 @@ fn rewrite_from(blob: &DataBlob, from: u64) -> Result<()> {
         bytes.clear();
         let end_of_piece = at + len;
         let read = |buf: &mut Vec<u8>, at, len| blob.read_into(buf, at, len);
-        let mut bad = Vec::new();
+        let (mut bad, mut failed) = (Vec::new(), Ok(()));
         let range = at..end_of_piece;
-        read_around(&read, &mut bytes, range, SECTOR_BYTES, &mut |gap, _| {
+        read_around(&read, &mut bytes, range, SECTOR_BYTES, &mut |gap, error| {
             bad.push((gap.start, gap.end));
+            if gap.end > grows {
+                failed = Err(error);
+            }
         })?;
+        failed?;
         // What the disk cannot read nobody has seen, and it stays as it is.
         bad.push((end_of_piece, end_of_piece));
         let mut from = at;
         for (gap, behind) in bad {
             let piece = bytes.get((from - at) as usize..(gap - at) as usize);
-            write_again(blob, from, piece.unwrap_or_default())?;
+            let is_written = write_again(blob, from, piece.unwrap_or_default())?;
+            is_end_done |= gap == end && is_written || gap < end && behind == end;
             from = behind;
         }
         at += len;
     }
+    if !is_end_done {
+        // The length may be in the system's memory alone, too.
+        blob.write_at(&[IoSlice::new(&[0])], end - 1)?;
+    }
     blob.sync()
 }
 
-/// Writes bytes where they are. Zeros are what a file has where nothing was written: a hole stays one.
-fn write_again(blob: &DataBlob, at: u64, bytes: &[u8]) -> Result<()> {
-    match bytes.iter().any(|&byte| byte != 0) {
-        true => blob.write_at(&[IoSlice::new(bytes)], at),
-        false => Ok(()),
+/// Writes bytes where they are, and says whether it did. Zeros are what a file has where nothing was written: a hole
+/// stays one.
+fn write_again(blob: &DataBlob, at: u64, bytes: &[u8]) -> Result<bool> {
+    let has_bytes = bytes.iter().any(|&byte| byte != 0);
+    if has_bytes {
+        blob.write_at(&[IoSlice::new(bytes)], at)?;
     }
+    Ok(has_bytes)
 }
 
 /// Makes the names in the folders of an archive durable: the process that made them may have been

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use super::compression::Compressor;
 use super::current::{Appended, Current, Spare};
+use super::one_writer;
 use super::options::Options;
 use super::prepare::Ahead;
 use super::section::Section;
@@ -358,6 +359,7 @@ impl Drop for Writer {
             // The marks only protect: losing them costs nothing that a crash would not.
             let _ = self.mark_synced();
         }
+        one_writer::end_writes(&self.shared);
         // Before the lock goes: readers look for a next writer from here on. One that put nothing may not have said
         // that it was there, and the next one gets its number.
         let ended = self.manifest.announced.saturating_add(1);

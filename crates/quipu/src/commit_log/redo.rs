@@ -320,7 +320,8 @@ fn redo_values(blob: &DataBlob, at: u64, values: &[u8]) -> Result<Option<Patch>>
     let there = blob.len()?.saturating_sub(at).min(values.len() as u64);
     let mut found = Vec::new();
     if there > 0 {
-        blob.read_into(&mut found, at, there as usize)?;
+        let read = blob.read_into(&mut found, at, there as usize);
+        read.map_err(|error| error.of_read(at))?;
     }
     Ok((found != values).then(|| Patch {
         at: at.saturating_add(blob.layout().header_size()),
@@ -404,7 +405,8 @@ fn read_page(blob: &DataBlob, at: u64, physical: usize) -> Result<(Vec<u8>, usiz
     let there = blob.len()?.saturating_sub(at).min(physical as u64);
     let mut raw = Vec::new();
     if there > 0 {
-        blob.read_into(&mut raw, at, there as usize)?;
+        let read = blob.read_into(&mut raw, at, there as usize);
+        read.map_err(|error| error.of_read(at))?;
     }
     raw.resize(physical, 0);
     Ok((raw, there as usize))

@@ -139,6 +139,7 @@ impl PagedFile {
         let (last, unreadable) = self.last_valid_page(blob, whole)?;
         // What the disk cannot read may be whole: for who could cut it, it is damage, and no torn end.
         let unreadable = match self.file.files().access() {
+            Access::Write if Canary::UnreadableTorn.sings() => 0,
             Access::Write => known.reaching(self.behind_block(unreadable), page_size),
             Access::Read => 0,
         };

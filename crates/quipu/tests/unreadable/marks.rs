@@ -104,6 +104,35 @@ fn values_whose_entries_are_away_stay_where_marks_cannot_be_read() {
     all_there(&open(&store).unwrap(), "index file is back");
 }
 
+/// Nor may they be those of a section where the marks are damaged, which do not come back.
+#[test]
+fn values_whose_entries_are_away_are_kept_where_marks_are_damaged() {
+    let store = filled();
+    let whole = copy_of(&store.inner);
+    let blob = store.inner.open("quipu", "marks", OpenMode::Write).unwrap();
+    blob.write_at(&[IoSlice::new(&[0xA5; 40])], 0).unwrap();
+    store.inner.remove("index", SECOND).unwrap();
+    let archive = open(&store).unwrap();
+    assert!(archive.recovery().marks_incomplete);
+    assert_eq!(archive.recovery().removed.len(), 1);
+    assert_eq!(archive.get(60).unwrap(), None);
+    archive.close().unwrap();
+    let kept = format!("{SECOND}-1.values");
+    let there = store.inner.list("quarantine").unwrap();
+    assert_eq!(there, std::slice::from_ref(&kept));
+    copy_blob(&whole, &store.inner, "index", SECOND);
+    move_blob(&store.inner, ("quarantine", &kept), ("values", SECOND));
+    all_there(&open(&store).unwrap(), "both files are back");
+}
+
+fn move_blob(memory: &Memory, from: (&str, &str), to: (&str, &str)) {
+    let blob = memory.open(from.0, from.1, OpenMode::Read).unwrap();
+    let mut bytes = vec![0; blob.len().unwrap() as usize];
+    blob.read_at(&mut bytes, 0).unwrap();
+    let blob = memory.open(to.0, to.1, OpenMode::Create).unwrap();
+    blob.write_at(&[IoSlice::new(&bytes)], 0).unwrap();
+}
+
 /// Where the data of a file begins whose header is damaged, the marks tell.
 #[test]
 fn a_section_that_needs_marks_waits_for_those_that_cannot_be_read() {

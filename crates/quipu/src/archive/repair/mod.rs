@@ -43,7 +43,7 @@ use crate::format::{Layout, NEW_SUFFIX, section_name};
 use crate::manifest::{Manifest, Mark, Marks, MarksLog, State};
 use crate::storage::{BlobFile, OpenMode};
 use examine::Findings;
-pub(super) use quarantine::{disk_len, is_exhibit};
+pub(super) use quarantine::{disk_len, is_exhibit, keep_values};
 pub use report::{Quarantined, RepairReport, SectionRepair};
 
 impl Shared {

@@ -135,6 +135,12 @@ impl Exhibit {
     }
 }
 
+/// Copies what the value file of a section holds into quarantine.
+pub(in crate::archive) fn keep_values(shared: &Shared, section: u64) -> Result<()> {
+    let mut exhibit = Cabinet::of(shared, section)?.value_file()?;
+    keep(shared, exhibit.as_mut_slice())
+}
+
 /// Copies bytes into quarantine; all of it is durable when this returns.
 pub(super) fn keep(shared: &Shared, exhibits: &mut [Exhibit]) -> Result<()> {
     if exhibits.is_empty() {

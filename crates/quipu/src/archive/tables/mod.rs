@@ -24,7 +24,7 @@ use crate::key_table::{self, Claim, KeyTable, PageMemory};
 use crate::manifest::PARTITION;
 use crate::storage::Storage;
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::sync::{ArcSwap, Guard, Mutex};
+use crate::sync::{ArcSwap, Guard, Mutex, MutexGuard};
 
 type List = Vec<Arc<KeyTable>>;
 
@@ -76,6 +76,11 @@ impl Tables {
         }
         self.list.store(Arc::new(tables));
         Ok(())
+    }
+
+    /// No key moves into a table, or back from one, as long as this is held.
+    pub(super) fn hold(&self) -> MutexGuard<'_, ()> {
+        self.moving.lock()
     }
 
     /// The list of this moment.

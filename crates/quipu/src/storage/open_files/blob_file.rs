@@ -119,7 +119,7 @@ impl BlobFile {
     pub(crate) fn create(&self) -> Result<Arc<DataBlob>> {
         let name = section_name(self.section);
         let files = &*self.files;
-        if files.access == Access::Read {
+        if files.access() == Access::Read {
             return Err(Error::ReadOnly { path: self.path() });
         }
         let created = {
@@ -270,23 +270,17 @@ impl BlobFile {
         let files = &*self.files;
         let storage = &*files.storage;
         let known = self.layout();
-        let found = DataBlob::find(storage, &self.partition, &name, files.access, known, window)?;
+        let access = files.access();
+        let found = DataBlob::find(storage, &self.partition, &name, access, known, window)?;
         match found {
             Found::Whole(blob) => Ok(blob),
-            Found::Interrupted(blob) if files.access == Access::Read => {
+            Found::Interrupted(blob) if access == Access::Read => {
                 Ok(DataBlob::hollow(blob, files.layout))
             }
             Found::Interrupted(_) => {
                 let _creating = files.creating.lock();
                 // Looks again: another thread may have created it by now.
-                DataBlob::open(
-                    storage,
-                    &self.partition,
-                    &name,
-                    files.access,
-                    files.layout,
-                    known,
-                )
+                DataBlob::open(storage, &self.partition, &name, access, files.layout, known)
             }
         }
     }

@@ -48,6 +48,7 @@ use super::data_blob::DataWindow;
 use super::{Access, DataBlob, Storage};
 use crate::error::{Error, Result};
 use crate::format::{Layout, section_name};
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Mutex, OnceLock};
 
 pub(crate) use self::blob_file::BlobFile;
@@ -60,7 +61,8 @@ const MAX_WINDOWS: usize = 1 << 13;
 /// The set, and how its files are opened.
 pub(crate) struct OpenFiles {
     storage: Arc<dyn Storage>,
-    access: Access,
+    /// Whether files are opened for writing.
+    writes: AtomicBool,
     layout: Layout,
     files: Clock<DataBlob>,
     /// Made once the files are as many as may be.
@@ -100,7 +102,7 @@ impl OpenFiles {
     ) -> Arc<Self> {
         Arc::new(Self {
             storage,
-            access,
+            writes: AtomicBool::new(access == Access::Write),
             layout,
             files: Clock::new(capacity.clamp(1, MAX_CAPACITY)),
             windows: OnceLock::new(),
@@ -181,7 +183,15 @@ impl OpenFiles {
 
     /// What the files are opened for.
     pub(crate) fn access(&self) -> Access {
-        self.access
+        match self.writes.load(Ordering::Acquire) {
+            true => Access::Write,
+            false => Access::Read,
+        }
+    }
+
+    /// From now on files are opened for reading: they may be those of another writer.
+    pub(crate) fn end_writes(&self) {
+        self.writes.store(false, Ordering::Release);
     }
 }
 

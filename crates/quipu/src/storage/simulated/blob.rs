@@ -56,6 +56,9 @@ impl SimulatedBlob {
                 if fault == Some(Fault::ReadError) {
                     return Err(request.failed(FAILED));
                 }
+                if file.unreadable.has(offset, len as u64) {
+                    return Err(request.unreadable());
+                }
                 Ok(((), fill(file)?))
             })
     }

@@ -30,6 +30,10 @@ pub enum Fault {
     /// A read: before it, one durable block of 512 bytes that its range touches goes back to what
     /// it was before its last durable change.
     StaleBlock,
+    /// A read of at least one byte, or an open: the disk cannot read one block of 512 bytes that the read touches, or
+    /// the file that is opened, any more: `EIO`. It stays so until the block is written as a whole or cut off, or
+    /// [`Simulated::heal`](super::Simulated::heal).
+    Unreadable,
 }
 
 impl Fault {
@@ -44,6 +48,7 @@ impl Fault {
         Self::FlippedBit,
         Self::ZeroedBlock,
         Self::StaleBlock,
+        Self::Unreadable,
     ];
 
     /// Whether it changes the disk in silence, instead of failing the call.

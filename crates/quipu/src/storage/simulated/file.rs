@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use super::super::memory::content::Content;
 use super::random::Random;
+use super::unreadable::Unreadable;
 
 /// The unit that a disk writes whole, in bytes.
 pub(super) const BLOCK: u64 = 512;
@@ -66,6 +67,8 @@ pub(super) struct File {
     pub(super) named: bool,
     /// How many handles are open.
     pub(super) handles: u64,
+    /// What of it the disk cannot read.
+    pub(super) unreadable: Unreadable,
 }
 
 impl File {
@@ -104,11 +107,13 @@ impl File {
 
     pub(super) fn write(&mut self, offset: u64, bytes: Arc<[u8]>) {
         if !bytes.is_empty() {
+            self.unreadable.written(offset, bytes.len() as u64);
             self.change(Change::Write { offset, bytes });
         }
     }
 
     pub(super) fn resize(&mut self, len: u64) {
+        self.unreadable.cut(len);
         self.change(Change::Resize { len });
     }
 

@@ -57,6 +57,15 @@ impl Request {
         Error::io(self.kind.action(), self.path(), io::Error::other(why))
     }
 
+    /// What a disk says of bytes that it cannot read.
+    pub(super) fn unreadable(&self) -> Error {
+        Error::io(
+            self.kind.action(),
+            self.path(),
+            io::Error::from_raw_os_error(EIO),
+        )
+    }
+
     pub(super) fn no_space(&self) -> Error {
         Error::StorageFull {
             action: self.kind.action(),
@@ -73,6 +82,8 @@ impl Request {
 pub(super) type Done<T> = Result<(T, u64)>;
 
 pub(super) const FAILED: &str = "the simulation failed this call";
+/// The number of this error on every Unix.
+const EIO: i32 = 5;
 const STOPPED: &str = "the simulated machine has stopped";
 
 #[derive(Debug)]
@@ -190,7 +201,9 @@ impl Machine {
 
     /// Whether a fault applies to a call; a silent one is done by this.
     fn prepare(&mut self, fault: Fault, request: &Request) -> bool {
-        use CallKind::{Create, Read, Rename, Resize, Sync, SyncPartition, Write};
+        use CallKind::{
+            Create, OpenRead, OpenWrite, Read, Rename, Resize, Sync, SyncPartition, Write,
+        };
         let moves_bytes = request.len > 0;
         match fault {
             Fault::ErrorBefore | Fault::ErrorAfter => true,
@@ -210,7 +223,30 @@ impl Machine {
             Fault::FlippedBit | Fault::ZeroedBlock | Fault::StaleBlock => {
                 request.kind == Read && moves_bytes && self.damage(fault, request)
             }
+            Fault::Unreadable => match request.kind {
+                Read => moves_bytes && self.spoil_block(request),
+                OpenRead | OpenWrite => {
+                    let file = self.file(request).ok();
+                    file.map(|file| file.unreadable.whole()).is_some()
+                }
+                _ => false,
+            },
         }
+    }
+
+    /// Whether there was a block that a read is about to read, which the disk cannot read any more.
+    fn spoil_block(&mut self, request: &Request) -> bool {
+        let chosen = self.random.below(request.len);
+        let Ok(file) = self.file(request) else {
+            return false;
+        };
+        let end = request.offset.saturating_add(request.len);
+        let is_there = end <= file.current.len();
+        if is_there {
+            file.unreadable
+                .block(request.offset.saturating_add(chosen) / BLOCK);
+        }
+        is_there
     }
 
     /// Damages durable bytes that a read is about to read; whether there were any to damage.

@@ -92,6 +92,7 @@ mod random;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod unreadable;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -101,6 +102,7 @@ use std::sync::Arc;
 use self::crash::Remains;
 use self::file::{BLOCK, File};
 use self::machine::{Machine, Request};
+use self::unreadable::Unreadable;
 #[cfg(doc)]
 use super::Storage;
 use crate::error::{Error, Result};
@@ -189,6 +191,13 @@ impl Simulated {
     /// Brings faults by chance from now on, as the machine's seed decides; `None` ends it.
     pub fn fault_rates(&self, rates: Option<FaultRates>) {
         self.lock_machine().rates = rates;
+    }
+
+    /// The disk can read again whatever [`Fault::Unreadable`] has taken.
+    pub fn heal(&self) {
+        for file in &mut self.lock_machine().files {
+            file.unreadable = Unreadable::default();
+        }
     }
 
     /// Sets how many bytes the disk holds; `None`, as in a new machine: any number.

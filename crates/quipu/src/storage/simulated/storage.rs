@@ -35,6 +35,10 @@ impl Storage for Simulated {
                 OpenMode::Create => machine.make_file(&request),
                 _ => machine.find(&request)?,
             };
+            let opened = machine.file(&request)?;
+            if mode != OpenMode::Create && opened.unreadable.is_whole() {
+                return Err(request.unreadable());
+            }
             Ok((file, 0))
         })?;
         machine.count_handle(file);
