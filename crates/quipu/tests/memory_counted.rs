@@ -105,6 +105,21 @@ fn of_many_sections() {
     hold(options, |archive| put(archive, 0..ITEMS / 2, 100));
 }
 
+/// Whether its last sync came with its last item, or items of the next one were there by then.
+#[test]
+fn a_section_that_is_left_keeps_no_buffers() {
+    for batch in [700, 1_000] {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options::new().items_per_section(1_000);
+        let mut archive: Store = options.open(folder.path()).unwrap();
+        put(&mut archive, 0..100_000, batch);
+        let stats = archive.stats();
+        assert_eq!(stats.sections, 100);
+        let each = stats.memory_sections / stats.sections;
+        assert!(each < 8 << 10, "a sync each {batch}: {each}");
+    }
+}
+
 /// Every third index: runs, and positions one by one. What the writer's marks have of the runs beside is not counted,
 /// and left out here by a look at what a reader takes.
 #[test]

@@ -119,10 +119,12 @@ impl AppendBuffer {
         self.show(next);
     }
 
-    /// Gives memory back, where it is empty and has more than so many bytes.
+    /// Gives back the memory that it does not need, where it has more than so many bytes.
     pub(crate) fn shrink_to(&mut self, capacity: usize) {
-        if self.is_empty() && self.shown.memory.load(Relaxed) > capacity {
-            self.show(Filling::new(self.start(), 0));
+        if self.shown.memory.load(Relaxed) > capacity.max(self.len()) {
+            let mut small = Filling::new(self.start(), self.len());
+            small.append([self]);
+            self.show(small);
             self.drop_spare();
         }
     }
@@ -252,7 +254,7 @@ mod tests {
                     }
                     Step::Shrink(to) => {
                         buffer.shrink_to(to);
-                        prop_assert!(!bytes.is_empty() || view.memory() <= to);
+                        prop_assert!(view.memory() <= to.max(bytes.len()));
                     }
                 }
                 prop_assert_eq!((buffer.start(), &*buffer), (start, &*bytes));

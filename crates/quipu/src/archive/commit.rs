@@ -46,7 +46,7 @@ impl Writer {
             let dirty: Vec<_> = self.dirty.iter().copied().collect();
             for section in self.sync_sections(&dirty)? {
                 if Some(section.number) != current {
-                    section.pair.values.release_buffer();
+                    section.pair.release_buffers();
                 }
             }
         }

@@ -61,6 +61,8 @@ pub(super) struct Writer {
     pub(super) compressors: Vec<Compressor>,
     /// The section of the last put: the next one mostly goes there too.
     pub(super) current: Option<Current>,
+    /// The section of the last put.
+    last_put: Option<u64>,
     spare: Spare,
     pub(super) ahead: Ahead,
     /// No index from here on is stored; `u128`, to be able to say so of none.
@@ -108,6 +110,7 @@ impl Writer {
             poisoned: None,
             compressors: Vec::new(),
             current: None,
+            last_put: None,
             spare: Spare::default(),
             ahead: Ahead::default(),
             // Two files a section; a dirty one keeps both open until it is synced.
@@ -272,7 +275,17 @@ impl Writer {
             }
         };
         self.dirty.insert(number);
+        self.release_buffers_of_last(number);
         Ok(Current::new(section, std::mem::take(&mut self.spare)))
+    }
+
+    /// Puts go to a section: the one that they went to before gives back its buffers, or does so when it is synced.
+    fn release_buffers_of_last(&mut self, number: u64) {
+        let last = self.last_put.replace(number);
+        let left = last.filter(|last| *last != number && !self.dirty.contains(last));
+        if let Some(section) = left.and_then(|left| self.shared.open_section(left)) {
+            section.pair.release_buffers();
+        }
     }
 
     /// Value, then entry, into the section's buffers; the entry's position.

@@ -122,6 +122,12 @@ impl PagedFile {
         size_of::<Self>() + self.end.memory()
     }
 
+    /// Gives back what a large buffer has more than it needs.
+    pub(crate) fn release_buffer(&self) {
+        let kept = 2 * self.page_size;
+        self.tail.lock().bytes.shrink_to(kept);
+    }
+
     /// Appends a record in memory; where in the stream it begins. Behind a damaged page that is on
     /// the grid of records of this size: the one that overlaps the page, and what is filled up,
     /// counts as damaged.

@@ -124,6 +124,11 @@ impl RecordFile {
         self.pages.page_holding(offset)
     }
 
+    /// Gives back what a large buffer has more than it needs.
+    pub(crate) fn release_buffer(&self) {
+        self.pages.release_buffer();
+    }
+
     /// Bytes that wait to be written.
     #[inline]
     pub(crate) fn buffered(&self) -> usize {

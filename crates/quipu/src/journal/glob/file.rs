@@ -238,7 +238,7 @@ impl ValueFile {
         Ok(())
     }
 
-    /// Gives back the buffer, when nothing waits in it.
+    /// Gives back what a large buffer has more than it needs.
     pub(crate) fn release_buffer(&self) {
         self.tail.lock().bytes.shrink_to(KEPT_BUFFER_BYTES);
     }

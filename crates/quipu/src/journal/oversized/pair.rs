@@ -270,6 +270,12 @@ impl Pair {
         }
     }
 
+    /// Gives back what large buffers have more than they need: nothing is put for now.
+    pub(crate) fn release_buffers(&self) {
+        self.records.release_buffer();
+        self.values.release_buffer();
+    }
+
     pub(crate) fn memory(&self) -> usize {
         self.records.memory() + self.values.memory()
     }
