@@ -211,3 +211,12 @@ fn a_page_of_a_commit_log_that_cannot_be_read_beside() {
          batch 9 15 70 | sync | beside",
     );
 }
+
+/// A rewind failed to look at the length of the file that it was going to read: it had not begun, and puts went on.
+#[test]
+fn a_rewind_that_cannot_look_at_its_section_has_not_begun() {
+    goes_well(
+        "items=8 page=56 layout=1 cap=1 zstd=0 buffer=64 tables=1 | batch 995 1 14 996 3 6 1001 4 35 1010 7 23 | sync | \
+         fault 1 error-before | rewind 998 | put_sync 998 11 4",
+    );
+}

@@ -167,10 +167,13 @@ impl World {
         let damage = self.model.scarred && error.is_corruption();
         let of_read = matches!(
             error,
-            Error::Io { action: "read", .. } | Error::Unreadable { .. }
+            Error::Io {
+                action: "read" | "look at" | "open for writing",
+                ..
+            } | Error::Unreadable { .. }
         );
         if of_read || (self.settings.reserve > 0 && is_at(error, "quipu")) {
-            // A rewind reads before it begins. Or a flush of the folder: for the reserve, or for the manifest.
+            // A rewind opens its section and reads it before it begins. Or a flush of the folder: for the reserve, or for the manifest.
             self.may_refuse = true;
         } else {
             self.refuses |= !self.model.suspect && !damage && !is_of_reserve(error);
