@@ -32,6 +32,9 @@ pub(crate) fn all_phases(
                 std::fs::remove_dir_all(&dir)?;
             }
             std::fs::create_dir(&dir)?;
+            // What ran before has left bytes to write, and removed files that the disk is told of: this one is not to wait
+            // for that.
+            rustix::fs::sync();
         }
         if phase == Phase::Cold {
             drop_caches()?;

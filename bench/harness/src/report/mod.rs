@@ -5,6 +5,7 @@ mod page;
 mod plots;
 mod targets;
 
+use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -23,7 +24,8 @@ pub(crate) struct Report {
     /// What quipu is to reach
     #[arg(long, default_value = "bench/targets.toml")]
     targets: PathBuf,
-    /// The page; its plots and figures go to a folder beside it of the same name
+    /// The page; its plots and figures go to a folder beside it of the same name. `notes.md` there is what somebody has to
+    /// say of these runs, and comes before the tables
     #[arg(long, default_value = "docs/performance.md")]
     page: PathBuf,
 }
@@ -44,10 +46,12 @@ impl Report {
         let folder = self.page.with_extension("");
         results.write(&folder.join("results.json"))?;
         let plots = plots::draw(&results, &folder)?;
-        std::fs::write(
-            &self.page,
-            page::page(&results, &reasons, &targets, &plots)?,
-        )?;
-        Ok(())
+        let notes = folder.join("notes.md");
+        let notes = match notes.exists() {
+            true => fs::read_to_string(&notes).with_context(|| notes.display().to_string())?,
+            false => String::new(),
+        };
+        let page = page::page(&results, &notes, &reasons, &targets, &plots)?;
+        fs::write(&self.page, page).with_context(|| self.page.display().to_string())
     }
 }

@@ -16,11 +16,15 @@ const HEAD: &str = include_str!("head.md");
 
 pub(crate) fn page(
     results: &Results,
+    notes: &str,
     reasons: &Reasons,
     targets: &Targets,
     plots: &Plots,
 ) -> Result<String> {
     let mut page = String::from(HEAD);
+    if !notes.is_empty() {
+        write!(page, "\n{notes}")?;
+    }
     about(results, &mut page)?;
     if !results.flushes.is_empty() {
         writeln!(
