@@ -270,7 +270,7 @@ impl Pair {
         }
     }
 
-    /// Gives back what large buffers have more than they need: nothing is put for now.
+    /// Gives back what large buffers have more than they need, once puts go elsewhere.
     pub(crate) fn release_buffers(&self) {
         self.records.release_buffer();
         self.values.release_buffer();
