@@ -220,3 +220,13 @@ fn a_rewind_that_cannot_look_at_its_section_has_not_begun() {
          fault 1 error-before | rewind 998 | put_sync 998 11 4",
     );
 }
+
+/// Neither marks nor entries could be read: the mark that was written then let the section rest as if it had no more once the
+/// disk read them again.
+#[test]
+fn a_mark_of_entries_that_nobody_could_read() {
+    goes_well(
+        "items=8 page=28 layout=1 cap=2 zstd=0 buffer=64 tables=1 log=16384 | put 0 1 32 | fault 178 unreadable | \
+         fault 17 unreadable | put 1 2 23 | sync | fault 17 unreadable | drop | batch 10 13 38",
+    );
+}

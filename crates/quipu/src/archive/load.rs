@@ -162,7 +162,10 @@ pub(super) fn replay(shared: &Shared, section: &Section, from: u64) -> Result<()
         .replay(from, READ_AHEAD_BYTES, &mut |position, entry| {
             let added = match entry {
                 Ok(entry) => add(shared, section, position, entry, value_bytes),
-                Err(error) if error.is_corruption() => Ok(()),
+                Err(error) if error.is_corruption() => {
+                    section.know_unread_entry();
+                    Ok(())
+                }
                 Err(error) => Err(error),
             };
             match added {

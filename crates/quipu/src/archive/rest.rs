@@ -262,7 +262,7 @@ impl Shared {
                             }
                         }
                     }
-                    Err(error) if error.is_corruption() => {}
+                    Err(error) if error.is_corruption() => section.know_unread_entry(),
                     Err(error) => {
                         failed = Err(error);
                         return ControlFlow::Break(());

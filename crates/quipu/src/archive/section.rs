@@ -278,6 +278,11 @@ impl Section {
         self.has_damage.store(true, Ordering::Release);
     }
 
+    /// Notes that an entry cannot be read of which nobody knows the index: what is known of the section is not all of it.
+    pub(super) fn know_unread_entry(&self) {
+        self.has_damage.store(true, Ordering::Release);
+    }
+
     /// The entry at a position is whole and one of this index. Damage that is noted there of another
     /// index is from before the section was written anew, and a crash came before its mark was.
     pub(super) fn forget_damage_of_another(&self, position: u64, index: u64) {

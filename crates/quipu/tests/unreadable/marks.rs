@@ -71,6 +71,25 @@ fn marks_that_cannot_be_read_make_no_torn_end() {
     assert!(whole.count() as u64 > ITEMS - 6);
 }
 
+/// Of items that neither the marks nor their own entries tell nobody knows: what is marked then must not count as all of
+/// their section once the disk reads them again.
+#[test]
+fn items_that_nothing_told_of_are_there_once_they_can_be_read() {
+    for first in [0, 50] {
+        let store = filled();
+        let name = format!("{first:016x}");
+        store.spoil("quipu", "marks", 0..len(&store, "quipu", "marks"));
+        store.spoil("index", &name, HEADER..HEADER + 1);
+        let archive = open(&store).unwrap();
+        assert_eq!(archive.status(first).unwrap(), Status::Missing);
+        archive.close().unwrap();
+        store.heal();
+        let archive = open(&store).unwrap();
+        assert_eq!(archive.ranges(), [0..=ITEMS - 1], "{name}");
+        all_there(&archive, &name);
+    }
+}
+
 /// An open that has to know what the marks said changes nothing: they may be read another time.
 fn is_refused(store: &BadSectors, open: impl Fn(&BadSectors) -> quipu::Result<Store>) {
     let before = (blobs(store, "index"), blobs(store, "values"));
