@@ -150,6 +150,7 @@ pub(crate) const ALL: &[Named] = &[
         size(1_000_000, 300_000, 1),
     )
     .of(64)
+    .sections_of(65_536)
     .by(LONG),
     named(
         "scale10M",

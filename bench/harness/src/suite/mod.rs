@@ -41,10 +41,11 @@ const WINDOW: u64 = 30;
 impl Named {
     pub(crate) fn workload(&self, full: bool) -> Option<(Workload, u32)> {
         let size = if full { Some(self.full) } else { self.quick }?;
-        let by_items = if size.items < 1_000_000 {
-            8_192
-        } else {
-            65_536
+        let by_items = match size.items {
+            ..1_000_000 => 8_192,
+            // Of these, half ends about where a section does.
+            1_000_000 => 32_768,
+            _ => 65_536,
         };
         let workload = Workload {
             variant: None,
