@@ -136,9 +136,30 @@ impl Exhibit {
 }
 
 /// Copies what the value file of a section holds into quarantine.
+///
+/// # Errors
+/// Where the disk cannot read some of it, and nothing is copied: it may another time, and the file is about to go.
 pub(in crate::archive) fn keep_values(shared: &Shared, section: u64) -> Result<()> {
+    check_readable(shared, &shared.partitions.values, section)?;
     let mut exhibit = Cabinet::of(shared, section)?.value_file()?;
     keep(shared, exhibit.as_mut_slice())
+}
+
+/// Reads a section file; the error of the first byte that the disk cannot read.
+fn check_readable(shared: &Shared, partition: &str, section: u64) -> Result<()> {
+    let name = section_name(section);
+    let blob = shared.storage.open(partition, &name, OpenMode::Read);
+    let blob = blob.map_err(|error| error.of_read(0))?;
+    let len = blob.len().map_err(|error| error.of_read(0))?;
+    let (mut at, mut piece) = (0, Vec::new());
+    while at < len {
+        piece.clear();
+        let bytes = COPY_BYTES.min(len - at);
+        let read = blob.read_into(&mut piece, at, bytes as usize);
+        read.map_err(|error| error.of_read(at))?;
+        at += bytes;
+    }
+    Ok(())
 }
 
 /// Copies bytes into quarantine; all of it is durable when this returns.
