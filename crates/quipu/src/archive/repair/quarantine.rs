@@ -12,6 +12,7 @@
 //! A blob gets its name once its bytes are flushed, and the partition is flushed before anything of
 //! the section changes. Nothing of the archive reads these blobs.
 
+use std::collections::BTreeSet;
 use std::io::IoSlice;
 use std::ops::Range;
 use std::sync::Arc;
@@ -58,11 +59,12 @@ impl<'a> Cabinet<'a> {
             number.parse::<u64>().ok().filter(|_| is_whole)
         };
         let names = shared.storage.list(QUARANTINE)?;
-        let last = names.iter().filter_map(number).max();
+        let taken: BTreeSet<u64> = names.iter().filter_map(number).collect();
+        let free = (1..=u64::MAX).find(|number| !taken.contains(number));
         Ok(Self {
             shared,
             section,
-            number: last.map_or(1, |last| last.saturating_add(1)),
+            number: free.unwrap_or_default(),
         })
     }
 
