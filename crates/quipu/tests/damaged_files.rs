@@ -2,7 +2,10 @@
 
 mod common;
 
+use std::io::IoSlice;
+
 use common::{Bench, key, value};
+use quipu::storage::OpenMode;
 use quipu::{Archive, Layout, Options, ReadOnly, Status, VerifyEvent};
 
 type Store = Archive<[u8; 8]>;
@@ -168,4 +171,22 @@ fn unfinished_and_strange_tables_go_with_the_next_open() {
         bench.open::<8>().close().unwrap();
         assert_eq!(bench.storage().list("quipu").unwrap(), before);
     });
+}
+
+/// Nor what somebody has put among it.
+#[test]
+fn a_repair_writes_over_nothing_that_is_in_quarantine() {
+    for number in [1, 2, u64::MAX] {
+        Bench::each(options(Layout::V1), |bench| {
+            bench.fill(ITEMS);
+            bench.flip("index", "0000000000000008", 4096 + 3);
+            let there = format!("0000000000000008-{number}.index");
+            let blob = bench.storage().open("quarantine", &there, OpenMode::Create);
+            blob.unwrap().write_at(&[IoSlice::new(b"kept")], 0).unwrap();
+            let report = bench.open::<8>().repair().unwrap();
+            assert_eq!(report.sections.len(), 1);
+            assert_eq!(bench.read("quarantine", &there), b"kept");
+            assert!(bench.storage().list("quarantine").unwrap().len() > 1);
+        });
+    }
 }

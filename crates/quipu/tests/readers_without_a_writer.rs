@@ -4,6 +4,15 @@ mod common;
 
 use common::{Bench, key, value};
 use quipu::{Archive, Error, Options, ReadOnly};
+#[cfg(feature = "simulated")]
+use {
+    common::delegate::delegate,
+    quipu::storage::Storage,
+    quipu::storage::simulated::{Fault, Simulated},
+    quipu::{Bytes, Reader},
+    std::sync::Arc,
+    std::sync::atomic::{AtomicU64, Ordering},
+};
 
 type Store = Archive<[u8; 8]>;
 
@@ -200,10 +209,7 @@ fn what_it_has_of_a_last_page_stays() {
 #[cfg(feature = "simulated")]
 #[test]
 fn one_that_waits_for_a_rewind_looks_at_the_manifest_alone() {
-    use std::sync::Arc;
-
-    use quipu::storage::simulated::{Simulated, Survival, When};
-    use quipu::{Bytes, ReadOnly};
+    use quipu::storage::simulated::{Survival, When};
 
     let written = |stop: Option<u64>| {
         let machine = Simulated::new(7);
@@ -320,4 +326,56 @@ fn they_remove_no_damaged_key_table() {
         assert_eq!(found.unwrap(), value(1007, 20));
         assert_eq!(bench.storage().list("quipu").unwrap(), names);
     });
+}
+
+/// A rewind that failed once the marks told of it dropped sections there; the next open removes their files before it
+/// ends the rewind.
+#[cfg(feature = "simulated")]
+#[test]
+fn what_the_next_open_removes_for_a_rewind_is_no_damage() {
+    let mut removed = 0;
+    for call in 0..60 {
+        let machine = Simulated::new(7);
+        let mut archive: Store = options().open_on(Arc::new(machine.clone())).unwrap();
+        fill(&mut archive, 0..40, 1);
+        archive.sync().unwrap();
+        let reader = archive.reader();
+        machine.inject(machine.calls() + call, Fault::ErrorAfter);
+        let _ = archive.rewind(11);
+        drop(archive);
+        let watched = Watched {
+            inner: machine,
+            reader: reader.clone(),
+            removed: Arc::default(),
+        };
+        drop(options().open_on::<[u8; 8], Bytes>(Arc::new(watched.clone())));
+        removed += watched.removed.load(Ordering::Relaxed);
+    }
+    assert!(removed > 20, "{removed}");
+}
+
+/// Nothing of a section goes before the reader knows of another writer.
+#[cfg(feature = "simulated")]
+#[derive(Clone, Debug)]
+struct Watched {
+    inner: Simulated,
+    reader: Reader<[u8; 8]>,
+    removed: Arc<AtomicU64>,
+}
+
+#[cfg(feature = "simulated")]
+impl Storage for Watched {
+    fn remove(&self, partition: &str, name: &str) -> quipu::Result<()> {
+        if partition == "index" && !name.ends_with(".new") {
+            let verified = self.reader.verify(&mut drop);
+            assert!(
+                matches!(verified, Err(Error::Closed { .. })),
+                "{verified:?}"
+            );
+            self.removed.fetch_add(1, Ordering::Relaxed);
+        }
+        self.inner.remove(partition, name)
+    }
+
+    delegate!(inner: open, rename, list, sync_partition, remove_partition, lock, path_of);
 }

@@ -289,3 +289,37 @@ fn the_calls_of_a_repair_come_in_their_order() {
         "{log:#?}"
     );
 }
+
+/// A reader of another process waited for its end for two seconds, as long as the writer lived.
+#[cfg(feature = "simulated")]
+#[test]
+fn a_repair_that_failed_and_left_the_writer_usable_is_not_announced_any_more() {
+    use quipu::storage::simulated::{Fault, Simulated};
+
+    let mut went_on = 0;
+    for call in 0..250 {
+        let machine = Simulated::new(7);
+        let mut archive = open(Arc::new(machine.clone())).unwrap();
+        for index in 0..ITEMS {
+            let _ = archive.put(index, &key(index), &value(index, 30)).unwrap();
+        }
+        archive.close().unwrap();
+        for name in ["0000000000000008", "0000000000000010", "0000000000000018"] {
+            let bit = (HEADER as u64 + 34) * 8;
+            machine.flip_bit("values", name, bit).unwrap();
+        }
+        let mut archive = open(Arc::new(machine.clone())).unwrap();
+        machine.inject(machine.calls() + call, Fault::ErrorBefore);
+        if archive.repair().is_ok() || archive.put_sync(100, &key(100), b"more").is_err() {
+            continue;
+        }
+        went_on += 1;
+        let before = machine.log().len();
+        let beside = options().open_read_only_on::<[u8; 8], Bytes>(Arc::new(machine.clone()));
+        assert_eq!(beside.unwrap().get(100).unwrap().unwrap(), b"more"[..]);
+        let looks = machine.log().split_off(before);
+        let of_manifest = looks.iter().filter(|of| &*of.name == "manifest");
+        assert!(of_manifest.count() < 40, "{call}: it waited");
+    }
+    assert!(went_on > 20, "{went_on}");
+}

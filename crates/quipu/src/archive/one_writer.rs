@@ -35,6 +35,15 @@ pub(super) fn end_writes(shared: &Shared) {
     shared.files.end_writes();
 }
 
+/// Says that there is another writer, before an open takes what readers of an earlier one may have.
+pub(super) fn announce(manifest: &mut Manifest, storage: &Arc<dyn Storage>) -> Result<()> {
+    match manifest.announce(storage) {
+        // What goes may be what fills the disk.
+        Err(Error::StorageFull { .. }) => Ok(()),
+        stored => stored,
+    }
+}
+
 /// The manifest while an open reads the sections.
 ///
 /// Readers of an earlier writer may have what that never synced and what a cut takes: they would find damage. So the
@@ -45,11 +54,7 @@ impl BeforeCuts {
     pub(super) fn begin(shared: &Shared, manifest: &Manifest) -> Self {
         let announced = Arc::new(Mutex::new(manifest.clone()));
         let (of, storage) = (Arc::clone(&announced), Arc::clone(&shared.storage));
-        let announce = move || match of.lock().announce(&storage) {
-            // What is cut may be what fills the disk.
-            Err(Error::StorageFull { .. }) => Ok(()),
-            stored => stored,
-        };
+        let announce = move || announce(&mut of.lock(), &storage);
         shared.files.ask_before_cut(Some(Box::new(announce)));
         Self(announced)
     }

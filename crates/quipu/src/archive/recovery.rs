@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::follow;
 use super::listing::{Listing, has_sections};
 use super::load::{self, Loaded};
-use super::one_writer::{BeforeCuts, lock};
+use super::one_writer::{self, BeforeCuts, lock};
 use super::options::Options;
 use super::redo;
 use super::repair;
@@ -354,6 +354,13 @@ impl<'a> Opening<'a> {
     fn clean_up(&mut self, shared: &Shared, marks: &MarksLog) -> Result<Listing> {
         let mut listing = AtRest::list(shared, self.trust, marks.marks())?;
         let gone = listing.take_leftovers(shared, marks)?;
+        let is_dropped = |(is_index, name): &(bool, String)| {
+            *is_index && section_number(name).is_some_and(|of| of >= shared.floor())
+        };
+        if gone.iter().any(is_dropped) {
+            // By a rewind that failed, whose readers may have them all the same.
+            one_writer::announce(&mut self.manifest, &self.storage)?;
+        }
         for (is_index, name) in &gone {
             self.keep_doubtful(shared, *is_index, name)?;
             let partition = if *is_index {

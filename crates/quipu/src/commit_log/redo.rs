@@ -96,7 +96,8 @@ impl OfSection<'_> {
     fn index_at(&self, at: u64, files: &Files<'_>) -> Option<u64> {
         let page_size = files.page_size.max(1) as u64;
         let mut index = [0; 8];
-        for (at, byte) in (at..).zip(&mut index) {
+        for (ahead, byte) in (0..).zip(&mut index) {
+            let at = at.checked_add(ahead)?;
             let growths = self.pages.get(&(at / page_size))?;
             let at = (at % page_size) as usize;
             let mut found = growths
@@ -410,4 +411,39 @@ fn read_page(blob: &DataBlob, at: u64, physical: usize) -> Result<(Vec<u8>, usiz
     }
     raw.resize(physical, 0);
     Ok((raw, there as usize))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::Slot;
+    use crate::storage::Memory;
+
+    /// A log can say so under a right checksum, of a section that has no files.
+    #[test]
+    fn a_page_at_the_end_of_u64_has_no_index() {
+        let storage = Memory::new();
+        let files = Files {
+            storage: &storage,
+            index: "index",
+            values: "values",
+            page_size: 100,
+            entry_size: 23,
+            floor: 0,
+            mark: &|_| None,
+        };
+        let page = u64::MAX / 100;
+        let growth = PageGrowth {
+            page,
+            from: 0,
+            bytes: &[1; 100],
+            crc: 0,
+            slot: Slot::First,
+        };
+        let mut of = OfSection::default();
+        of.pages.insert(page, vec![growth]);
+        let mut redo = Redo::default();
+        redo.section(0, &of, &files).unwrap();
+        assert!(redo.away.contains(&0) && redo.lost.is_empty());
+    }
 }

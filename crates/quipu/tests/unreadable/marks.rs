@@ -144,6 +144,40 @@ fn values_whose_entries_are_away_are_kept_where_marks_are_damaged() {
     all_there(&open(&store).unwrap(), "both files are back");
 }
 
+/// What the disk cannot read of them it may another time: nothing of them goes before that.
+#[test]
+fn values_whose_entries_are_away_stay_as_long_as_the_disk_cannot_read_them() {
+    let spoils: [fn(&BadSectors); 3] = [
+        |store| store.spoil("values", SECOND, 0..1),
+        |store| store.spoil("values", SECOND, HEADER + 600..HEADER + 601),
+        |store| store.spoil_open("values", SECOND, EIO),
+    ];
+    for spoil in spoils {
+        let store = filled();
+        let whole = copy_of(&store.inner);
+        let blob = store.inner.open("quipu", "marks", OpenMode::Write).unwrap();
+        blob.write_at(&[IoSlice::new(&[0xA5; 40])], 0).unwrap();
+        store.inner.remove("index", SECOND).unwrap();
+        spoil(&store);
+        let before = blobs(&store, "values");
+        for _ in 0..2 {
+            let opened = open(&store);
+            assert!(
+                matches!(opened, Err(Error::Unreadable { .. })),
+                "{opened:?}"
+            );
+            assert_eq!(blobs(&store, "values"), before);
+            assert!(store.inner.list("quarantine").unwrap().is_empty());
+        }
+        store.heal();
+        drop(open(&store).unwrap());
+        let kept = format!("{SECOND}-1.values");
+        copy_blob(&whole, &store.inner, "index", SECOND);
+        move_blob(&store.inner, ("quarantine", &kept), ("values", SECOND));
+        all_there(&open(&store).unwrap(), "both files are back");
+    }
+}
+
 fn move_blob(memory: &Memory, from: (&str, &str), to: (&str, &str)) {
     let blob = memory.open(from.0, from.1, OpenMode::Read).unwrap();
     let mut bytes = vec![0; blob.len().unwrap() as usize];

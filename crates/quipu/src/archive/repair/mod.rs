@@ -124,6 +124,20 @@ impl Writer {
         let kept = self.log.keep_alone();
         self.poison_on_error(kept)?;
         self.keeper.stop(&self.shared);
+        let repaired = self.repair_each();
+        // Also where one failed behind others: readers beside wait as long as a repair is announced.
+        let ended = match self.manifest.state {
+            State::Repairing(_) if self.check_usable().is_ok() => self.end_repair(),
+            _ => Ok(()),
+        };
+        let ended = self.poison_on_error(ended);
+        let mut sections = repaired?;
+        ended?;
+        sections.sort_by_key(|of| of.section);
+        Ok(RepairReport { sections })
+    }
+
+    fn repair_each(&mut self) -> Result<Vec<SectionRepair>> {
         let shared = Arc::clone(&self.shared);
         let mut sections = Vec::new();
         for number in shared.unreadable() {
@@ -140,12 +154,7 @@ impl Writer {
                 sections.extend(self.repair_section(&section)?);
             }
         }
-        if self.manifest.state != State::Open {
-            let ended = self.end_repair();
-            self.poison_on_error(ended)?;
-        }
-        sections.sort_by_key(|of| of.section);
-        Ok(RepairReport { sections })
+        Ok(sections)
     }
 
     /// Says that the files of a section are about to be replaced; readers that have positions in

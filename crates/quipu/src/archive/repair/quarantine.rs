@@ -12,6 +12,7 @@
 //! A blob gets its name once its bytes are flushed, and the partition is flushed before anything of
 //! the section changes. Nothing of the archive reads these blobs.
 
+use std::collections::BTreeSet;
 use std::io::IoSlice;
 use std::ops::Range;
 use std::sync::Arc;
@@ -58,11 +59,12 @@ impl<'a> Cabinet<'a> {
             number.parse::<u64>().ok().filter(|_| is_whole)
         };
         let names = shared.storage.list(QUARANTINE)?;
-        let last = names.iter().filter_map(number).max();
+        let taken: BTreeSet<u64> = names.iter().filter_map(number).collect();
+        let free = (1..=u64::MAX).find(|number| !taken.contains(number));
         Ok(Self {
             shared,
             section,
-            number: last.map_or(1, |last| last.saturating_add(1)),
+            number: free.unwrap_or_default(),
         })
     }
 
@@ -136,9 +138,30 @@ impl Exhibit {
 }
 
 /// Copies what the value file of a section holds into quarantine.
+///
+/// # Errors
+/// Where the disk cannot read some of it, and nothing is copied: it may another time, and the file is about to go.
 pub(in crate::archive) fn keep_values(shared: &Shared, section: u64) -> Result<()> {
+    check_readable(shared, &shared.partitions.values, section)?;
     let mut exhibit = Cabinet::of(shared, section)?.value_file()?;
     keep(shared, exhibit.as_mut_slice())
+}
+
+/// Reads a section file; the error of the first byte that the disk cannot read.
+fn check_readable(shared: &Shared, partition: &str, section: u64) -> Result<()> {
+    let name = section_name(section);
+    let blob = shared.storage.open(partition, &name, OpenMode::Read);
+    let blob = blob.map_err(|error| error.of_read(0))?;
+    let len = blob.len().map_err(|error| error.of_read(0))?;
+    let (mut at, mut piece) = (0, Vec::new());
+    while at < len {
+        piece.clear();
+        let bytes = COPY_BYTES.min(len - at);
+        let read = blob.read_into(&mut piece, at, bytes as usize);
+        read.map_err(|error| error.of_read(at))?;
+        at += bytes;
+    }
+    Ok(())
 }
 
 /// Copies bytes into quarantine; all of it is durable when this returns.
