@@ -278,3 +278,21 @@ fn adopting_refuses_strangers() {
         }
     }
 }
+
+/// Of folders that a destruction comes to last, too.
+#[test]
+fn a_destruction_that_is_refused_for_a_folder_changes_nothing() {
+    for folder in ["quarantine", "quipu"] {
+        let root = tempfile::tempdir().unwrap();
+        make(root.path());
+        let archive: Store = options().open(root.path()).unwrap();
+        let stranger = root.path().join(folder).join("notes");
+        fs::create_dir_all(&stranger).unwrap();
+        let error = archive.destroy().unwrap_err();
+        assert!(error.to_string().contains("notes"), "{error}");
+        fs::remove_dir(&stranger).unwrap();
+        let archive: Store = options().open(root.path()).unwrap();
+        assert_eq!(archive.ranges(), [0..=19], "{folder}");
+        assert_eq!(archive.get(7).unwrap().unwrap(), "value");
+    }
+}

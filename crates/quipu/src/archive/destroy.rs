@@ -18,8 +18,11 @@ use crate::manifest::{
 pub(super) fn destroy(mut writer: Writer) -> Result<()> {
     // What is made ahead goes with the rest, or never came to be.
     let _ = writer.settle_prepared();
-    // A stranger's file among the sections is refused while nothing is changed.
+    // What does not belong into a folder is refused while nothing is changed.
     Listing::read(&writer.shared)?;
+    for partition in [PARTITION, QUARANTINE] {
+        writer.shared.storage.list(partition)?;
+    }
     writer.shared.scrub.close();
     writer.keeper.stop(&writer.shared);
     writer.manifest.state = State::Destroying;
