@@ -84,6 +84,8 @@ pub enum Canary {
     NothingRedone,
     /// Of what is in the commit log, the entries alone are brought to the section files.
     ValuesNotRedone,
+    /// An open takes every end of a writer for a clean one, and leaves the look at the files for later.
+    CleanEndAssumed,
 }
 
 impl Canary {
@@ -127,6 +129,7 @@ impl Canary {
         Self::CommitLogOfOldName,
         Self::NothingRedone,
         Self::ValuesNotRedone,
+        Self::CleanEndAssumed,
     ];
 
     /// Whether the defect is switched on.

@@ -13,16 +13,66 @@ use crate::storage::Storage;
 /// Of fewer sections, one thread looks both partitions up.
 const SECTIONS_OF_A_THREAD: usize = 64;
 
-/// Bytes of the files of a partition, by section.
-pub(super) type Lengths = BTreeMap<u64, u64>;
+/// Bytes of index files and of value files, by section.
+#[derive(Debug, Default)]
+pub(super) struct Lengths {
+    index: BTreeMap<u64, u64>,
+    values: BTreeMap<u64, u64>,
+}
+
+impl Lengths {
+    /// Those of the files that are there by now, of about so many sections. Of files that are no section's nothing is said.
+    pub(super) fn read(shared: &Shared, sections: usize) -> Result<Self> {
+        let mut lengths = Self::default();
+        for (is_index, name, len) in look_up(shared, sections)? {
+            if let Some(number) = section_number(&name) {
+                lengths.add(is_index, number, len);
+            }
+        }
+        Ok(lengths)
+    }
+
+    fn add(&mut self, is_index: bool, number: u64, len: u64) {
+        let of = if is_index {
+            &mut self.index
+        } else {
+            &mut self.values
+        };
+        of.insert(number, len);
+    }
+
+    /// Those of a section; none where a file of it is not there.
+    pub(super) fn of(&self, number: u64) -> Option<(u64, u64)> {
+        let of = |lengths: &BTreeMap<u64, u64>| lengths.get(&number).copied();
+        of(&self.index).zip(of(&self.values))
+    }
+}
+
+/// All files of both partitions: whether of the index's, name, bytes.
+fn look_up(shared: &Shared, sections: usize) -> Result<Vec<(bool, String, u64)>> {
+    let least = if sections < SECTIONS_OF_A_THREAD {
+        2
+    } else {
+        1
+    };
+    let look = |part: &[bool]| -> Result<Vec<_>> {
+        let mut found = Vec::new();
+        for &is_index in part {
+            let files = shared.storage.lengths(partition(shared, is_index))?;
+            found.extend(files.into_iter().map(|(name, len)| (is_index, name, len)));
+        }
+        Ok(found)
+    };
+    let parts = shared.side_by_side(&[true, false], least, look);
+    let parts: Vec<_> = parts.into_iter().collect::<Result<_>>()?;
+    Ok(parts.into_iter().flatten().collect())
+}
 
 /// The section files of an archive.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     pub(super) index: BTreeSet<u64>,
     pub(super) values: BTreeSet<u64>,
-    /// Those of index files and of value files, where they were asked for.
-    pub(super) lengths: (Lengths, Lengths),
     /// (partition is the index's, name): blobs whose creation was interrupted.
     pub(super) unfinished: Vec<(bool, String)>,
 }
@@ -41,31 +91,15 @@ impl Listing {
     }
 
     /// The same with the lengths of the files, of about so many sections.
-    pub(super) fn with_lengths(shared: &Shared, sections: usize) -> Result<Self> {
-        let least = if sections < SECTIONS_OF_A_THREAD {
-            2
-        } else {
-            1
-        };
-        let look_up = |part: &[bool]| -> Result<Vec<_>> {
-            let lengths = |&is_index| shared.storage.lengths(partition(shared, is_index));
-            part.iter().map(lengths).collect()
-        };
-        let mut found = Vec::new();
-        for part in shared.side_by_side(&[true, false], least, look_up) {
-            found.extend(part?);
-        }
+    pub(super) fn with_lengths(shared: &Shared, sections: usize) -> Result<(Self, Lengths)> {
         let mut listing = Self::default();
-        for (is_index, files) in [true, false].into_iter().zip(found) {
-            for (name, len) in files {
-                if let Some(number) = listing.add(shared, is_index, name)? {
-                    let (index, values) = &mut listing.lengths;
-                    let lengths = if is_index { index } else { values };
-                    lengths.insert(number, len);
-                }
+        let mut lengths = Lengths::default();
+        for (is_index, name, len) in look_up(shared, sections)? {
+            if let Some(number) = listing.add(shared, is_index, name)? {
+                lengths.add(is_index, number, len);
             }
         }
-        Ok(listing)
+        Ok((listing, lengths))
     }
 
     /// Adds a file; of which section it is.

@@ -272,9 +272,14 @@ impl Shared {
             };
             // The item may have moved between the look at its place and that at its section, and a
             // damaged one of the same short form be all that was found.
-            if self.rewrites.load(Ordering::SeqCst) == rewrites {
+            if self.rewrites.load(Ordering::SeqCst) != rewrites {
+                continue;
+            }
+            if !self.look.is_due() {
                 return found;
             }
+            // No table has the keys of what somebody has added to a file.
+            self.look()?;
         }
     }
 

@@ -30,7 +30,8 @@ pub(super) fn lock(storage: &dyn Storage) -> Result<Box<dyn Lock>> {
 /// The manifest while an open reads the sections.
 ///
 /// Readers of an earlier writer may have what that never synced and what a cut takes: they would find damage. So the
-/// first cut stores the manifest before it; an open that cuts nothing writes nothing.
+/// first cut stores the manifest before it; an open that cuts nothing writes nothing. Where the [look](super::look) at
+/// the lengths is left for later, so it is until that.
 pub(super) struct BeforeCuts(Arc<Mutex<Manifest>>);
 
 impl BeforeCuts {
@@ -46,9 +47,29 @@ impl BeforeCuts {
         Self(announced)
     }
 
+    /// The manifest as it is by now.
+    pub(super) fn manifest(&self) -> Manifest {
+        self.0.lock().clone()
+    }
+
+    /// The manifest for the writer; and these as long as what rests may have to be cut.
+    pub(super) fn keep(self, shared: &Shared) -> (Manifest, Option<Self>) {
+        match shared.look.is_due() {
+            true => (self.manifest(), Some(self)),
+            false => (self.end(shared), None),
+        }
+    }
+
     /// From now on the manifest changes elsewhere.
     pub(super) fn end(self, shared: &Shared) -> Manifest {
         shared.files.ask_before_cut(None);
-        self.0.lock().clone()
+        self.manifest()
     }
+}
+
+/// From now on nothing is cut, whoever wakes a section: the writer goes, and the files may be those of the next.
+pub(super) fn cut_no_more(shared: &Shared) {
+    let path = shared.path();
+    let refuse = move || Err(Error::Closed { path: path.clone() });
+    shared.files.ask_before_cut(Some(Box::new(refuse)));
 }

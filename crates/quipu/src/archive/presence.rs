@@ -13,6 +13,7 @@ use crate::index::Candidates;
 
 impl Shared {
     pub(super) fn status(&self, index: u64) -> Result<Status> {
+        self.look()?;
         if index < self.floor() {
             return Ok(Status::Pruned);
         }

@@ -132,6 +132,13 @@ impl<K, V> Reader<K, V> {
             types: PhantomData,
         }
     }
+
+    /// The state, once the [look](super::look) at the lengths of the files was made, if it can be.
+    fn seen(&self) -> &Shared {
+        // Where it cannot, the marks answer; calls that can fail tell why.
+        let _ = self.shared.look();
+        &self.shared
+    }
 }
 
 /// Items.
@@ -212,9 +219,11 @@ impl<K: Key, V: Value> Reader<K, V> {
     pub fn has(&self, id: impl Lookup<K>) -> Result<bool> {
         self.shared.counters.has.fetch_add(1, Ordering::Relaxed);
         match id.by() {
-            By::Index(index) => self
-                .shared
-                .checked(Ok(self.shared.runs.read().contains(index))),
+            By::Index(index) => {
+                self.shared.look()?;
+                let has = self.shared.runs.read().contains(index);
+                self.shared.checked(Ok(has))
+            }
             By::Key(key) => {
                 let mut entry = EntryBuf::new(self.shared.entry);
                 let found = self.shared.find_key(Sought::entry(key, None), &mut entry);
@@ -240,19 +249,19 @@ impl<K: Key, V: Value> Reader<K, V> {
     /// The end of the run of stored indices that holds `index`, and the start of the next run
     /// after it.
     pub fn next_gap(&self, index: u64) -> (Option<u64>, Option<u64>) {
-        self.shared.runs.read().next_gap(index)
+        self.seen().runs.read().next_gap(index)
     }
 
     /// Up to `max` indices from `start` on that hold nothing readable and lie before a later index
     /// that was stored. Nothing is missing below the floor.
     pub fn missing_items(&self, start: u64, max: usize) -> Vec<u64> {
-        self.shared.missing_items(start, max)
+        self.seen().missing_items(start, max)
     }
 
     /// As [`missing_items`](Self::missing_items), as up to `max` inclusive runs. However long a run
     /// is, it takes no more memory.
     pub fn missing_ranges(&self, start: u64, max: usize) -> Vec<RangeInclusive<u64>> {
-        self.shared.missing_ranges(start, max)
+        self.seen().missing_ranges(start, max)
     }
 
     /// The runs of stored indices, inclusive, ascending.
@@ -262,17 +271,17 @@ impl<K: Key, V: Value> Reader<K, V> {
 
     /// As [`ranges`](Self::ranges), from the run on that holds or follows `index`.
     pub fn ranges_from(&self, index: u64) -> Vec<RangeInclusive<u64>> {
-        self.shared.runs.read().ranges_from(index).collect()
+        self.seen().runs.read().ranges_from(index).collect()
     }
 
     /// The first stored index.
     pub fn first_index(&self) -> Option<u64> {
-        self.shared.runs.read().first()
+        self.seen().runs.read().first()
     }
 
     /// The last stored index.
     pub fn last_index(&self) -> Option<u64> {
-        self.shared.runs.read().last()
+        self.seen().runs.read().last()
     }
 
     /// The first index that is not pruned; 0 where nothing was.
@@ -290,12 +299,12 @@ impl<K: Key, V: Value> Reader<K, V> {
 
     /// What the archive counts and holds; looks at every section, reads nothing.
     pub fn stats(&self) -> Stats {
-        self.shared.stats()
+        self.seen().stats()
     }
 
     /// Every section, ascending.
     pub fn sections(&self) -> Vec<SectionInfo> {
-        self.shared.section_infos()
+        self.seen().section_infos()
     }
 
     /// Reads and checks everything: every page, every entry, every value. `tell` is called as it

@@ -103,6 +103,8 @@ impl Writer {
         if self.shared.damage.read().unmarked.is_empty() {
             return Ok(());
         }
+        // Or the mark of a section that was woken before would lack what others have of it.
+        self.look()?;
         let sections = std::mem::take(&mut self.shared.damage.write().unmarked);
         for number in sections {
             if let Some(section) = self.shared.open_section(number) {
@@ -191,9 +193,7 @@ impl Writer {
         for section in &sections {
             if !Canary::LoadedNotFlushed.sings() {
                 let (records, value_bytes) = marked(section);
-                rewrite_from(&*section.pair.values.file().get()?, value_bytes)?;
-                let page = section.pair.records.page_of(records)?;
-                rewrite_from(&*section.pair.records.file().get()?, page)?;
+                write_beyond(section, records, value_bytes)?;
             }
             let runs = self.shared.known_indices(section.number);
             self.unmarked.sections.insert(section.number, runs);
@@ -282,6 +282,13 @@ impl Shared {
         add(&self.damage.read().indices);
         known
     }
+}
+
+/// Writes again, and flushes, what a section has beyond so many entries and bytes of values.
+pub(super) fn write_beyond(section: &Section, records: u64, value_bytes: u64) -> Result<()> {
+    rewrite_from(&*section.pair.values.file().get()?, value_bytes)?;
+    let page = section.pair.records.page_of(records)?;
+    rewrite_from(&*section.pair.records.file().get()?, page)
 }
 
 /// Makes the bytes of a file from an offset on durable, also where an earlier flush of them failed.
