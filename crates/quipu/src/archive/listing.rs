@@ -10,8 +10,10 @@ use crate::journal::Present;
 use crate::manifest::{Mark, MarksLog};
 use crate::storage::Storage;
 
-/// Of fewer sections, one thread looks both partitions up.
+/// Of fewer sections, one thread looks both partitions up,
 const SECTIONS_OF_A_THREAD: usize = 64;
+/// and where only names are asked for, of fewer than these.
+const NAMES_OF_A_THREAD: usize = 256;
 
 /// Bytes of index files and of value files, by section.
 #[derive(Debug, Default)]
@@ -50,18 +52,31 @@ impl Lengths {
 
 /// All files of both partitions: whether of the index's, name, bytes.
 fn look_up(shared: &Shared, sections: usize) -> Result<Vec<(bool, String, u64)>> {
-    let least = if sections < SECTIONS_OF_A_THREAD {
+    let files = of_both(shared, sections, SECTIONS_OF_A_THREAD, |partition| {
+        shared.storage.lengths(partition)
+    });
+    let files = files?.into_iter().flat_map(|(is_index, files)| {
+        let told = files.into_iter();
+        told.map(move |(name, len)| (is_index, name, len))
+    });
+    Ok(files.collect())
+}
+
+/// What there is to tell of each partition, the index's first: by two threads where there are so many sections, about.
+fn of_both<T: Send>(
+    shared: &Shared,
+    sections: usize,
+    sections_of_a_thread: usize,
+    look: impl Fn(&str) -> Result<T> + Sync,
+) -> Result<Vec<(bool, T)>> {
+    let least = if sections < sections_of_a_thread {
         2
     } else {
         1
     };
     let look = |part: &[bool]| -> Result<Vec<_>> {
-        let mut found = Vec::new();
-        for &is_index in part {
-            let files = shared.storage.lengths(partition(shared, is_index))?;
-            found.extend(files.into_iter().map(|(name, len)| (is_index, name, len)));
-        }
-        Ok(found)
+        let of = |&is_index| Ok((is_index, look(partition(shared, is_index))?));
+        part.iter().map(of).collect()
     };
     let parts = shared.side_by_side(&[true, false], least, look);
     let parts: Vec<_> = parts.into_iter().collect::<Result<_>>()?;
@@ -81,10 +96,24 @@ impl Listing {
     /// Lists both partitions; a name that is no section's, or of a section that the settings do
     /// not allow, is an error.
     pub(super) fn read(shared: &Shared) -> Result<Self> {
+        Self::named(shared, 0)
+    }
+
+    /// The same, of about so many sections.
+    pub(super) fn named(shared: &Shared, sections: usize) -> Result<Self> {
         let mut listing = Self::default();
-        for is_index in [true, false] {
-            for name in shared.storage.list(partition(shared, is_index))? {
-                listing.add(shared, is_index, name)?;
+        let names = of_both(shared, sections, NAMES_OF_A_THREAD, |partition| {
+            shared.storage.list(partition)
+        });
+        for (is_index, names) in names? {
+            let mut numbers = Vec::with_capacity(names.len());
+            for name in names {
+                numbers.extend(listing.take(shared, is_index, name)?);
+            }
+            // In their order, as the names are: at once.
+            match is_index {
+                true => listing.index = numbers.into_iter().collect(),
+                false => listing.values = numbers.into_iter().collect(),
             }
         }
         Ok(listing)
@@ -95,23 +124,25 @@ impl Listing {
         let mut listing = Self::default();
         let mut lengths = Lengths::default();
         for (is_index, name, len) in look_up(shared, sections)? {
-            if let Some(number) = listing.add(shared, is_index, name)? {
+            if let Some(number) = listing.take(shared, is_index, name)? {
+                match is_index {
+                    true => listing.index.insert(number),
+                    false => listing.values.insert(number),
+                };
                 lengths.add(is_index, number, len);
             }
         }
         Ok((listing, lengths))
     }
 
-    /// Adds a file; of which section it is.
-    fn add(&mut self, shared: &Shared, is_index: bool, name: String) -> Result<Option<u64>> {
+    /// Of which section a file is; it is added where it is of none.
+    fn take(&mut self, shared: &Shared, is_index: bool, name: String) -> Result<Option<u64>> {
         let number = Self::classify(shared, &name).map_err(|reason| Error::NotABlob {
             path: shared.storage.path(partition(shared, is_index), &name),
             reason,
         })?;
-        match number {
-            Some(number) if is_index => drop(self.index.insert(number)),
-            Some(number) => drop(self.values.insert(number)),
-            None => self.unfinished.push((is_index, name)),
+        if number.is_none() {
+            self.unfinished.push((is_index, name));
         }
         Ok(number)
     }
@@ -141,8 +172,12 @@ impl Listing {
         let entries: BTreeSet<u64> = index.iter().copied().filter(|&of| is_gone(of)).collect();
         let goes = |&of: &u64| is_gone(of) || is_orphan(of);
         let orphans: BTreeSet<u64> = values.iter().copied().filter(goes).collect();
-        self.index.retain(|of| !entries.contains(of));
-        self.values.retain(|of| !orphans.contains(of));
+        if !entries.is_empty() {
+            self.index.retain(|of| !entries.contains(of));
+        }
+        if !orphans.is_empty() {
+            self.values.retain(|of| !orphans.contains(of));
+        }
         let mut leftovers = std::mem::take(&mut self.unfinished);
         leftovers.extend(entries.into_iter().map(|of| (true, section_name(of))));
         leftovers.extend(orphans.into_iter().map(|of| (false, section_name(of))));

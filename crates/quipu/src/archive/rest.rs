@@ -47,7 +47,8 @@ impl AtRest {
             return Ok((Listing::read(shared)?, Self::Nothing));
         }
         if after_clean_end {
-            return Ok((Listing::read(shared)?, Self::AsNamed));
+            let listing = Listing::named(shared, marks.sections.len())?;
+            return Ok((listing, Self::AsNamed));
         }
         let listing = Listing::with_lengths(shared, marks.sections.len());
         match listing.map_err(|error| error.of_read(0)) {

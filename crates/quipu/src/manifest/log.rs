@@ -107,7 +107,7 @@ impl MarksLog {
         let mut out = Vec::new();
         for (section, mark) in marks {
             push_record(&mut out, &encode_mark(section, &mark));
-            self.marks.merge(section, &mark);
+            self.marks.merge(section, mark);
         }
         self.append(&out)
     }

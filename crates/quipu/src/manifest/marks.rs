@@ -24,6 +24,7 @@
 //! Cost: a mark takes about 100 bytes for a section that was filled in order. The file is written
 //! anew once it is mostly made of marks that others have replaced.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -119,12 +120,18 @@ impl Marks {
     }
 
     /// A section's new mark, which adds its runs to those of the old one.
-    pub(super) fn merge(&mut self, section: u64, new: &Mark) {
-        let mark = Arc::make_mut(self.sections.entry(section).or_default());
+    pub(super) fn merge(&mut self, section: u64, new: Mark) {
+        let mark = match self.sections.entry(section) {
+            Entry::Vacant(place) => {
+                place.insert(Arc::new(new));
+                return;
+            }
+            Entry::Occupied(place) => Arc::make_mut(place.into_mut()),
+        };
         (mark.records, mark.value_bytes) = (new.records, new.value_bytes);
         mark.layouts = new.layouts;
         mark.epoch = new.epoch;
-        mark.fingerprint = new.fingerprint.clone();
+        mark.fingerprint = new.fingerprint;
         for run in new.runs.ranges() {
             mark.runs.insert_run(*run.start(), *run.end());
         }
@@ -221,7 +228,7 @@ impl Marks {
                     fingerprint,
                     runs,
                 };
-                self.merge(section, &mark);
+                self.merge(section, mark);
             }
             2 => {
                 self.damaged
