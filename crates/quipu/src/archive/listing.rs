@@ -158,20 +158,25 @@ impl Listing {
         marks: &MarksLog,
     ) -> Result<Vec<(bool, String)>> {
         let floor = shared.floor();
-        let mark = |number: u64| marks.marks().of(number);
-        let is_gone = |number: u64| number < floor || mark(number).is_some_and(Mark::is_dropped);
-        let is_unknown = |number: u64| mark(number).is_none_or(|mark| mark.records == 0);
-        let (index, values) = (&self.index, &self.values);
-        let is_orphan = |number: u64| is_unknown(number) && !index.contains(&number);
-        if values
-            .iter()
-            .any(|&number| is_orphan(number) && !is_gone(number))
-        {
-            marks.check_readable("a section may be in it of which there are only values")?;
+        let is_gone =
+            |number: u64, mark: Option<&Mark>| number < floor || mark.is_some_and(Mark::is_dropped);
+        let (mut entries, mut orphans) = (BTreeSet::new(), BTreeSet::new());
+        for &number in &self.index {
+            if is_gone(number, marks.marks().of(number)) {
+                entries.insert(number);
+            }
         }
-        let entries: BTreeSet<u64> = index.iter().copied().filter(|&of| is_gone(of)).collect();
-        let goes = |&of: &u64| is_gone(of) || is_orphan(of);
-        let orphans: BTreeSet<u64> = values.iter().copied().filter(goes).collect();
+        for &number in &self.values {
+            let mark = marks.marks().of(number);
+            let is_unknown = mark.is_none_or(|mark| mark.records == 0);
+            let is_orphan = is_unknown && !self.index.contains(&number);
+            if is_gone(number, mark) {
+                orphans.insert(number);
+            } else if is_orphan {
+                marks.check_readable("a section may be in it of which there are only values")?;
+                orphans.insert(number);
+            }
+        }
         if !entries.is_empty() {
             self.index.retain(|of| !entries.contains(of));
         }
