@@ -227,7 +227,8 @@ impl<K: Key, V: Value> Archive<K, V> {
         Scrub::new(&self.writer, options)
     }
 
-    /// Syncs, makes a key table of what has none, and closes. The next open has less to read than after a drop.
+    /// Syncs, makes a key table of what has none, and closes. The next open has less to read than after a drop, and need not look at
+    /// the section files.
     pub fn close(mut self) -> Result<()> {
         self.writer.close()
     }

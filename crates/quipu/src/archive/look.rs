@@ -101,7 +101,15 @@ impl Shared {
         }
     }
 
+    /// The same, for a look-up that begins anew: out of the way of those that do not.
     #[cold]
+    #[inline(never)]
+    pub(super) fn look_again(&self) -> Result<()> {
+        self.look()
+    }
+
+    #[cold]
+    #[inline(never)]
     fn look_now(&self) -> Result<()> {
         let _one_at_a_time = self.waking.lock();
         if !self.look.is_due() {

@@ -30,6 +30,11 @@ use crate::value::Value;
 /// Entries come through the page cache; values are read from their file, or from the write
 /// buffer, with one copy. Every checksum is checked on the way.
 ///
+/// After a clean end an open looks at no section file. The first call that says what is stored without reading it, or that a key
+/// is nowhere, looks at the length of each, once, and takes as long as that does. Where the system does not tell them, calls that
+/// return a [`Result`] fail, and the others answer as the last end has left it; see
+/// [`Recovery::lengths_unread`](super::Recovery::lengths_unread).
+///
 /// # Errors
 ///
 /// Reads fail with [`Error::Checksum`](crate::Error::Checksum) and its kin where the bytes on
@@ -215,7 +220,8 @@ impl<K: Key, V: Value> Reader<K, V> {
 
 /// Presence and gaps; none of these reads a value, but for [`status`](Reader::status).
 impl<K: Key, V: Value> Reader<K, V> {
-    /// Whether an index or a key is stored. For an index it reads nothing from disk.
+    /// Whether an index or a key is stored. For an index it reads nothing from disk, but for the look at lengths that
+    /// the first such call makes.
     pub fn has(&self, id: impl Lookup<K>) -> Result<bool> {
         self.shared.counters.has.fetch_add(1, Ordering::Relaxed);
         match id.by() {

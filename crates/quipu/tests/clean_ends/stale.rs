@@ -63,10 +63,12 @@ fn an_idle_end_is_as_clean_as_the_one_before_it() {
     assert!(!looks(&memory));
 }
 
+type Change = (&'static str, fn(&mut Store));
+
 /// Whatever changes section files, the note of the end before it says nothing any more.
 #[test]
 fn a_note_is_of_one_end_alone() {
-    let changes: [(&str, fn(&mut Store)); 6] = [
+    let changes: [Change; 6] = [
         ("put", |archive| put(archive, 40..41)),
         ("put and sync", |archive| {
             put(archive, 15..16);

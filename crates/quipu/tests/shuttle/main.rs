@@ -17,6 +17,7 @@ mod beside;
 mod damage;
 mod group_commit;
 mod keys;
+mod late_look;
 mod outlive;
 mod puts;
 mod removals;
