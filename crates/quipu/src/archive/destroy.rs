@@ -22,6 +22,7 @@ pub(super) fn destroy(mut writer: Writer) -> Result<()> {
     Listing::read(&writer.shared)?;
     writer.shared.scrub.close();
     writer.keeper.stop(&writer.shared);
+    writer.take_manifest();
     writer.manifest.state = State::Destroying;
     if !Canary::DestroyUnannounced.sings() {
         writer.manifest.store(&writer.shared.storage)?;

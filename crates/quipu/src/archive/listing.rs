@@ -10,19 +10,84 @@ use crate::journal::Present;
 use crate::manifest::{Mark, MarksLog};
 use crate::storage::Storage;
 
-/// Of fewer sections, one thread looks both partitions up.
+/// Of fewer sections, one thread looks both partitions up,
 const SECTIONS_OF_A_THREAD: usize = 64;
+/// and where only names are asked for, of fewer than these.
+const NAMES_OF_A_THREAD: usize = 256;
 
-/// Bytes of the files of a partition, by section.
-pub(super) type Lengths = BTreeMap<u64, u64>;
+/// Bytes of index files and of value files, by section.
+#[derive(Debug, Default)]
+pub(super) struct Lengths {
+    index: BTreeMap<u64, u64>,
+    values: BTreeMap<u64, u64>,
+}
+
+impl Lengths {
+    /// Those of the files that are there by now, of about so many sections. Of files that are no section's nothing is said.
+    pub(super) fn read(shared: &Shared, sections: usize) -> Result<Self> {
+        let mut lengths = Self::default();
+        for (is_index, name, len) in look_up(shared, sections)? {
+            if let Some(number) = section_number(&name) {
+                lengths.add(is_index, number, len);
+            }
+        }
+        Ok(lengths)
+    }
+
+    fn add(&mut self, is_index: bool, number: u64, len: u64) {
+        let of = if is_index {
+            &mut self.index
+        } else {
+            &mut self.values
+        };
+        of.insert(number, len);
+    }
+
+    /// Those of a section; none where a file of it is not there.
+    pub(super) fn of(&self, number: u64) -> Option<(u64, u64)> {
+        let of = |lengths: &BTreeMap<u64, u64>| lengths.get(&number).copied();
+        of(&self.index).zip(of(&self.values))
+    }
+}
+
+/// All files of both partitions: whether of the index's, name, bytes.
+fn look_up(shared: &Shared, sections: usize) -> Result<Vec<(bool, String, u64)>> {
+    let files = of_both(shared, sections, SECTIONS_OF_A_THREAD, |partition| {
+        shared.storage.lengths(partition)
+    });
+    let files = files?.into_iter().flat_map(|(is_index, files)| {
+        let told = files.into_iter();
+        told.map(move |(name, len)| (is_index, name, len))
+    });
+    Ok(files.collect())
+}
+
+/// What there is to tell of each partition, the index's first: by two threads where there are so many sections, about.
+fn of_both<T: Send>(
+    shared: &Shared,
+    sections: usize,
+    sections_of_a_thread: usize,
+    look: impl Fn(&str) -> Result<T> + Sync,
+) -> Result<Vec<(bool, T)>> {
+    let least = if sections < sections_of_a_thread {
+        2
+    } else {
+        1
+    };
+    let look = |part: &[bool]| -> Result<Vec<_>> {
+        let of = |&is_index| Ok((is_index, look(partition(shared, is_index))?));
+        part.iter().map(of).collect()
+    };
+    let parts = shared.side_by_side(&[true, false], least, look);
+    let parts: Vec<_> = parts.into_iter().collect::<Result<_>>()?;
+    Ok(parts.into_iter().flatten().collect())
+}
 
 /// The section files of an archive.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     pub(super) index: BTreeSet<u64>,
     pub(super) values: BTreeSet<u64>,
-    /// Those of index files and of value files, where they were asked for.
-    pub(super) lengths: (Lengths, Lengths),
     /// (partition is the index's, name): blobs whose creation was interrupted.
     pub(super) unfinished: Vec<(bool, String)>,
 }
@@ -31,53 +96,53 @@ impl Listing {
     /// Lists both partitions; a name that is no section's, or of a section that the settings do
     /// not allow, is an error.
     pub(super) fn read(shared: &Shared) -> Result<Self> {
+        Self::named(shared, 0)
+    }
+
+    /// The same, of about so many sections.
+    pub(super) fn named(shared: &Shared, sections: usize) -> Result<Self> {
         let mut listing = Self::default();
-        for is_index in [true, false] {
-            for name in shared.storage.list(partition(shared, is_index))? {
-                listing.add(shared, is_index, name)?;
+        let names = of_both(shared, sections, NAMES_OF_A_THREAD, |partition| {
+            shared.storage.list(partition)
+        });
+        for (is_index, names) in names? {
+            let mut numbers = Vec::with_capacity(names.len());
+            for name in names {
+                numbers.extend(listing.take(shared, is_index, name)?);
+            }
+            // In their order, as the names are: at once.
+            match is_index {
+                true => listing.index = numbers.into_iter().collect(),
+                false => listing.values = numbers.into_iter().collect(),
             }
         }
         Ok(listing)
     }
 
     /// The same with the lengths of the files, of about so many sections.
-    pub(super) fn with_lengths(shared: &Shared, sections: usize) -> Result<Self> {
-        let least = if sections < SECTIONS_OF_A_THREAD {
-            2
-        } else {
-            1
-        };
-        let look_up = |part: &[bool]| -> Result<Vec<_>> {
-            let lengths = |&is_index| shared.storage.lengths(partition(shared, is_index));
-            part.iter().map(lengths).collect()
-        };
-        let mut found = Vec::new();
-        for part in shared.side_by_side(&[true, false], least, look_up) {
-            found.extend(part?);
-        }
+    pub(super) fn with_lengths(shared: &Shared, sections: usize) -> Result<(Self, Lengths)> {
         let mut listing = Self::default();
-        for (is_index, files) in [true, false].into_iter().zip(found) {
-            for (name, len) in files {
-                if let Some(number) = listing.add(shared, is_index, name)? {
-                    let (index, values) = &mut listing.lengths;
-                    let lengths = if is_index { index } else { values };
-                    lengths.insert(number, len);
-                }
+        let mut lengths = Lengths::default();
+        for (is_index, name, len) in look_up(shared, sections)? {
+            if let Some(number) = listing.take(shared, is_index, name)? {
+                match is_index {
+                    true => listing.index.insert(number),
+                    false => listing.values.insert(number),
+                };
+                lengths.add(is_index, number, len);
             }
         }
-        Ok(listing)
+        Ok((listing, lengths))
     }
 
-    /// Adds a file; of which section it is.
-    fn add(&mut self, shared: &Shared, is_index: bool, name: String) -> Result<Option<u64>> {
+    /// Of which section a file is; it is added where it is of none.
+    fn take(&mut self, shared: &Shared, is_index: bool, name: String) -> Result<Option<u64>> {
         let number = Self::classify(shared, &name).map_err(|reason| Error::NotABlob {
             path: shared.storage.path(partition(shared, is_index), &name),
             reason,
         })?;
-        match number {
-            Some(number) if is_index => drop(self.index.insert(number)),
-            Some(number) => drop(self.values.insert(number)),
-            None => self.unfinished.push((is_index, name)),
+        if number.is_none() {
+            self.unfinished.push((is_index, name));
         }
         Ok(number)
     }
@@ -93,22 +158,31 @@ impl Listing {
         marks: &MarksLog,
     ) -> Result<Vec<(bool, String)>> {
         let floor = shared.floor();
-        let mark = |number: u64| marks.marks().of(number);
-        let is_gone = |number: u64| number < floor || mark(number).is_some_and(Mark::is_dropped);
-        let is_unknown = |number: u64| mark(number).is_none_or(|mark| mark.records == 0);
-        let (index, values) = (&self.index, &self.values);
-        let is_orphan = |number: u64| is_unknown(number) && !index.contains(&number);
-        if values
-            .iter()
-            .any(|&number| is_orphan(number) && !is_gone(number))
-        {
-            marks.check_readable("a section may be in it of which there are only values")?;
+        let is_gone =
+            |number: u64, mark: Option<&Mark>| number < floor || mark.is_some_and(Mark::is_dropped);
+        let (mut entries, mut orphans) = (BTreeSet::new(), BTreeSet::new());
+        for &number in &self.index {
+            if is_gone(number, marks.marks().of(number)) {
+                entries.insert(number);
+            }
         }
-        let entries: BTreeSet<u64> = index.iter().copied().filter(|&of| is_gone(of)).collect();
-        let goes = |&of: &u64| is_gone(of) || is_orphan(of);
-        let orphans: BTreeSet<u64> = values.iter().copied().filter(goes).collect();
-        self.index.retain(|of| !entries.contains(of));
-        self.values.retain(|of| !orphans.contains(of));
+        for &number in &self.values {
+            let mark = marks.marks().of(number);
+            let is_unknown = mark.is_none_or(|mark| mark.records == 0);
+            let is_orphan = is_unknown && !self.index.contains(&number);
+            if is_gone(number, mark) {
+                orphans.insert(number);
+            } else if is_orphan {
+                marks.check_readable("a section may be in it of which there are only values")?;
+                orphans.insert(number);
+            }
+        }
+        if !entries.is_empty() {
+            self.index.retain(|of| !entries.contains(of));
+        }
+        if !orphans.is_empty() {
+            self.values.retain(|of| !orphans.contains(of));
+        }
         let mut leftovers = std::mem::take(&mut self.unfinished);
         leftovers.extend(entries.into_iter().map(|of| (true, section_name(of))));
         leftovers.extend(orphans.into_iter().map(|of| (false, section_name(of))));

@@ -21,7 +21,7 @@ use super::shared::Shared;
 use super::upkeep;
 use super::writer::Writer;
 use crate::canary::Canary;
-use crate::commit_log;
+use crate::commit_log::{self, CommitLog};
 use crate::error::{Error, Result};
 use crate::format::section_number;
 use crate::journal::{SectionReport, Trust};
@@ -59,6 +59,9 @@ pub struct Recovery {
     pub marks_incomplete: bool,
     /// Whether one of the two copies of the manifest was missing or damaged; it was written again.
     pub manifest_restored: bool,
+    /// Whether the lengths of the section files could not be looked at, so that damage of these is not among what is told here:
+    /// calls that fail tell why.
+    pub lengths_unread: bool,
 }
 
 impl Recovery {
@@ -204,10 +207,9 @@ fn open_reader_once(
     let incomplete = wholeness != Wholeness::Whole;
     shared.marks_incomplete.store(incomplete, Ordering::Relaxed);
     shared.tables.open(&*shared.storage)?;
-    let mut listing = AtRest::list(&shared, trust, marks.marks())?;
-    let at_rest = AtRest::of(&mut listing);
+    let (listing, at_rest) = AtRest::list(&shared, trust, marks.marks(), false)?;
     for number in listing.numbers_from(shared.floor()) {
-        if !at_rest.take(&shared, number, marks.marks()) {
+        if !at_rest.take(&shared, number, &listing, marks.marks()) {
             follow::load_section(&shared, number, &listing, marks.marks(), trust)?;
         }
         follow::forget_pruned(&shared, number);
@@ -297,19 +299,28 @@ impl<'a> Opening<'a> {
             ..Shared::new(storage, self.options, &self.manifest, Access::Write)
         });
         shared.tables.open(&*self.storage)?;
-        let mut listing = self.clean_up(&shared, &marks)?;
+        // Before the manifest is stored again: the section files are as it found them.
+        let after_clean_end = self.is_after_clean_end(&marks, &log);
+        let (listing, at_rest) = self.clean_up(&shared, &marks, after_clean_end)?;
         self.change_compression(&shared, &listing, marks.marks())?;
         // A store that is being adopted gets its manifest last, and had no writer before.
         let cuts =
             (self.trust != Trust::Unordered).then(|| BeforeCuts::begin(&shared, &self.manifest));
-        self.load_sections(&shared, &mut listing, &marks)?;
-        self.manifest = cuts.map_or(self.manifest, |cuts| cuts.end(&shared));
+        let some_rest = self.load_sections(&shared, &listing, &at_rest, &marks)?;
+        if some_rest && matches!(at_rest, AtRest::AsNamed) {
+            shared.look.leave_for_later();
+        }
+        let (manifest, cuts) = match cuts {
+            Some(cuts) => cuts.keep(&shared),
+            None => (self.manifest, None),
+        };
         shared.tidy_tables()?;
         note_lost_sections(&shared, &listing, marks.marks());
         redo::note_lost(&shared, &lost);
         self.recovery.unreadable = shared.unreadable();
         self.recovery.damaged = shared.damage.read().indices.count();
-        let mut writer = Writer::new(shared, self.manifest, marks, log, lock, self.options)?;
+        let mut writer = Writer::new(shared, manifest, marks, log, lock, self.options)?;
+        writer.cuts = cuts;
         writer.forget_lost_positions()?;
         if Canary::CommitLogSettledFirst.sings() {
             writer.log.settle()?;
@@ -350,9 +361,24 @@ impl<'a> Opening<'a> {
         self.manifest.store(&self.storage)
     }
 
+    /// Whether the section files are as a clean end has left them, but for what somebody did by hand. Where the commit log holds
+    /// anything they may have been brought further since.
+    fn is_after_clean_end(&self, marks: &MarksLog, log: &CommitLog) -> bool {
+        let is_told = self.manifest.state == State::Open
+            && marks.tell_end_of(&self.manifest)
+            && !log.holds_syncs();
+        is_told || Canary::CleanEndAssumed.sings()
+    }
+
     /// Lists the sections and removes what an interrupted prune or creation left.
-    fn clean_up(&mut self, shared: &Shared, marks: &MarksLog) -> Result<Listing> {
-        let mut listing = AtRest::list(shared, self.trust, marks.marks())?;
+    fn clean_up(
+        &mut self,
+        shared: &Shared,
+        marks: &MarksLog,
+        after_clean_end: bool,
+    ) -> Result<(Listing, AtRest)> {
+        let (mut listing, at_rest) =
+            AtRest::list(shared, self.trust, marks.marks(), after_clean_end)?;
         let gone = listing.take_leftovers(shared, marks)?;
         for (is_index, name) in &gone {
             self.keep_doubtful(shared, *is_index, name)?;
@@ -376,7 +402,7 @@ impl<'a> Opening<'a> {
                 shared.storage.sync_partition(partition)?;
             }
         }
-        Ok(listing)
+        Ok((listing, at_rest))
     }
 
     /// Without the marks nobody knows whether values without entries are those of a section whose entries are away.
@@ -418,17 +444,21 @@ impl<'a> Opening<'a> {
         Ok(())
     }
 
+    /// Reads the sections, but for those that may rest; whether some do.
     fn load_sections(
         &mut self,
         shared: &Shared,
-        listing: &mut Listing,
+        listing: &Listing,
+        at_rest: &AtRest,
         marks: &MarksLog,
-    ) -> Result<()> {
-        let at_rest = AtRest::of(listing);
+    ) -> Result<bool> {
+        let mut some_rest = false;
         let numbers = listing.numbers_from(0);
         let all = numbers.len() as u64;
         for (done, number) in numbers.into_iter().enumerate() {
-            if !at_rest.take(shared, number, marks.marks()) {
+            let rests = at_rest.take(shared, number, listing, marks.marks());
+            some_rest |= rests;
+            if !rests {
                 let present = listing.present(number);
                 let loaded = load::load(shared, number, present, marks.marks(), self.trust)?;
                 if loaded.is_none() {
@@ -442,7 +472,7 @@ impl<'a> Opening<'a> {
                 progress(done as u64 + 1, all);
             }
         }
-        Ok(())
+        Ok(some_rest)
     }
 }
 

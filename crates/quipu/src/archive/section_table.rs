@@ -1,8 +1,8 @@
 //! Which sections there are: those that are open, and those that rest.
 //!
 //! A section rests from an open of the archive on until it is asked for, when the marks tell all that
-//! opening it would: its files have the lengths that they say, nothing of it is damaged, and key tables
-//! have its keys. So an open does as little for a long history as for a short one.
+//! opening it would: its files have the lengths that they say, or a clean end has left them so and the
+//! [look](super::look) at them is still to come; nothing of it is damaged, and key tables have its keys. So an open does as little for a long history as for a short one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,6 +23,13 @@ pub(super) struct Resting {
     pub(super) value_bytes: u64,
 }
 
+impl Resting {
+    /// Bytes of its index file and of its value file, as its mark says.
+    pub(super) fn bytes(&self) -> (u64, u64) {
+        (self.index_bytes, self.value_bytes)
+    }
+}
+
 /// A section, as far as it is known.
 #[derive(Clone)]
 pub(super) enum Known {
@@ -41,7 +48,7 @@ impl Known {
                 section.pair.records.disk_len(),
                 section.pair.values.disk_len(),
             ),
-            Self::Resting(resting) => (resting.index_bytes, resting.value_bytes),
+            Self::Resting(resting) => resting.bytes(),
         }
     }
 
@@ -201,6 +208,16 @@ impl SectionTable {
     /// All of them, ascending.
     pub(super) fn all(&self) -> Vec<Known> {
         self.sections.read().values().cloned().collect()
+    }
+
+    /// Those at rest, ascending.
+    pub(super) fn all_resting(&self) -> Vec<Arc<Resting>> {
+        let sections = self.sections.read();
+        let resting = sections.values().filter_map(|known| match known {
+            Known::Resting(resting) => Some(Arc::clone(resting)),
+            Known::Open(_) => None,
+        });
+        resting.collect()
     }
 
     /// Those that are open, ascending.

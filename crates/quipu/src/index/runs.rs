@@ -55,6 +55,15 @@ impl Runs {
 
     /// Adds every index of `first..=last`.
     pub(crate) fn insert_run(&mut self, mut first: u64, mut last: u64) {
+        // Mostly it goes on where the last one ends: that grows.
+        if let Some((_, end)) = self.runs.iter_mut().next_back()
+            && end.checked_add(1) == Some(first)
+            && last >= first
+        {
+            *end = last;
+            self.count += size(&(first..=last));
+            return;
+        }
         let touching = self.runs.range(..=last.saturating_add(1)).rev();
         let touching = touching.take_while(|&(_, &end)| end.saturating_add(1) >= first);
         let touching: Vec<(u64, u64)> = touching.map(|(start, end)| (*start, *end)).collect();
