@@ -1,19 +1,22 @@
 //! The section files that are there.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::options::Options;
 use super::shared::Shared;
+use crate::entropy;
 use crate::error::{Error, Result};
 use crate::format::{is_unfinished, section_name, section_number};
 use crate::journal::Present;
 use crate::manifest::{Mark, MarksLog};
 use crate::storage::Storage;
+use crate::sync::thread;
 
-/// Of fewer sections, one thread looks both partitions up,
+/// Of fewer sections, one thread looks both partitions up.
 const SECTIONS_OF_A_THREAD: usize = 64;
-/// and where only names are asked for, of fewer than these.
-const NAMES_OF_A_THREAD: usize = 256;
+/// Of fewer sections, the names are listed sooner than a thread is there for them.
+const SECTIONS_OF_A_LISTING: usize = 256;
 
 /// Bytes of index files and of value files, by section.
 #[derive(Debug, Default)]
@@ -50,33 +53,20 @@ impl Lengths {
     }
 }
 
-/// All files of both partitions: whether of the index's, name, bytes.
+/// All files of both partitions: whether of the index's, name, bytes; by two threads where there are so many sections, about.
 fn look_up(shared: &Shared, sections: usize) -> Result<Vec<(bool, String, u64)>> {
-    let files = of_both(shared, sections, SECTIONS_OF_A_THREAD, |partition| {
-        shared.storage.lengths(partition)
-    });
-    let files = files?.into_iter().flat_map(|(is_index, files)| {
-        let told = files.into_iter();
-        told.map(move |(name, len)| (is_index, name, len))
-    });
-    Ok(files.collect())
-}
-
-/// What there is to tell of each partition, the index's first: by two threads where there are so many sections, about.
-fn of_both<T: Send>(
-    shared: &Shared,
-    sections: usize,
-    sections_of_a_thread: usize,
-    look: impl Fn(&str) -> Result<T> + Sync,
-) -> Result<Vec<(bool, T)>> {
-    let least = if sections < sections_of_a_thread {
+    let least = if sections < SECTIONS_OF_A_THREAD {
         2
     } else {
         1
     };
     let look = |part: &[bool]| -> Result<Vec<_>> {
-        let of = |&is_index| Ok((is_index, look(partition(shared, is_index))?));
-        part.iter().map(of).collect()
+        let mut files = Vec::new();
+        for &is_index in part {
+            let found = shared.storage.lengths(partition(shared, is_index))?;
+            files.extend(found.into_iter().map(|(name, len)| (is_index, name, len)));
+        }
+        Ok(files)
     };
     let parts = shared.side_by_side(&[true, false], least, look);
     let parts: Vec<_> = parts.into_iter().collect::<Result<_>>()?;
@@ -86,8 +76,9 @@ fn of_both<T: Send>(
 /// The section files of an archive.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
-    pub(super) index: BTreeSet<u64>,
-    pub(super) values: BTreeSet<u64>,
+    /// Sections that have an index file, and those that have a value file, ascending.
+    pub(super) index: Vec<u64>,
+    pub(super) values: Vec<u64>,
     /// (partition is the index's, name): blobs whose creation was interrupted.
     pub(super) unfinished: Vec<(bool, String)>,
 }
@@ -96,27 +87,31 @@ impl Listing {
     /// Lists both partitions; a name that is no section's, or of a section that the settings do
     /// not allow, is an error.
     pub(super) fn read(shared: &Shared) -> Result<Self> {
-        Self::named(shared, 0)
+        Ok(Self::of_partition(shared, true)?.with(Self::of_partition(shared, false)?))
     }
 
-    /// The same, of about so many sections.
-    pub(super) fn named(shared: &Shared, sections: usize) -> Result<Self> {
+    fn of_partition(shared: &Shared, is_index: bool) -> Result<Self> {
         let mut listing = Self::default();
-        let names = of_both(shared, sections, NAMES_OF_A_THREAD, |partition| {
-            shared.storage.list(partition)
-        });
-        for (is_index, names) in names? {
-            let mut numbers = Vec::with_capacity(names.len());
-            for name in names {
-                numbers.extend(listing.take(shared, is_index, name)?);
-            }
-            // In their order, as the names are: at once.
-            match is_index {
-                true => listing.index = numbers.into_iter().collect(),
-                false => listing.values = numbers.into_iter().collect(),
-            }
+        let names = shared.storage.list(partition(shared, is_index))?;
+        let mut numbers = Vec::with_capacity(names.len());
+        for name in names {
+            numbers.extend(listing.take(shared, is_index, name)?);
+        }
+        numbers.sort_unstable();
+        match is_index {
+            true => listing.index = numbers,
+            false => listing.values = numbers,
         }
         Ok(listing)
+    }
+
+    /// That of the index's partition, with that of the values'.
+    fn with(self, values: Self) -> Self {
+        Self {
+            index: self.index,
+            values: values.values,
+            unfinished: [self.unfinished, values.unfinished].concat(),
+        }
     }
 
     /// The same with the lengths of the files, of about so many sections.
@@ -126,12 +121,14 @@ impl Listing {
         for (is_index, name, len) in look_up(shared, sections)? {
             if let Some(number) = listing.take(shared, is_index, name)? {
                 match is_index {
-                    true => listing.index.insert(number),
-                    false => listing.values.insert(number),
-                };
+                    true => listing.index.push(number),
+                    false => listing.values.push(number),
+                }
                 lengths.add(is_index, number, len);
             }
         }
+        listing.index.sort_unstable();
+        listing.values.sort_unstable();
         Ok((listing, lengths))
     }
 
@@ -158,32 +155,29 @@ impl Listing {
         marks: &MarksLog,
     ) -> Result<Vec<(bool, String)>> {
         let floor = shared.floor();
-        let is_gone =
-            |number: u64, mark: Option<&Mark>| number < floor || mark.is_some_and(Mark::is_dropped);
+        let mut leftovers = std::mem::take(&mut self.unfinished);
         let (mut entries, mut orphans) = (BTreeSet::new(), BTreeSet::new());
-        for &number in &self.index {
-            if is_gone(number, marks.marks().of(number)) {
+        for number in self.numbers_from(0) {
+            let mark = marks.marks().of(number);
+            let is_gone = number < floor || mark.is_some_and(Mark::is_dropped);
+            let is_unknown = mark.is_none_or(|mark| mark.records == 0);
+            if !is_gone && !is_unknown {
+                continue;
+            }
+            let present = self.present(number);
+            if is_gone && present.records {
                 entries.insert(number);
             }
-        }
-        for &number in &self.values {
-            let mark = marks.marks().of(number);
-            let is_unknown = mark.is_none_or(|mark| mark.records == 0);
-            let is_orphan = is_unknown && !self.index.contains(&number);
-            if is_gone(number, mark) {
-                orphans.insert(number);
-            } else if is_orphan {
-                marks.check_readable("a section may be in it of which there are only values")?;
+            if present.values && (is_gone || !present.records) {
+                if !is_gone {
+                    marks
+                        .check_readable("a section may be in it of which there are only values")?;
+                }
                 orphans.insert(number);
             }
         }
-        if !entries.is_empty() {
-            self.index.retain(|of| !entries.contains(of));
-        }
-        if !orphans.is_empty() {
-            self.values.retain(|of| !orphans.contains(of));
-        }
-        let mut leftovers = std::mem::take(&mut self.unfinished);
+        self.index.retain(|of| !entries.contains(of));
+        self.values.retain(|of| !orphans.contains(of));
         leftovers.extend(entries.into_iter().map(|of| (true, section_name(of))));
         leftovers.extend(orphans.into_iter().map(|of| (false, section_name(of))));
         Ok(leftovers)
@@ -198,18 +192,47 @@ impl Listing {
         }
     }
 
-    /// The sections of which there is a file, from a number on. One that has values alone was
+    /// The sections of which there is a file, from a number on, ascending. One that has values alone was
     /// damaged, or is being created.
-    pub(super) fn numbers_from(&self, first: u64) -> BTreeSet<u64> {
-        let index = self.index.range(first..);
-        index.chain(self.values.range(first..)).copied().collect()
+    pub(super) fn numbers_from(&self, first: u64) -> Vec<u64> {
+        let all = self.index.iter().chain(&self.values).copied();
+        let mut numbers: Vec<u64> = all.filter(|&number| number >= first).collect();
+        // Two ascending runs.
+        numbers.sort();
+        numbers.dedup();
+        numbers
     }
 
     pub(super) fn present(&self, number: u64) -> Present {
         Present {
-            records: self.index.contains(&number),
-            values: self.values.contains(&number),
+            records: self.index.binary_search(&number).is_ok(),
+            values: self.values.binary_search(&number).is_ok(),
         }
+    }
+}
+
+/// A listing of which a thread makes the half while an open waits for the disk.
+pub(super) struct Ahead(thread::JoinHandle<Result<Listing>>);
+
+impl Ahead {
+    /// None where there are too few sections, about, or the storage serves one thread alone.
+    pub(super) fn begin(shared: &Arc<Shared>, sections: usize) -> Option<Self> {
+        let serves = shared.storage.serves_side_by_side() && !entropy::is_simulated();
+        if !serves || sections < SECTIONS_OF_A_LISTING {
+            return None;
+        }
+        let shared = Arc::clone(shared);
+        let job = move || Listing::of_partition(&shared, false);
+        // There may be no more threads to be had.
+        thread::Builder::new().spawn(job).ok().map(Self)
+    }
+
+    /// Makes the other half, and waits for the first.
+    pub(super) fn end(self, shared: &Shared) -> Result<Listing> {
+        let index = Listing::of_partition(shared, true);
+        let values = self.0.join();
+        let values = values.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok(index?.with(values?))
     }
 }
 

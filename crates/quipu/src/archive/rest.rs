@@ -41,14 +41,14 @@ impl AtRest {
         shared: &Shared,
         trust: Trust,
         marks: &Marks,
-        after_clean_end: bool,
+        after_clean_end: Option<Listing>,
     ) -> Result<(Listing, Self)> {
-        if trust != Trust::Ordered || shared.tables.len() == 0 {
-            return Ok((Listing::read(shared)?, Self::Nothing));
-        }
-        if after_clean_end {
-            let listing = Listing::named(shared, marks.sections.len())?;
-            return Ok((listing, Self::AsNamed));
+        let some_may = trust == Trust::Ordered && shared.tables.len() > 0;
+        match after_clean_end {
+            Some(listing) if some_may => return Ok((listing, Self::AsNamed)),
+            Some(listing) => return Ok((listing, Self::Nothing)),
+            None if !some_may => return Ok((Listing::read(shared)?, Self::Nothing)),
+            None => {}
         }
         let listing = Listing::with_lengths(shared, marks.sections.len());
         match listing.map_err(|error| error.of_read(0)) {
@@ -58,28 +58,24 @@ impl AtRest {
         }
     }
 
-    /// Lets a section rest if the marks tell all of it that an open would.
-    pub(super) fn take(
+    /// A section, if the marks tell all of it that an open would, so that it may rest.
+    pub(super) fn find(
         &self,
         shared: &Shared,
         number: u64,
         listing: &Listing,
         marks: &Marks,
-    ) -> bool {
-        let resting = resting(shared, number, marks).filter(|resting| match self {
+    ) -> Option<Resting> {
+        let resting = resting(shared, number, marks)?;
+        let may_rest = match self {
             Self::Nothing => false,
             Self::AsLong(lengths) => lengths.of(number) == Some(resting.bytes()),
             Self::AsNamed => {
                 let present = listing.present(number);
                 present.records && present.values
             }
-        });
-        let rests = resting.is_some();
-        if let Some(resting) = resting {
-            shared.know_runs(&resting.mark.runs);
-            shared.sections.rest(resting);
-        }
-        rests
+        };
+        may_rest.then_some(resting)
     }
 }
 
@@ -324,6 +320,19 @@ impl Shared {
         if lost.run_count() > 0 {
             self.damage.write().unmarked.insert(number);
         }
+    }
+
+    /// Lets sections rest, ascending, that are not there yet.
+    pub(super) fn let_rest(&self, resting: Vec<Resting>) {
+        let mut known = self.runs.write();
+        for run in resting
+            .iter()
+            .flat_map(|resting| resting.mark.runs.ranges())
+        {
+            known.insert_run(*run.start(), *run.end());
+        }
+        drop(known);
+        self.sections.rest(resting);
     }
 
     /// Makes stored indices known.

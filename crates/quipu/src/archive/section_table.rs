@@ -129,13 +129,6 @@ impl SectionTable {
         self.recent_at(number).and_then(|recent| recent.swap(None))
     }
 
-    fn put(&self, number: u64, known: Known) {
-        let mut sections = self.sections.write();
-        let before = (sections.insert(number, known), self.forget_recent(number));
-        drop(sections);
-        drop(before);
-    }
-
     /// Bytes of memory of all sections.
     pub(super) fn memory(&self) -> u64 {
         let sections = self.sections.read();
@@ -154,11 +147,21 @@ impl SectionTable {
     }
 
     pub(super) fn insert(&self, section: Arc<Section>) {
-        self.put(section.number, Known::Open(section));
+        let number = section.number;
+        let mut sections = self.sections.write();
+        let before = sections.insert(number, Known::Open(section));
+        let before = (before, self.forget_recent(number));
+        drop(sections);
+        drop(before);
     }
 
-    pub(super) fn rest(&self, resting: Resting) {
-        self.put(resting.number, Known::Resting(Arc::new(resting)));
+    /// Takes in sections at rest, of which there is none yet.
+    pub(super) fn rest(&self, resting: Vec<Resting>) {
+        let resting = resting.into_iter();
+        let mut resting = resting
+            .map(|of| (of.number, Known::Resting(Arc::new(of))))
+            .collect();
+        self.sections.write().append(&mut resting);
     }
 
     /// Puts a section in the place of itself at rest; false where it was dropped meanwhile.

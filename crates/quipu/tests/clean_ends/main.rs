@@ -6,6 +6,7 @@ mod changed;
 mod common;
 mod counted;
 mod late;
+mod many;
 mod stale;
 
 use std::io::IoSlice;
