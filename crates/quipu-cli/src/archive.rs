@@ -77,6 +77,12 @@ fn told(archive: Archive<KeyBytes>) -> Result<Archive<KeyBytes>> {
              tells whether anything else is"
         );
     }
+    if recovery.lengths_unread {
+        eprintln!(
+            "quipu: the system does not tell how long the section files are; what they lack is told \
+             once they are read"
+        );
+    }
     let unreadable = recovery.unreadable.len();
     if unreadable > 0 {
         eprintln!(

@@ -122,6 +122,17 @@ pub const CRAFTED: &[Crafted] = &[
         seeds: 1,
     },
     Crafted {
+        defect: Canary::CleanEndAssumed,
+        story: "After a clean end come syncs that the log alone has durably, and the process is killed. The next open \
+            takes the files for those of the clean end, begins the log anew, and the power goes before anybody \
+            looks at them.",
+        text: "items=8 page=28 buffer=1000 tables=1 log=20000 | put_sync 0 1 9 | put_sync 1 2 9 | close | \
+            put_sync 2 3 9 | put_sync 3 4 9 | crash 0 before none 0 | drop",
+        varies: 5,
+        calls: 120,
+        seeds: 1,
+    },
+    Crafted {
         defect: Canary::CommitLogOfOldName,
         story: "The log gets another size, so it is another file. Syncs that go to the old one, which has no name any \
             more, go with the power.",

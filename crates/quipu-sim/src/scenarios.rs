@@ -189,6 +189,11 @@ impl Plot<'_> {
                     self.steps.push(Step::Sync);
                     next += 40;
                 }
+                5 => self.steps.push(Step::Close {
+                    zstd: None,
+                    buffer: None,
+                    log: None,
+                }),
                 _ => {}
             }
             let again = (0..self.random.below(3)).map(|_| Again {

@@ -230,3 +230,14 @@ fn a_mark_of_entries_that_nobody_could_read() {
          fault 17 unreadable | put 1 2 23 | sync | fault 17 unreadable | drop | batch 10 13 38",
     );
 }
+
+/// The model took an archive whose destruction had not begun, and of which nothing had survived, for a new one: its section was
+/// still compressed, whatever the setting, and an adoption told otherwise.
+#[test]
+fn an_empty_archive_that_was_not_destroyed_is_as_compressed_as_before() {
+    goes_well(
+        "items=18446744073709551615 page=50 layout=1 cap=2 zstd=1 buffer=1 log=16900 | put 18446744073709551515 0 16 | \
+         crash 2 after bytes 103566 | close zstd=0 | crash 4 before none 912250 | destroy | \
+         put 18446744073709551521 8 11 | adopt 40",
+    );
+}

@@ -86,6 +86,8 @@ pub enum Canary {
     ValuesNotRedone,
     /// What the disk cannot read at the end of an index file is taken for torn, and cut.
     UnreadableTorn,
+    /// An open takes every end of a writer for a clean one, and leaves the look at the files for later.
+    CleanEndAssumed,
 }
 
 impl Canary {
@@ -130,6 +132,7 @@ impl Canary {
         Self::NothingRedone,
         Self::ValuesNotRedone,
         Self::UnreadableTorn,
+        Self::CleanEndAssumed,
     ];
 
     /// Whether the defect is switched on.

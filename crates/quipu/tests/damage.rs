@@ -233,7 +233,7 @@ fn verify_names_what_is_wrong_with_every_file() {
     let cases: [(Damage<'_>, &str); 6] = [
         (
             &|bench| bench.flip("quipu", "marks", 60),
-            "quipu/marks at offset 40: checksum mismatch",
+            "quipu/marks at offset 48: checksum mismatch",
         ),
         (
             &|bench| bench.flip("quipu", "marks", 9),

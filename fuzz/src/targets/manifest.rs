@@ -15,7 +15,7 @@ use crate::shapes::{base, limits};
 const FRAME: usize = 16;
 const ITEMS_PER_SECTION: usize = FRAME + 8 + 8 + 8 + 4 + 2 + 1;
 /// Bytes before the records of marks.
-const MARKS_HEADER: usize = 40;
+const MARKS_HEADER: usize = 48;
 /// Where in them stands how many are durable at once; the checksum of the header follows.
 const MARKS_DURABLE: usize = 28;
 /// Records of marks that an input makes at most.
@@ -122,6 +122,13 @@ fn change_marks(bytes: &mut Vec<u8>, input: &mut Input<'_>) {
                     _ => MARKS_HEADER as u64,
                 };
                 bytes.extend_from_slice(&durable.to_be_bytes());
+                // Of a clean end: of none, of the first writer's, or of any.
+                let ended = match input.below(4) {
+                    0 => u64::MAX,
+                    1 => input.number(),
+                    _ => 1,
+                };
+                bytes.extend_from_slice(&ended.to_be_bytes());
                 let crc = crc32c(bytes);
                 bytes.extend_from_slice(&crc.to_be_bytes());
             }

@@ -44,10 +44,10 @@ impl Model {
     /// Takes what an open showed for what is there from now on.
     pub fn settle(&mut self, seen: &Seen) {
         if self.is_destroyed(seen, Expect::Opened) {
-            // Of an archive of which nothing can be read nobody knows whether it is gone.
-            let damage = (self.scarred, std::mem::take(&mut self.damaged));
+            // Of an archive of which nothing can be read, or nothing has survived, nobody knows whether it is gone.
+            let kept = (self.scarred, self.mixed, std::mem::take(&mut self.damaged));
             self.destroyed();
-            (self.scarred, self.damaged) = damage;
+            (self.scarred, self.mixed, self.damaged) = kept;
         }
         if self.pending == Some(Pending::Adopt) && seen.floor == 0 {
             // Adopted sections have one compression.

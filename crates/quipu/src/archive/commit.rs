@@ -30,6 +30,11 @@ impl Writer {
     }
 
     fn sync_as_far(&mut self, reach: Reach) -> Result<()> {
+        if self.cuts.is_some() && !self.shared.damage.read().unmarked.is_empty() {
+            // That has to be marked; nothing is written yet, so a look that fails stops nothing else.
+            self.check_usable()?;
+            self.look()?;
+        }
         self.sync_dirty(reach).inspect_err(|_| self.refill())?;
         self.prepare_next()?;
         self.refill();
@@ -153,7 +158,19 @@ impl Writer {
         self.poison_on_error(marked)?;
         self.close_tables();
         self.discard_prepared(|_| true)?;
-        let settled = self.marks.settle().and_then(|()| self.log.close());
+        let settled = self.settle_end().and_then(|()| self.log.close());
         self.poison_on_error(settled)
+    }
+
+    /// Says in the marks that this was a clean end, now that everything is durable and marked. Not where an open may bring
+    /// section files further, from what the log keeps.
+    fn settle_end(&mut self) -> Result<()> {
+        match self.log.keeps_for(&|_| true) {
+            true => self.marks.settle(),
+            false => {
+                let manifest = self.stored_manifest();
+                self.marks.settle_end(&manifest)
+            }
+        }
     }
 }

@@ -1,17 +1,24 @@
 //! Removing an archive: every file of it, and nothing else.
 
+use std::sync::Arc;
+
 use super::listing::Listing;
+use super::options::Options;
 use super::prune::remove_files;
 use super::repair::is_exhibit;
+use super::settings;
 use super::shared::Shared;
 use super::tables;
 use super::writer::Writer;
 use crate::canary::Canary;
+use crate::commit_log;
 use crate::error::{Error, Result};
 use crate::format::NEW_SUFFIX;
 use crate::manifest::{
-    COMMIT_LOG, LOCK, MANIFEST, MANIFEST_COPY, MARKS, PARTITION, QUARANTINE, RESERVE, SCRUB, State,
+    COMMIT_LOG, LOCK, MANIFEST, MANIFEST_COPY, MARKS, Manifest, Marks, MarksLog, PARTITION,
+    QUARANTINE, RESERVE, SCRUB, State,
 };
+use crate::storage::{Access, Storage};
 
 /// Removes the archive of a writer. The manifest says so first and goes last, so that an open
 /// after a crash in between finishes the removal instead of finding damage.
@@ -25,6 +32,7 @@ pub(super) fn destroy(mut writer: Writer) -> Result<()> {
     }
     writer.shared.scrub.close();
     writer.keeper.stop(&writer.shared);
+    writer.take_manifest();
     writer.manifest.state = State::Destroying;
     if !Canary::DestroyUnannounced.sings() {
         writer.manifest.store(&writer.shared.storage)?;
@@ -65,10 +73,29 @@ pub(super) fn destroy(mut writer: Writer) -> Result<()> {
     Ok(())
 }
 
+/// Ends a destruction that was cut off; what is there then is a new archive, of this manifest.
+pub(super) fn finish(
+    storage: &Arc<dyn Storage>,
+    options: &Options,
+    manifest: &Manifest,
+) -> Result<Manifest> {
+    let shared = Shared::new(Arc::clone(storage), options, manifest, Access::Write);
+    remove_sections(&shared)?;
+    let mut fresh = Manifest {
+        generation: manifest.generation,
+        opens: manifest.opens,
+        ..settings::new_manifest(options, manifest.key_size as usize)?
+    };
+    MarksLog::create(storage, &fresh, &Marks::default())?;
+    commit_log::remove(&**storage)?;
+    fresh.store(storage)?;
+    Ok(fresh)
+}
+
 /// Removes the section files of an archive, and what repairs kept of earlier ones.
 pub(super) fn remove_sections(shared: &Shared) -> Result<()> {
     let listing = Listing::read(shared)?;
-    remove_files(shared, listing.index.union(&listing.values).copied())?;
+    remove_files(shared, listing.numbers_from(0).into_iter())?;
     for (is_index, name) in &listing.unfinished {
         let partition = if *is_index {
             &shared.partitions.index

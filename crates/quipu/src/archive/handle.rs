@@ -18,6 +18,7 @@ use super::writer::{Put, Writer};
 use crate::error::Result;
 use crate::key::Key;
 use crate::storage::Storage;
+use crate::sync::OnceLock;
 use crate::value::{EncodeAs, Value};
 
 /// An archive that is open for writing: the one writer of it.
@@ -38,7 +39,8 @@ use crate::value::{EncodeAs, Value};
 pub struct Archive<K, V = Bytes> {
     reader: Reader<K, V>,
     writer: Writer,
-    recovery: Recovery,
+    /// What the open has found; and that with what the look has, once it was asked for.
+    recovery: (Recovery, OnceLock<Recovery>),
     scratch: Vec<u8>,
 }
 
@@ -54,14 +56,16 @@ impl<K: Key, V: Value> Archive<K, V> {
         Ok(Self {
             reader: Reader::new(Arc::clone(&writer.shared)),
             writer,
-            recovery,
+            recovery: (recovery, OnceLock::new()),
             scratch: Vec::new(),
         })
     }
 
-    /// What opening found and put right.
+    /// What opening found and put right. After a clean end an open does not look at the section files: the first call
+    /// of this does, if no other has, and then costs a look at the length of each.
     pub fn recovery(&self) -> &Recovery {
-        &self.recovery
+        let (at_open, told) = &self.recovery;
+        told.get_or_init(|| self.writer.shared.recovery(at_open))
     }
 
     /// A reader for another thread. It can be used for longer than this archive, until the next
@@ -223,7 +227,8 @@ impl<K: Key, V: Value> Archive<K, V> {
         Scrub::new(&self.writer, options)
     }
 
-    /// Syncs, makes a key table of what has none, and closes. The next open has less to read than after a drop.
+    /// Syncs, makes a key table of what has none, and closes. The next open has less to read than after a drop, and need not look at
+    /// the section files.
     pub fn close(mut self) -> Result<()> {
         self.writer.close()
     }

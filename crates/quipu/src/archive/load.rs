@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::fingerprint::Foreign;
 use super::follow;
+use super::listing::Listing;
 use super::rest;
 use super::section::Section;
 use super::shared::Shared;
@@ -237,6 +238,19 @@ fn note_lost(shared: &Shared, section: &Section, mark: Option<&Mark>) {
     }
     if let Some(mark) = mark {
         note_lost_runs(shared, section.number, &mark.runs);
+    }
+}
+
+/// Sections that were durable and of which no file is left: all their indices are damaged.
+pub(super) fn note_lost_sections(shared: &Shared, listing: &Listing, marks: &Marks) {
+    let floor = shared.floor();
+    for (&number, mark) in marks.sections.range(floor..) {
+        let is_section = shared.number_of(number) == number;
+        let present = listing.present(number);
+        let has_files = present.records || present.values;
+        if is_section && (!has_files || mark.is_dropped()) {
+            note_lost_runs(shared, number, &mark.runs);
+        }
     }
 }
 

@@ -272,9 +272,12 @@ impl Shared {
             };
             // The item may have moved between the look at its place and that at its section, and a
             // damaged one of the same short form be all that was found.
-            if self.rewrites.load(Ordering::SeqCst) == rewrites {
+            let is_the_same = self.rewrites.load(Ordering::SeqCst) == rewrites;
+            // No table has the keys of what somebody has added to a file that nobody has looked at.
+            if is_the_same && !self.look.is_due() {
                 return found;
             }
+            self.look_again()?;
         }
     }
 

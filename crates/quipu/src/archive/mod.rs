@@ -28,6 +28,7 @@ mod group_commit;
 mod handle;
 mod listing;
 mod load;
+mod look;
 mod lookup;
 mod many;
 mod memory_limits;

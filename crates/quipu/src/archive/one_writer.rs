@@ -47,7 +47,8 @@ pub(super) fn announce(manifest: &mut Manifest, storage: &Arc<dyn Storage>) -> R
 /// The manifest while an open reads the sections.
 ///
 /// Readers of an earlier writer may have what that never synced and what a cut takes: they would find damage. So the
-/// first cut stores the manifest before it; an open that cuts nothing writes nothing.
+/// first cut stores the manifest before it; an open that cuts nothing writes nothing. Where the [look](super::look) at
+/// the lengths is left for later, so it is until that.
 pub(super) struct BeforeCuts(Arc<Mutex<Manifest>>);
 
 impl BeforeCuts {
@@ -59,9 +60,22 @@ impl BeforeCuts {
         Self(announced)
     }
 
+    /// The manifest as it is by now.
+    pub(super) fn manifest(&self) -> Manifest {
+        self.0.lock().clone()
+    }
+
+    /// The manifest for the writer; and these as long as what rests may have to be cut.
+    pub(super) fn keep(self, shared: &Shared) -> (Manifest, Option<Self>) {
+        match shared.look.is_due() {
+            true => (self.manifest(), Some(self)),
+            false => (self.end(shared), None),
+        }
+    }
+
     /// From now on the manifest changes elsewhere.
     pub(super) fn end(self, shared: &Shared) -> Manifest {
         shared.files.ask_before_cut(None);
-        self.0.lock().clone()
+        self.manifest()
     }
 }

@@ -14,6 +14,7 @@ use crate::index::{Candidates, Gaps, RunsInPieces, cut_below};
 
 impl Shared {
     pub(super) fn status(&self, index: u64) -> Result<Status> {
+        self.look()?;
         if index < self.floor() {
             return Ok(Status::Pruned);
         }

@@ -48,6 +48,7 @@ impl Writer {
         if floor <= self.shared.floor() {
             return Ok(0);
         }
+        self.look()?;
         if Canary::FloorAfterRemoval.sings() {
             let all = self.shared.sections.numbers().into_iter();
             remove_files(&self.shared, all.filter(|&number| number < floor))?;
@@ -219,6 +220,7 @@ impl Writer {
     /// Drops every item above `index`.
     pub(super) fn rewind(&mut self, index: u64) -> Result<()> {
         self.checkpoint()?;
+        self.look()?;
         self.keeper.stop(&self.shared);
         // One that could not be finished goes on with this one.
         let pending = match self.manifest.state {

@@ -30,6 +30,11 @@ use crate::value::Value;
 /// Entries come through the page cache; values are read from their file, or from the write
 /// buffer, with one copy. Every checksum is checked on the way.
 ///
+/// After a clean end an open looks at no section file. The first call that says what is stored without reading it, or that a key
+/// is nowhere, looks at the length of each, once, and takes as long as that does. Where the system does not tell them, calls that
+/// return a [`Result`] fail, and the others answer as the last end has left it; see
+/// [`Recovery::lengths_unread`](super::Recovery::lengths_unread).
+///
 /// # Errors
 ///
 /// Reads fail with [`Error::Checksum`](crate::Error::Checksum) and its kin where the bytes on
@@ -132,6 +137,13 @@ impl<K, V> Reader<K, V> {
             types: PhantomData,
         }
     }
+
+    /// The state, once the [look](super::look) at the lengths of the files was made, if it can be.
+    fn seen(&self) -> &Shared {
+        // Where it cannot, the marks answer; calls that can fail tell why.
+        let _ = self.shared.look();
+        &self.shared
+    }
 }
 
 /// Items.
@@ -208,13 +220,16 @@ impl<K: Key, V: Value> Reader<K, V> {
 
 /// Presence and gaps; none of these reads a value, but for [`status`](Reader::status).
 impl<K: Key, V: Value> Reader<K, V> {
-    /// Whether an index or a key is stored. For an index it reads nothing from disk.
+    /// Whether an index or a key is stored. For an index it reads nothing from disk, but for the look at lengths that
+    /// the first such call makes.
     pub fn has(&self, id: impl Lookup<K>) -> Result<bool> {
         self.shared.counters.has.fetch_add(1, Ordering::Relaxed);
         match id.by() {
-            By::Index(index) => self
-                .shared
-                .checked(Ok(self.shared.runs.read().contains(index))),
+            By::Index(index) => {
+                self.shared.look()?;
+                let has = self.shared.runs.read().contains(index);
+                self.shared.checked(Ok(has))
+            }
             By::Key(key) => {
                 let mut entry = EntryBuf::new(self.shared.entry);
                 let found = self.shared.find_key(Sought::entry(key, None), &mut entry);
@@ -240,7 +255,7 @@ impl<K: Key, V: Value> Reader<K, V> {
     /// The end of the run of stored indices that holds `index`, and the start of the next run
     /// after it.
     pub fn next_gap(&self, index: u64) -> (Option<u64>, Option<u64>) {
-        self.shared.runs.read().next_gap(index)
+        self.seen().runs.read().next_gap(index)
     }
 
     /// Up to `max` indices from `start` on that hold nothing readable and lie before a later index
@@ -250,13 +265,13 @@ impl<K: Key, V: Value> Reader<K, V> {
     /// missing is told each index that was all the time, up to `max`, and none that was stored all the time; what is put or removed
     /// meanwhile may be told or not. Fewer than `max`, but not none, may come beside a prune.
     pub fn missing_items(&self, start: u64, max: usize) -> Vec<u64> {
-        self.shared.missing_items(start, max)
+        self.seen().missing_items(start, max)
     }
 
     /// As [`missing_items`](Self::missing_items), as up to `max` inclusive runs. However long a run
     /// is, it takes no more memory.
     pub fn missing_ranges(&self, start: u64, max: usize) -> Vec<RangeInclusive<u64>> {
-        self.shared.missing_ranges(start, max)
+        self.seen().missing_ranges(start, max)
     }
 
     /// The runs of stored indices, inclusive, ascending; between two of them there is a gap.
@@ -271,17 +286,17 @@ impl<K: Key, V: Value> Reader<K, V> {
 
     /// As [`ranges`](Self::ranges), from the run on that holds or follows `index`.
     pub fn ranges_from(&self, index: u64) -> Vec<RangeInclusive<u64>> {
-        self.shared.ranges_from(index)
+        self.seen().ranges_from(index)
     }
 
     /// The first stored index.
     pub fn first_index(&self) -> Option<u64> {
-        self.shared.runs.read().first()
+        self.seen().runs.read().first()
     }
 
     /// The last stored index.
     pub fn last_index(&self) -> Option<u64> {
-        self.shared.runs.read().last()
+        self.seen().runs.read().last()
     }
 
     /// The first index that is not pruned; 0 where nothing was.
@@ -299,12 +314,12 @@ impl<K: Key, V: Value> Reader<K, V> {
 
     /// What the archive counts and holds; looks at every section, reads nothing.
     pub fn stats(&self) -> Stats {
-        self.shared.stats()
+        self.seen().stats()
     }
 
     /// Every section, ascending.
     pub fn sections(&self) -> Vec<SectionInfo> {
-        self.shared.section_infos()
+        self.seen().section_infos()
     }
 
     /// Reads and checks everything: every page, every entry, every value. `tell` is called as it

@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::destroy;
 use super::follow;
-use super::listing::{Listing, has_sections};
+use super::listing::{Ahead, Listing, has_sections};
 use super::load::{self, Loaded};
 use super::one_writer::{self, BeforeCuts, lock};
 use super::options::Options;
@@ -21,7 +22,7 @@ use super::shared::Shared;
 use super::upkeep;
 use super::writer::Writer;
 use crate::canary::Canary;
-use crate::commit_log;
+use crate::commit_log::CommitLog;
 use crate::error::{Error, Result};
 use crate::format::section_number;
 use crate::journal::{SectionReport, Trust};
@@ -59,6 +60,9 @@ pub struct Recovery {
     pub marks_incomplete: bool,
     /// Whether one of the two copies of the manifest was missing or damaged; it was written again.
     pub manifest_restored: bool,
+    /// Whether the lengths of the section files could not be looked at, so that damage of these is not among what is told here:
+    /// calls that fail tell why.
+    pub lengths_unread: bool,
 }
 
 impl Recovery {
@@ -204,15 +208,15 @@ fn open_reader_once(
     let incomplete = wholeness != Wholeness::Whole;
     shared.marks_incomplete.store(incomplete, Ordering::Relaxed);
     shared.tables.open(&*shared.storage)?;
-    let mut listing = AtRest::list(&shared, trust, marks.marks())?;
-    let at_rest = AtRest::of(&mut listing);
+    let (listing, at_rest) = AtRest::list(&shared, trust, marks.marks(), None)?;
     for number in listing.numbers_from(shared.floor()) {
-        if !at_rest.take(&shared, number, marks.marks()) {
-            follow::load_section(&shared, number, &listing, marks.marks(), trust)?;
+        match at_rest.find(&shared, number, &listing, marks.marks()) {
+            Some(resting) => shared.let_rest(vec![resting]),
+            None => follow::load_section(&shared, number, &listing, marks.marks(), trust)?,
         }
         follow::forget_pruned(&shared, number);
     }
-    note_lost_sections(&shared, &listing, marks.marks());
+    load::note_lost_sections(&shared, &listing, marks.marks());
     let now = manifest.continued(&*shared.storage)?;
     if now.compression != manifest.compression {
         // Sections may have been taken for what they are not: another writer has come, or the floor was raised.
@@ -273,43 +277,52 @@ impl<'a> Opening<'a> {
     }
 
     fn write(mut self, lock: Box<dyn Lock>) -> Result<(Writer, Recovery)> {
-        // Before anything is finished that the manifest says was begun.
-        upkeep::settle_names(&*self.storage, &self.manifest)?;
         if self.manifest.state == State::Destroying {
-            self.finish_destruction()?;
+            upkeep::settle_names(&*self.storage, &self.manifest)?;
+            self.manifest = destroy::finish(&self.storage, self.options, &self.manifest)?;
         }
         let (marks, wholeness) = MarksLog::open(&self.storage, &self.manifest)?;
         self.recovery.marks_incomplete = wholeness != Wholeness::Whole;
         if self.trust == Trust::Ordered {
             self.trust = trust_in(wholeness);
         }
-        let (log, lost) = redo::redo(
-            &self.storage,
-            &self.for_derived,
-            self.options,
-            &self.manifest,
-            &marks,
-            &mut self.recovery,
-        )?;
         let storage = Arc::clone(&self.storage);
         let shared = Arc::new(Shared {
             for_derived: Arc::clone(&self.for_derived),
             ..Shared::new(storage, self.options, &self.manifest, Access::Write)
         });
-        shared.tables.open(&*self.storage)?;
-        let mut listing = self.clean_up(&shared, &marks)?;
+        // Much of what is done meanwhile waits for the disk.
+        let ended = marks.tell_end_of(&self.manifest);
+        let sections = marks.marks().sections.len();
+        let ahead = ended.then(|| Ahead::begin(&shared, sections)).flatten();
+        let prepared = self.prepare(&shared, &marks);
+        let listing = ahead.map(|ahead| ahead.end(&shared)).transpose();
+        let (log, lost) = prepared?;
+        // Before the manifest is stored again: the section files are as it found them.
+        let after_clean_end = match self.is_after_clean_end(&marks, &log) {
+            true => Some(listing?.map_or_else(|| Listing::read(&shared), Ok)?),
+            false => None,
+        };
+        let (listing, at_rest) = self.clean_up(&shared, &marks, after_clean_end)?;
         self.change_compression(&shared, &listing, marks.marks())?;
         // A store that is being adopted gets its manifest last, and had no writer before.
         let cuts =
             (self.trust != Trust::Unordered).then(|| BeforeCuts::begin(&shared, &self.manifest));
-        self.load_sections(&shared, &mut listing, &marks)?;
-        self.manifest = cuts.map_or(self.manifest, |cuts| cuts.end(&shared));
+        let some_rest = self.load_sections(&shared, &listing, &at_rest, &marks)?;
+        if some_rest && matches!(at_rest, AtRest::AsNamed) {
+            shared.look.leave_for_later();
+        }
+        let (manifest, cuts) = match cuts {
+            Some(cuts) => cuts.keep(&shared),
+            None => (self.manifest, None),
+        };
         shared.tidy_tables()?;
-        note_lost_sections(&shared, &listing, marks.marks());
+        load::note_lost_sections(&shared, &listing, marks.marks());
         redo::note_lost(&shared, &lost);
         self.recovery.unreadable = shared.unreadable();
         self.recovery.damaged = shared.damage.read().indices.count();
-        let mut writer = Writer::new(shared, self.manifest, marks, log, lock, self.options)?;
+        let mut writer = Writer::new(shared, manifest, marks, log, lock, self.options)?;
+        writer.cuts = cuts;
         writer.forget_lost_positions()?;
         if Canary::CommitLogSettledFirst.sings() {
             writer.log.settle()?;
@@ -331,28 +344,40 @@ impl<'a> Opening<'a> {
         Ok((writer, self.recovery))
     }
 
-    fn finish_destruction(&mut self) -> Result<()> {
-        let shared = Shared::new(
-            Arc::clone(&self.storage),
+    /// What is done before sections are looked at; no section file comes or goes with it, but by what the commit log holds.
+    fn prepare(&mut self, shared: &Shared, marks: &MarksLog) -> Result<(CommitLog, Vec<u64>)> {
+        // Before anything is finished that the manifest says was begun.
+        upkeep::settle_names(&*self.storage, &self.manifest)?;
+        let redone = redo::redo(
+            &self.storage,
+            &self.for_derived,
             self.options,
             &self.manifest,
-            Access::Write,
-        );
-        super::destroy::remove_sections(&shared)?;
-        let fresh = settings::new_manifest(self.options, self.manifest.key_size as usize)?;
-        self.manifest = Manifest {
-            generation: self.manifest.generation,
-            opens: self.manifest.opens,
-            ..fresh
-        };
-        MarksLog::create(&self.storage, &self.manifest, &Marks::default())?;
-        commit_log::remove(&*self.storage)?;
-        self.manifest.store(&self.storage)
+            marks,
+            &mut self.recovery,
+        )?;
+        shared.tables.open(&*self.storage)?;
+        Ok(redone)
+    }
+
+    /// Whether the section files are as a clean end has left them, but for what somebody did by hand. Where the commit log holds
+    /// anything they may have been brought further since.
+    fn is_after_clean_end(&self, marks: &MarksLog, log: &CommitLog) -> bool {
+        let is_told = self.manifest.state == State::Open
+            && marks.tell_end_of(&self.manifest)
+            && !log.holds_syncs();
+        is_told || Canary::CleanEndAssumed.sings()
     }
 
     /// Lists the sections and removes what an interrupted prune or creation left.
-    fn clean_up(&mut self, shared: &Shared, marks: &MarksLog) -> Result<Listing> {
-        let mut listing = AtRest::list(shared, self.trust, marks.marks())?;
+    fn clean_up(
+        &mut self,
+        shared: &Shared,
+        marks: &MarksLog,
+        after_clean_end: Option<Listing>,
+    ) -> Result<(Listing, AtRest)> {
+        let (mut listing, at_rest) =
+            AtRest::list(shared, self.trust, marks.marks(), after_clean_end)?;
         let gone = listing.take_leftovers(shared, marks)?;
         let is_dropped = |(is_index, name): &(bool, String)| {
             *is_index && section_number(name).is_some_and(|of| of >= shared.floor())
@@ -383,7 +408,7 @@ impl<'a> Opening<'a> {
                 shared.storage.sync_partition(partition)?;
             }
         }
-        Ok(listing)
+        Ok((listing, at_rest))
     }
 
     /// Without the marks nobody knows whether values without entries are those of a section whose entries are away.
@@ -411,13 +436,10 @@ impl<'a> Opening<'a> {
             return Ok(());
         }
         let mut existing = listing.numbers_from(self.manifest.floor);
-        existing.extend(
-            marks
-                .sections
-                .range(self.manifest.floor..)
-                .map(|(&of, _)| of),
-        );
-        let existing: Vec<u64> = existing.into_iter().collect();
+        let marked = marks.sections.range(self.manifest.floor..);
+        existing.extend(marked.map(|(&of, _)| of));
+        existing.sort();
+        existing.dedup();
         map.change(wanted, &existing, self.manifest.items_per_section);
         self.manifest.store(&self.storage)?;
         *shared.compression.write() = self.manifest.compression.clone();
@@ -425,17 +447,22 @@ impl<'a> Opening<'a> {
         Ok(())
     }
 
+    /// Reads the sections, but for those that may rest; whether some do.
     fn load_sections(
         &mut self,
         shared: &Shared,
-        listing: &mut Listing,
+        listing: &Listing,
+        at_rest: &AtRest,
         marks: &MarksLog,
-    ) -> Result<()> {
-        let at_rest = AtRest::of(listing);
+    ) -> Result<bool> {
         let numbers = listing.numbers_from(0);
+        let find = |&number| at_rest.find(shared, number, listing, marks.marks());
+        let resting: Vec<_> = numbers.iter().map(find).collect();
+        let rests: Vec<bool> = resting.iter().map(Option::is_some).collect();
+        shared.let_rest(resting.into_iter().flatten().collect());
         let all = numbers.len() as u64;
-        for (done, number) in numbers.into_iter().enumerate() {
-            if !at_rest.take(shared, number, marks.marks()) {
+        for (done, (number, &rests)) in numbers.into_iter().zip(&rests).enumerate() {
+            if !rests {
                 let present = listing.present(number);
                 let loaded = load::load(shared, number, present, marks.marks(), self.trust)?;
                 if loaded.is_none() {
@@ -449,7 +476,7 @@ impl<'a> Opening<'a> {
                 progress(done as u64 + 1, all);
             }
         }
-        Ok(())
+        Ok(rests.contains(&true))
     }
 }
 
@@ -458,17 +485,5 @@ pub(super) fn trust_in(wholeness: Wholeness) -> Trust {
     match wholeness {
         Wholeness::Whole | Wholeness::Torn => Trust::Ordered,
         Wholeness::Lost => Trust::Unmarked,
-    }
-}
-
-/// Sections that were durable and of which no file is left: all their indices are damaged.
-fn note_lost_sections(shared: &Shared, listing: &Listing, marks: &Marks) {
-    let floor = shared.floor.load(Ordering::Acquire);
-    for (&number, mark) in marks.sections.range(floor..) {
-        let is_section = shared.number_of(number) == number;
-        let has_files = listing.index.contains(&number) || listing.values.contains(&number);
-        if is_section && (!has_files || mark.is_dropped()) {
-            load::note_lost_runs(shared, number, &mark.runs);
-        }
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::follow;
 use super::listing::{Lengths, Listing};
-use super::load::{self, READ_AHEAD_BYTES};
+use super::load::{self, Loaded, READ_AHEAD_BYTES};
 use super::section::Section;
 use super::section_table::{Known, Resting};
 use super::shared::Shared;
@@ -22,60 +22,75 @@ use crate::paged;
 use crate::storage::Access;
 use crate::sync::atomic::Ordering;
 
-/// Which sections may rest: by the lengths of their files. None where those are not known.
-#[derive(Debug, Default)]
-pub(super) struct AtRest {
-    index: Lengths,
-    values: Lengths,
+/// By what it is told which sections may rest.
+#[derive(Debug)]
+pub(super) enum AtRest {
+    /// None may.
+    Nothing,
+    /// By the lengths of their files.
+    AsLong(Lengths),
+    /// By their names, for now: a clean end has left the files as the marks say. The [look](super::look) at their lengths
+    /// is still to come.
+    AsNamed,
 }
 
 impl AtRest {
     /// Lists the section files, with what tells which may rest: none where nobody knows what the marks knew, or where
     /// there is no key table. Those are open by now.
-    pub(super) fn list(shared: &Shared, trust: Trust, marks: &Marks) -> Result<Listing> {
-        if trust != Trust::Ordered || shared.tables.len() == 0 {
-            return Listing::read(shared);
+    pub(super) fn list(
+        shared: &Shared,
+        trust: Trust,
+        marks: &Marks,
+        after_clean_end: Option<Listing>,
+    ) -> Result<(Listing, Self)> {
+        let some_may = trust == Trust::Ordered && shared.tables.len() > 0;
+        match after_clean_end {
+            Some(listing) if some_may => return Ok((listing, Self::AsNamed)),
+            Some(listing) => return Ok((listing, Self::Nothing)),
+            None if !some_may => return Ok((Listing::read(shared)?, Self::Nothing)),
+            None => {}
         }
         let listing = Listing::with_lengths(shared, marks.sections.len());
         match listing.map_err(|error| error.of_read(0)) {
             // Not even the length of some file: who opens it tells.
-            Err(error) if error.is_unreadable() => Listing::read(shared),
-            listing => listing,
+            Err(error) if error.is_unreadable() => Ok((Listing::read(shared)?, Self::Nothing)),
+            listing => listing.map(|(listing, lengths)| (listing, Self::AsLong(lengths))),
         }
     }
 
-    pub(super) fn of(listing: &mut Listing) -> Self {
-        let (index, values) = std::mem::take(&mut listing.lengths);
-        Self { index, values }
-    }
-
-    /// Lets a section rest if the marks tell all of it that an open would.
-    pub(super) fn take(&self, shared: &Shared, number: u64, marks: &Marks) -> bool {
-        let resting = resting(shared, number, marks, self);
-        let rests = resting.is_some();
-        if let Some(resting) = resting {
-            shared.know_runs(&resting.mark.runs);
-            shared.sections.rest(resting);
-        }
-        rests
+    /// A section, if the marks tell all of it that an open would, so that it may rest.
+    pub(super) fn find(
+        &self,
+        shared: &Shared,
+        number: u64,
+        listing: &Listing,
+        marks: &Marks,
+    ) -> Option<Resting> {
+        let resting = resting(shared, number, marks)?;
+        let may_rest = match self {
+            Self::Nothing => false,
+            Self::AsLong(lengths) => lengths.of(number) == Some(resting.bytes()),
+            Self::AsNamed => {
+                let present = listing.present(number);
+                present.records && present.values
+            }
+        };
+        may_rest.then_some(resting)
     }
 }
 
-/// The section, if nothing of it is damaged, its files have the lengths that its mark says, and all its keys
-/// are in key tables. Every entry has a value of four bytes at least, which is durable before it: where the
+/// The section, if nothing of it is damaged, and all its keys are in key tables, as it is where its files have the lengths
+/// that its mark says. Every entry has a value of four bytes at least, which is durable before it: where the
 /// value file has no byte more than the mark says, there is no entry more either.
-fn resting(shared: &Shared, number: u64, marks: &Marks, at_rest: &AtRest) -> Option<Resting> {
-    let AtRest { index, values } = at_rest;
-    let mark = marks.sections.get(&number).filter(|_| !index.is_empty())?;
+fn resting(shared: &Shared, number: u64, marks: &Marks) -> Option<Resting> {
+    let mark = marks.sections.get(&number)?;
     let is_whole = mark.epoch != 0
         && has_own_runs(shared, number, mark)
         && shared.being_rewritten != Some(number)
         && marks.damaged_in(number).next().is_none()
         && shared.tables.covered(number, mark.epoch) == mark.records;
     let (index_bytes, value_bytes) = files_len(shared, mark).filter(|_| is_whole)?;
-    let are_there =
-        index.get(&number) == Some(&index_bytes) && values.get(&number) == Some(&value_bytes);
-    are_there.then(|| Resting {
+    Some(Resting {
         number,
         mark: Arc::clone(mark),
         index_bytes,
@@ -188,14 +203,14 @@ impl Shared {
         }
     }
 
-    fn wake_resting(&self, resting: &Resting) -> Result<Option<Arc<Section>>> {
+    /// To be called with `waking` held.
+    pub(super) fn wake_resting(&self, resting: &Resting) -> Result<Option<Arc<Section>>> {
         let Resting { number, mark, .. } = resting;
-        let present = Present {
-            records: true,
-            values: true,
+        let opened = match self.look.is_due() {
+            true => self.open_unseen(resting),
+            false => self.open_resting(resting),
         };
-        let loaded = load::open(self, *number, present, Some(mark), &[], Trust::Ordered)?;
-        let Some(section) = loaded.map(|loaded| loaded.section) else {
+        let Some(Loaded { section, .. }) = opened? else {
             return self.forget_resting(resting);
         };
         follow::flush_beyond(self, &section, Some(mark))?;
@@ -216,8 +231,19 @@ impl Shared {
         Ok(self.sections.wake(&section).then_some(section))
     }
 
+    /// Opens the files of a section at rest, and compares them with its mark.
+    pub(super) fn open_resting(&self, resting: &Resting) -> Result<Option<Loaded>> {
+        let Resting { number, mark, .. } = resting;
+        let present = Present {
+            records: true,
+            values: true,
+        };
+        load::open(self, *number, present, Some(mark), &[], Trust::Ordered)
+    }
+
     /// Nothing of a section at rest can be read any more.
     fn forget_resting<T>(&self, resting: &Resting) -> Result<Option<T>> {
+        self.look.note_unreadable(resting.number);
         self.unreadable.write().insert(resting.number);
         self.sections.remove(resting.number);
         self.lose(&resting.mark.runs);
@@ -294,6 +320,19 @@ impl Shared {
         if lost.run_count() > 0 {
             self.damage.write().unmarked.insert(number);
         }
+    }
+
+    /// Lets sections rest, ascending, that are not there yet.
+    pub(super) fn let_rest(&self, resting: Vec<Resting>) {
+        let mut known = self.runs.write();
+        for run in resting
+            .iter()
+            .flat_map(|resting| resting.mark.runs.ranges())
+        {
+            known.insert_run(*run.start(), *run.end());
+        }
+        drop(known);
+        self.sections.rest(resting);
     }
 
     /// Makes stored indices known.

@@ -1,8 +1,8 @@
 //! Which sections there are: those that are open, and those that rest.
 //!
 //! A section rests from an open of the archive on until it is asked for, when the marks tell all that
-//! opening it would: its files have the lengths that they say, nothing of it is damaged, and key tables
-//! have its keys. So an open does as little for a long history as for a short one.
+//! opening it would: its files have the lengths that they say, or a clean end has left them so and the
+//! [look](super::look) at them is still to come; nothing of it is damaged, and key tables have its keys. So an open does as little for a long history as for a short one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,6 +23,13 @@ pub(super) struct Resting {
     pub(super) value_bytes: u64,
 }
 
+impl Resting {
+    /// Bytes of its index file and of its value file, as its mark says.
+    pub(super) fn bytes(&self) -> (u64, u64) {
+        (self.index_bytes, self.value_bytes)
+    }
+}
+
 /// A section, as far as it is known.
 #[derive(Clone)]
 pub(super) enum Known {
@@ -41,7 +48,7 @@ impl Known {
                 section.pair.records.disk_len(),
                 section.pair.values.disk_len(),
             ),
-            Self::Resting(resting) => (resting.index_bytes, resting.value_bytes),
+            Self::Resting(resting) => resting.bytes(),
         }
     }
 
@@ -122,13 +129,6 @@ impl SectionTable {
         self.recent_at(number).and_then(|recent| recent.swap(None))
     }
 
-    fn put(&self, number: u64, known: Known) {
-        let mut sections = self.sections.write();
-        let before = (sections.insert(number, known), self.forget_recent(number));
-        drop(sections);
-        drop(before);
-    }
-
     /// Bytes of memory of all sections.
     pub(super) fn memory(&self) -> u64 {
         let sections = self.sections.read();
@@ -147,11 +147,21 @@ impl SectionTable {
     }
 
     pub(super) fn insert(&self, section: Arc<Section>) {
-        self.put(section.number, Known::Open(section));
+        let number = section.number;
+        let mut sections = self.sections.write();
+        let before = sections.insert(number, Known::Open(section));
+        let before = (before, self.forget_recent(number));
+        drop(sections);
+        drop(before);
     }
 
-    pub(super) fn rest(&self, resting: Resting) {
-        self.put(resting.number, Known::Resting(Arc::new(resting)));
+    /// Takes in sections at rest, of which there is none yet.
+    pub(super) fn rest(&self, resting: Vec<Resting>) {
+        let resting = resting.into_iter();
+        let mut resting = resting
+            .map(|of| (of.number, Known::Resting(Arc::new(of))))
+            .collect();
+        self.sections.write().append(&mut resting);
     }
 
     /// Puts a section in the place of itself at rest; false where it was dropped meanwhile.
@@ -201,6 +211,16 @@ impl SectionTable {
     /// All of them, ascending.
     pub(super) fn all(&self) -> Vec<Known> {
         self.sections.read().values().cloned().collect()
+    }
+
+    /// Those at rest, ascending.
+    pub(super) fn all_resting(&self) -> Vec<Arc<Resting>> {
+        let sections = self.sections.read();
+        let resting = sections.values().filter_map(|known| match known {
+            Known::Resting(resting) => Some(Arc::clone(resting)),
+            Known::Open(_) => None,
+        });
+        resting.collect()
     }
 
     /// Those that are open, ascending.

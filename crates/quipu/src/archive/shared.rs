@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::look::Look;
 use super::options::Options;
 use super::scrub::ScrubState;
 use super::section::Section;
@@ -47,6 +48,8 @@ pub(crate) struct Shared {
     pub(super) sections: SectionTable,
     /// Held while a section wakes, or its positions are read.
     pub(super) waking: Mutex<()>,
+    /// The look at the lengths of the files of sections at rest.
+    pub(super) look: Look,
     /// Keys that no table has.
     pub(super) keys: KeyIndex,
     pub(super) tables: Tables,
@@ -134,6 +137,7 @@ impl Shared {
             settings: RwLock::new(settings),
             sections: SectionTable::new(manifest.items_per_section),
             waking: Mutex::default(),
+            look: Look::default(),
             keys: KeyIndex::new(),
             tables: Tables::new(tables.map(|_| manifest.id), key_memory),
             locations: Locations::new(),
@@ -169,6 +173,15 @@ impl Shared {
     #[inline]
     pub(super) fn number_of(&self, index: u64) -> u64 {
         index - index % self.items_per_section
+    }
+
+    /// No index from here on is stored, as far as is known: of all, while nobody has looked.
+    pub(super) fn unused_from(&self) -> u128 {
+        let last = self.runs.read().last();
+        match self.look.is_due() {
+            true => u128::MAX,
+            false => last.map_or(0, |last| u128::from(last) + 1),
+        }
     }
 
     /// The numbers of sections that cannot be read but have, or had, a file.

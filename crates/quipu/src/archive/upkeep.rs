@@ -104,6 +104,8 @@ impl Writer {
         if self.shared.damage.read().unmarked.is_empty() {
             return Ok(());
         }
+        // Or the mark of a section that was woken before would lack what others have of it.
+        self.look()?;
         let sections = std::mem::take(&mut self.shared.damage.write().unmarked);
         for number in sections {
             if let Some(section) = self.shared.open_section(number) {
@@ -284,7 +286,7 @@ impl Shared {
 }
 
 /// Makes what a section has beyond so many records and bytes of values durable.
-fn rewrite_section(section: &Section, (records, value_bytes): (u64, u64)) -> Result<()> {
+pub(super) fn rewrite_section(section: &Section, (records, value_bytes): (u64, u64)) -> Result<()> {
     let Pair {
         records: of_records,
         values,

@@ -101,6 +101,7 @@ impl VerifyReport {
 
 impl Shared {
     pub(super) fn verify(&self, tell: &mut dyn FnMut(VerifyEvent)) -> Result<VerifyReport> {
+        self.look()?;
         let total = self
             .sections
             .all()

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::compression::Compressor;
 use super::current::{Appended, Current, Spare};
-use super::one_writer;
+use super::one_writer::{self, BeforeCuts};
 use super::options::Options;
 use super::prepare::Ahead;
 use super::section::Section;
@@ -47,6 +47,8 @@ pub enum Put {
 pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
     pub(super) manifest: Manifest,
+    /// These have the manifest, until the [look](super::look) at the lengths is made.
+    pub(super) cuts: Option<BeforeCuts>,
     pub(super) marks: MarksLog,
     pub(super) log: CommitLog,
     /// Sections with puts that are not durable in their files.
@@ -94,10 +96,10 @@ impl Writer {
         lock: Box<dyn Lock>,
         options: &Options,
     ) -> Result<Self> {
-        let last = shared.runs.read().last();
         Ok(Self {
             entry: vec![0; shared.entry.size()],
-            unused_from: last.map_or(0, |last| u128::from(last) + 1),
+            unused_from: shared.unused_from(),
+            cuts: None,
             shared,
             manifest,
             marks,
@@ -196,6 +198,10 @@ impl Writer {
         if u128::from(index) >= self.unused_from {
             return Ok(false);
         }
+        self.look()?;
+        if u128::from(index) >= self.unused_from {
+            return Ok(false);
+        }
         self.publish()?;
         Ok(self.shared.runs.read().contains(index))
     }
@@ -251,6 +257,7 @@ impl Writer {
         if let Some(current) = self.current.take_if(is_current) {
             return Ok(current);
         }
+        self.look()?;
         self.publish()?;
         self.forget_current();
         // Before the first put: what is put may take the place of what an earlier writer had not synced.
@@ -375,7 +382,7 @@ impl Drop for Writer {
         one_writer::end_writes(&self.shared);
         // Before the lock goes: readers look for a next writer from here on. One that put nothing may not have said
         // that it was there, and the next one gets its number.
-        let ended = self.manifest.announced.saturating_add(1);
+        let ended = self.stored_manifest().announced.saturating_add(1);
         self.shared.ended.store(ended, Ordering::SeqCst);
     }
 }

@@ -10,10 +10,15 @@ pub(crate) fn section_name(section: u64) -> String {
 
 /// The section that a blob's name stands for, or none when it is no section's name.
 pub(crate) fn section_number(name: &str) -> Option<u64> {
-    let lower_hex = |c: u8| matches!(c, b'0'..=b'9' | b'a'..=b'f');
-    (name.len() == 16 && name.bytes().all(lower_hex))
-        .then(|| u64::from_str_radix(name, 16).ok())
-        .flatten()
+    let digits: &[u8; 16] = name.as_bytes().try_into().ok()?;
+    digits.iter().try_fold(0, |number, digit| {
+        let digit = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => return None,
+        };
+        Some(number << 4 | u64::from(digit))
+    })
 }
 
 /// Whether a name is that of a section's blob that is being created.

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! Runs do not touch: between two of them there is at least one index that is not stored. Both ends
-//! of `u64` are ordinary. A call takes time logarithmic in the number of runs, and a run about 30 bytes.
+//! of `u64` are ordinary. A call takes time logarithmic in the number of runs, and a run about 30 bytes; the
+//! last one, which grows as items are put in order, is kept apart, and is all that most sections have.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -15,8 +16,9 @@ use super::memory;
 /// A set of indices that is mostly made of runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Runs {
-    /// first -> last
-    runs: BTreeMap<u64, u64>,
+    /// first -> last, of all but the last
+    before: BTreeMap<u64, u64>,
+    last: Option<(u64, u64)>,
     count: u128,
 }
 
@@ -28,26 +30,32 @@ impl Runs {
     }
 
     /// Adds an index; false when it was stored already.
+    #[inline]
     pub(crate) fn insert(&mut self, index: u64) -> bool {
         // What is put in order goes to the end of the last run.
-        if let Some(mut last) = self.runs.last_entry()
-            && last.get().checked_add(1) == Some(index)
+        if let Some((_, end)) = &mut self.last
+            && end.checked_add(1) == Some(index)
         {
-            last.insert(index);
+            *end = index;
             self.count += 1;
             return true;
         }
-        let after = index
-            .checked_add(1)
-            .and_then(|next| self.runs.get(&next).copied());
-        let last = after.unwrap_or(index);
-        match self.runs.range_mut(..=index).next_back() {
-            Some((_, end)) if *end >= index => return false,
-            Some((_, end)) if *end == index.wrapping_sub(1) => *end = last,
-            _ => _ = self.runs.insert(index, last),
+        self.insert_apart(index)
+    }
+
+    fn insert_apart(&mut self, index: u64) -> bool {
+        let below = self.run_to(index);
+        if below.is_some_and(|(_, end)| end >= index) {
+            return false;
         }
-        if after.is_some() {
-            self.runs.remove(&index.wrapping_add(1));
+        let next = index.checked_add(1);
+        let run = match next.and_then(|next| self.take(next)) {
+            Some((_, last)) => (index, last),
+            None => (index, index),
+        };
+        match below {
+            Some((first, end)) if end == index.wrapping_sub(1) => self.put((first, run.1)),
+            _ => self.put(run),
         }
         self.count += 1;
         true
@@ -55,21 +63,54 @@ impl Runs {
 
     /// Adds every index of `first..=last`.
     pub(crate) fn insert_run(&mut self, mut first: u64, mut last: u64) {
-        let touching = self.runs.range(..=last.saturating_add(1)).rev();
-        let touching = touching.take_while(|&(_, &end)| end.saturating_add(1) >= first);
-        let touching: Vec<(u64, u64)> = touching.map(|(start, end)| (*start, *end)).collect();
-        for (start, end) in touching {
+        // Mostly it goes on where the last one ends: that grows.
+        if let Some((_, end)) = &mut self.last
+            && end.checked_add(1) == Some(first)
+            && last >= first
+        {
+            *end = last;
+            self.count += size(&(first..=last));
+            return;
+        }
+        while let Some((start, end)) = self.run_to(last.saturating_add(1))
+            && end.saturating_add(1) >= first
+        {
+            self.take(start);
             self.count -= size(&(start..=end));
-            self.runs.remove(&start);
             (first, last) = (first.min(start), last.max(end));
         }
         self.count += size(&(first..=last));
-        self.runs.insert(first, last);
+        self.put((first, last));
+    }
+
+    /// Puts a run that touches no other, or in the place of one that begins where it does.
+    fn put(&mut self, run: (u64, u64)) {
+        match self.last {
+            Some((first, _)) if run.0 < first => _ = self.before.insert(run.0, run.1),
+            Some((first, last)) => {
+                if first != run.0 {
+                    self.before.insert(first, last);
+                }
+                self.last = Some(run);
+            }
+            None => self.last = Some(run),
+        }
+    }
+
+    /// Takes out the run that begins at an index.
+    fn take(&mut self, first: u64) -> Option<(u64, u64)> {
+        match self.last {
+            Some(last) if last.0 == first => {
+                self.last = self.before.pop_last();
+                Some(last)
+            }
+            _ => self.before.remove(&first).map(|last| (first, last)),
+        }
     }
 
     /// How many runs there are.
     pub(crate) fn run_count(&self) -> usize {
-        self.runs.len()
+        self.before.len() + usize::from(self.last.is_some())
     }
 
     /// Removes an index; false when it was not stored.
@@ -77,12 +118,12 @@ impl Runs {
         let Some((first, last)) = self.run_at(index) else {
             return false;
         };
-        self.runs.remove(&first);
+        self.take(first);
         if let Some(before) = index.checked_sub(1).filter(|before| *before >= first) {
-            self.runs.insert(first, before);
+            self.put((first, before));
         }
         if let Some(after) = index.checked_add(1).filter(|after| *after <= last) {
-            self.runs.insert(after, last);
+            self.put((after, last));
         }
         self.count -= 1;
         true
@@ -90,38 +131,45 @@ impl Runs {
 
     /// Removes every index below `min`; returns how many.
     pub(crate) fn remove_below(&mut self, min: u64) -> u128 {
-        let mut kept = self.runs.split_off(&min);
-        if let Some((_, last)) = self.runs.last_key_value()
-            && *last >= min
-        {
-            kept.insert(min, *last);
-        }
+        let straddling = min
+            .checked_sub(1)
+            .and_then(|below| self.run_at(below))
+            .filter(|(_, last)| *last >= min);
+        let mut runs = self.take_all();
+        let mut kept = runs.split_off(&min);
+        kept.extend(straddling.map(|(_, last)| (min, last)));
         self.replace(kept)
     }
 
     /// Removes every index above `max`; returns how many.
     pub(crate) fn remove_above(&mut self, max: u64) -> u128 {
-        let mut kept = std::mem::take(&mut self.runs);
-        self.runs = match max.checked_add(1) {
-            Some(next) => kept.split_off(&next),
-            None => BTreeMap::new(),
-        };
-        if let Some((first, last)) = kept.last_key_value().map(|(f, l)| (*f, *l))
-            && last > max
+        let mut kept = self.take_all();
+        let behind = max.checked_add(1).map(|next| kept.split_off(&next));
+        let mut removed = behind.as_ref().map_or(0, total);
+        if let Some(mut last) = kept.last_entry()
+            && *last.get() > max
         {
-            kept.insert(first, max);
-            self.runs.insert(max + 1, last); // below `last`, so no overflow
+            removed += u128::from(*last.get() - max);
+            last.insert(max);
         }
-        let removed = total(&self.runs);
-        self.runs = kept;
+        self.last = kept.pop_last();
+        self.before = kept;
         self.count -= removed;
         removed
     }
 
-    fn replace(&mut self, kept: BTreeMap<u64, u64>) -> u128 {
+    /// All runs, taken out.
+    fn take_all(&mut self) -> BTreeMap<u64, u64> {
+        let mut runs = std::mem::take(&mut self.before);
+        runs.extend(self.last.take());
+        runs
+    }
+
+    fn replace(&mut self, mut kept: BTreeMap<u64, u64>) -> u128 {
         let count = total(&kept);
         let removed = self.count - count;
-        self.runs = kept;
+        self.last = kept.pop_last();
+        self.before = kept;
         self.count = count;
         removed
     }
@@ -138,12 +186,14 @@ impl Runs {
 
     /// The least stored index.
     pub(crate) fn first(&self) -> Option<u64> {
-        self.runs.first_key_value().map(|(first, _)| *first)
+        let before = self.before.first_key_value();
+        let first = before.map(|(first, _)| *first);
+        first.or(self.last.map(|(first, _)| first))
     }
 
     /// The greatest stored index.
     pub(crate) fn last(&self) -> Option<u64> {
-        self.runs.last_key_value().map(|(_, last)| *last)
+        self.last.map(|(_, last)| last)
     }
 
     /// The first stored index that is `index` or above.
@@ -161,7 +211,10 @@ impl Runs {
 
     /// The last run that begins at `index` or below.
     pub(crate) fn run_to(&self, index: u64) -> Option<(u64, u64)> {
-        let (&first, &last) = self.runs.range(..=index).next_back()?;
+        if let Some(last) = self.last.filter(|(first, _)| *first <= index) {
+            return Some(last);
+        }
+        let (&first, &last) = self.before.range(..=index).next_back()?;
         Some((first, last))
     }
 
@@ -169,8 +222,8 @@ impl Runs {
     pub(crate) fn next_gap(&self, index: u64) -> (Option<u64>, Option<u64>) {
         let end = self.run_at(index).map(|(_, last)| last);
         let behind = index.checked_add(1);
-        let next = behind.and_then(|from| self.runs.range(from..).next());
-        (end, next.map(|(first, _)| *first))
+        let next = behind.and_then(|from| self.beginning_from(from).next());
+        (end, next.map(|run| *run.start()))
     }
 
     /// The runs of what is not stored of `first..=last`, ascending.
@@ -211,17 +264,29 @@ impl Runs {
         index: u64,
     ) -> impl DoubleEndedIterator<Item = RangeInclusive<u64>> + '_ {
         let first = self.run_at(index).map_or(index, |(first, _)| first);
-        self.runs.range(first..).map(|(first, last)| *first..=*last)
+        self.beginning_from(first)
+    }
+
+    /// The stored runs that begin at `first` or above.
+    fn beginning_from(
+        &self,
+        first: u64,
+    ) -> impl DoubleEndedIterator<Item = RangeInclusive<u64>> + '_ {
+        let before = self
+            .before
+            .range(first..)
+            .map(|(first, last)| (*first, *last));
+        let last = self.last.filter(|(start, _)| *start >= first);
+        before.chain(last).map(|(first, last)| first..=last)
     }
 
     /// Bytes of memory, about.
     pub(crate) fn memory(&self) -> usize {
-        size_of::<Self>() + memory::of_map::<u64, u64>(self.runs.len())
+        size_of::<Self>() + memory::of_map::<u64, u64>(self.before.len())
     }
 
     fn run_at(&self, index: u64) -> Option<(u64, u64)> {
-        let (first, last) = self.runs.range(..=index).next_back()?;
-        (*last >= index).then_some((*first, *last))
+        self.run_to(index).filter(|(_, last)| *last >= index)
     }
 }
 
@@ -305,7 +370,7 @@ mod tests {
     #[test]
     fn all_of_u64() {
         let mut runs = Runs::new();
-        runs.runs.insert(0, u64::MAX);
+        runs.last = Some((0, u64::MAX));
         runs.count = 1 << 64;
         assert_eq!(runs.remove_above(u64::MAX), 0);
         assert!(runs.remove(7) && runs.insert(7));
@@ -317,6 +382,7 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Step {
         Insert(u64),
+        InsertRun(u64, u64),
         Remove(u64),
         Below(u64),
         Above(u64),
@@ -330,6 +396,9 @@ mod tests {
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
             12 => index().prop_map(Step::Insert),
+            2 => (index(), 0..6_u64).prop_map(|(first, more)| {
+                Step::InsertRun(first, first.saturating_add(more))
+            }),
             4 => index().prop_map(Step::Remove),
             1 => index().prop_map(Step::Below),
             1 => index().prop_map(Step::Above),
@@ -340,6 +409,10 @@ mod tests {
         let before = model.len();
         match step {
             Step::Insert(i) => assert_eq!(runs.insert(i), model.insert(i)),
+            Step::InsertRun(first, last) => {
+                runs.insert_run(first, last);
+                model.extend(first..=last);
+            }
             Step::Remove(i) => assert_eq!(runs.remove(i), model.remove(&i)),
             Step::Below(min) => {
                 model.retain(|i| *i >= min);

@@ -198,7 +198,15 @@ impl KeyTable {
 
     /// The claims of one section.
     pub(crate) fn claims_of(&self, section: u64) -> impl Iterator<Item = &Claim> {
-        let first = self.claims.partition_point(|(_, of)| of.section < section);
+        // Mostly it has none: tables follow each other, as sections do.
+        let is_behind = self
+            .claims
+            .last()
+            .is_none_or(|(_, of)| of.section < section);
+        let first = match is_behind {
+            true => self.claims.len(),
+            false => self.claims.partition_point(|(_, of)| of.section < section),
+        };
         let rest = self.claims.get(first..).unwrap_or_default().iter();
         rest.map(|(_, claim)| claim)
             .take_while(move |claim| claim.section == section)

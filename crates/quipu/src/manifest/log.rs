@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::marks::{
     Mark, Marks, Wholeness, encode_damage, encode_mark, ends_within, push_record, record_checksums,
 };
-use super::owner::Owner;
+use super::owner::{Header, NO_END, Owner};
 use super::{MARKS, Manifest, PARTITION, replace_whole};
 use crate::error::{Error, Result};
 use crate::storage::{Blob, OpenMode, SECTOR_BYTES, Storage, read_around};
@@ -29,6 +29,8 @@ pub(crate) struct MarksLog {
     needed: usize,
     /// How much of it was made durable at once.
     durable: u64,
+    /// As [`Header::ended`].
+    ended: u64,
     /// Whether anything was appended since the last flush.
     is_dirty: bool,
     /// Why the disk could not read all of it, until it is written anew.
@@ -42,7 +44,7 @@ impl MarksLog {
         manifest: &Manifest,
         marks: &Marks,
     ) -> Result<()> {
-        let bytes = marks.encode(Owner::of(manifest));
+        let bytes = marks.encode(Owner::of(manifest), NO_END);
         replace_whole(storage, MARKS, &bytes)
     }
 
@@ -59,11 +61,13 @@ impl MarksLog {
             Some(_) => Wholeness::Lost,
             None => wholeness,
         };
-        let durable = Owner::decode(bytes).map_or(0, |(_, durable)| durable);
+        let header = Header::decode(bytes);
+        let durable = header.map_or(0, |header| header.durable);
         let needed = marks.encoded_len();
         let log = Self {
             needed,
             durable,
+            ended: header.map_or(NO_END, |header| header.ended),
             storage: Arc::clone(storage),
             owner: Owner::of(manifest),
             blob: None,
@@ -103,7 +107,7 @@ impl MarksLog {
         let mut out = Vec::new();
         for (section, mark) in marks {
             push_record(&mut out, &encode_mark(section, &mark));
-            self.marks.merge(section, &mark);
+            self.marks.merge(section, mark);
         }
         self.append(&out)
     }
@@ -134,11 +138,16 @@ impl MarksLog {
     /// be known before the bytes above it go.
     pub(crate) fn rewrite(&mut self, change: impl FnOnce(&mut Marks)) -> Result<()> {
         change(&mut self.marks);
-        let bytes = self.marks.encode(self.owner);
+        self.write_anew(NO_END)
+    }
+
+    fn write_anew(&mut self, ended: u64) -> Result<()> {
+        let bytes = self.marks.encode(self.owner, ended);
         self.blob = None;
         replace_whole(&self.storage, MARKS, &bytes)?;
         (self.len, self.needed) = (bytes.len(), bytes.len());
         self.durable = bytes.len() as u64;
+        self.ended = ended;
         self.is_dirty = false;
         self.unreadable = None;
         Ok(())
@@ -169,6 +178,22 @@ impl MarksLog {
             true => Ok(()),
             false => self.rewrite(|_| {}),
         }
+    }
+
+    /// As [`settle`](Self::settle), at a clean end: everything that the marks tell of is durable, and nothing is in section
+    /// files that they do not tell of.
+    pub(crate) fn settle_end(&mut self, manifest: &Manifest) -> Result<()> {
+        let is_told = self.tell_end_of(manifest) && self.len as u64 == self.durable;
+        match is_told {
+            true => Ok(()),
+            false => self.write_anew(manifest.announced),
+        }
+    }
+
+    /// Whether they are all there, and of a clean end since which nobody has announced another writer.
+    pub(crate) fn tell_end_of(&self, manifest: &Manifest) -> bool {
+        // The last number is given to every writer that comes after it.
+        self.is_whole() && self.ended == manifest.announced && self.ended != NO_END
     }
 
     fn append(&mut self, records: &[u8]) -> Result<()> {
@@ -206,7 +231,7 @@ pub(crate) fn examine_marks(
     if unreadable.is_some() || wholeness != Wholeness::Lost {
         return Ok((marks, unreadable));
     }
-    let durable = Owner::decode(&bytes).map_or(0, |(_, durable)| durable);
+    let durable = Header::decode(&bytes).map_or(0, |header| header.durable);
     let record = bytes.get(good..).unwrap_or_default();
     let damage = match (good, record_checksums(record)) {
         (0, _) => Error::Damaged {

@@ -1,7 +1,7 @@
 //! The marks: what is known durable of each section, and which entries are known damaged.
 //!
 //! ```text
-//! file:    "QUIPUMRK" version u32 | archive id u64 | rewinds u64 | durable u64 | CRC-32C u32, then records
+//! file:    "QUIPUMRK" version u32 | archive id u64 | rewinds u64 | durable u64 | ended u64 | CRC-32C u32, then records
 //! record:  length u32 | CRC-32C of the payload u32 | payload
 //! payload: 1, section, records, value bytes, layouts, epoch, fingerprint, runs…
 //!             the section's durable mark, and the runs of indices that came with it
@@ -17,16 +17,21 @@
 //! Marks of another archive, or from before a rewind, tell of files that are gone: they are not
 //! believed at all. The manifest's version stands for both files: another version here is damage.
 //!
+//! A clean end writes into the header which writer's end it was, by the number of opens that the manifest has: as long as it has
+//! that one, nobody has changed a section file since, and they are as the marks say. It decides nothing but when their
+//! lengths are looked at.
+//!
 //! Cost: a mark takes about 100 bytes for a section that was filled in order. The file is written
 //! anew once it is mostly made of marks that others have replaced.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Manifest;
 use super::codec::{Decoder, Encoder};
 use super::fingerprint::Fingerprint;
-use super::owner::{HEADER_SIZE, Owner};
+use super::owner::{HEADER_SIZE, Header, Owner};
 use crate::format::{Layout, Layouts, crc32c};
 use crate::index::Runs;
 
@@ -115,12 +120,18 @@ impl Marks {
     }
 
     /// A section's new mark, which adds its runs to those of the old one.
-    pub(super) fn merge(&mut self, section: u64, new: &Mark) {
-        let mark = Arc::make_mut(self.sections.entry(section).or_default());
+    pub(super) fn merge(&mut self, section: u64, new: Mark) {
+        let mark = match self.sections.entry(section) {
+            Entry::Vacant(place) => {
+                place.insert(Arc::new(new));
+                return;
+            }
+            Entry::Occupied(place) => Arc::make_mut(place.into_mut()),
+        };
         (mark.records, mark.value_bytes) = (new.records, new.value_bytes);
         mark.layouts = new.layouts;
         mark.epoch = new.epoch;
-        mark.fingerprint = new.fingerprint.clone();
+        mark.fingerprint = new.fingerprint;
         for run in new.runs.ranges() {
             mark.runs.insert_run(*run.start(), *run.end());
         }
@@ -147,8 +158,14 @@ impl Marks {
         self.damaged.retain(|&(of, _, _)| of != section);
     }
 
-    pub(super) fn encode(&self, owner: Owner) -> Vec<u8> {
-        let mut out = owner.header(self.encoded_len() as u64);
+    /// A file with these marks alone; `ended` as [`Header::ended`].
+    pub(super) fn encode(&self, owner: Owner, ended: u64) -> Vec<u8> {
+        let header = Header {
+            owner,
+            durable: self.encoded_len() as u64,
+            ended,
+        };
+        let mut out = header.encode();
         for (&section, mark) in &self.sections {
             push_record(&mut out, &encode_mark(section, mark));
         }
@@ -166,8 +183,9 @@ impl Marks {
         manifest: &Manifest,
     ) -> (Self, usize, Wholeness) {
         let mut marks = Self::default();
-        let owner = Owner::decode(bytes).filter(|(owner, _)| owner.fits(manifest));
-        let (Some((_, durable)), Some(records)) = (owner, bytes.get(HEADER_SIZE..)) else {
+        let header = Header::decode(bytes).filter(|header| header.owner.fits(manifest));
+        let (Some(Header { durable, .. }), Some(records)) = (header, bytes.get(HEADER_SIZE..))
+        else {
             return (marks, 0, Wholeness::Lost);
         };
         let mut from = Decoder::new(records);
@@ -210,7 +228,7 @@ impl Marks {
                     fingerprint,
                     runs,
                 };
-                self.merge(section, &mark);
+                self.merge(section, mark);
             }
             2 => {
                 self.damaged

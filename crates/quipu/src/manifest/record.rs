@@ -23,7 +23,7 @@ use crate::index::{SEED_SIZE, TranslatorSpec};
 use crate::storage::Storage;
 
 pub(crate) const MAGIC: &[u8; 8] = b"QUIPUMAN";
-pub(crate) const VERSION: u32 = 4;
+pub(crate) const VERSION: u32 = 5;
 const FRAME_SIZE: usize = 16;
 
 /// What an archive is in the middle of, so that a crash there is finished by the next open.
@@ -327,7 +327,7 @@ pub(super) mod tests {
     #[test]
     fn a_newer_version_says_so() {
         let mut bytes = sample().encode();
-        bytes[11] = 5;
+        bytes[11] = 6;
         let body = bytes.len() - 4;
         let crc = crc32c(&bytes[..body]);
         bytes[body..].copy_from_slice(&crc.to_be_bytes());
@@ -336,8 +336,8 @@ pub(super) mod tests {
             matches!(
                 error,
                 Error::NewerVersion {
-                    found: 5,
-                    supported: 4,
+                    found: 6,
+                    supported: 5,
                     ..
                 }
             ),

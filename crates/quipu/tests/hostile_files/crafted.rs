@@ -21,7 +21,7 @@ pub const STATE: usize = REWINDS + 8;
 /// The number of earlier spans of compression, the last field.
 pub const SPANS: usize = STATE + 9 + 1 + 4;
 /// Bytes before the records of the marks.
-const MARKS_HEADER: usize = 40;
+const MARKS_HEADER: usize = 48;
 /// Where in it stands how many bytes of the file are durable at once; its checksum follows.
 const MARKS_DURABLE: usize = 28;
 
@@ -112,6 +112,8 @@ impl Crafted {
         let mut bytes = self.read("quipu", "marks");
         bytes.truncate(MARKS_DURABLE);
         bytes.extend_from_slice(&(MARKS_HEADER as u64).to_be_bytes());
+        // Of no clean end.
+        bytes.extend_from_slice(&u64::MAX.to_be_bytes());
         let crc = crc32c(&bytes);
         bytes.extend_from_slice(&crc.to_be_bytes());
         for payload in payloads {

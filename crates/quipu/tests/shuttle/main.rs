@@ -18,6 +18,7 @@ mod damage;
 mod gaps;
 mod group_commit;
 mod keys;
+mod late_look;
 mod outlive;
 mod puts;
 mod removals;

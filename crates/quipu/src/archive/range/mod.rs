@@ -71,6 +71,11 @@ impl<K: Key, V: Value> Range<K, V> {
             Direction::Backwards => &mut self.behind,
         };
         let before = read.len();
+        if let Err(error) = shared.look() {
+            self.rest = None;
+            read.push_back(Err(error));
+            return;
+        }
         self.rest = self.batch.gather(shared, first, last, direction);
         self.batch.read_values(shared, &mut |item| {
             read.push_back(item.and_then(|(index, key, value)| {

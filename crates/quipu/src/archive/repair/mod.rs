@@ -49,6 +49,7 @@ pub use report::{Quarantined, RepairReport, SectionRepair};
 impl Shared {
     /// What a repair would do; reads everything and changes nothing.
     pub(super) fn plan_repair(&self) -> Result<RepairReport> {
+        self.look()?;
         let planned = self.examine_all();
         let is_clean = matches!(&planned, Ok(all) if all.iter().all(Findings::is_empty));
         if let Some(opened) = self.shown_as.get().filter(|_| !is_clean) {
@@ -120,6 +121,7 @@ impl Writer {
     /// Writes each section that has damage anew without it.
     pub(super) fn repair(&mut self) -> Result<RepairReport> {
         self.check_usable()?;
+        self.look()?;
         self.checkpoint()?;
         let kept = self.log.keep_alone();
         self.poison_on_error(kept)?;

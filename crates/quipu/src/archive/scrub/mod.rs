@@ -88,6 +88,7 @@ impl Scrub {
     pub(super) fn new(writer: &Writer, options: ScrubOptions) -> Result<Self> {
         options.check()?;
         let shared = Arc::clone(&writer.shared);
+        shared.look()?;
         shared.scrub.take(shared.path())?;
         // From here on its drop lets others in again.
         let mut scrub = Self {

@@ -92,9 +92,15 @@ impl Tables {
     /// How many entries of a section in this life the tables have, from the first on.
     pub(super) fn covered(&self, section: u64, epoch: u64) -> u64 {
         let list = self.list();
-        let claims = || list.iter().flat_map(|table| table.claims_of(section));
         let is_of_life = |claim: &&Claim| claim.epoch == epoch || Canary::TableEpochIgnored.sings();
-        let mut claims: Vec<_> = claims().filter(is_of_life).collect();
+        let all = list.iter().flat_map(|table| table.claims_of(section));
+        let mut of_life = all.filter(is_of_life);
+        let first = of_life.next();
+        // Mostly it is in one table.
+        let Some(second) = of_life.next() else {
+            return first.map_or(0, |claim| if claim.from == 0 { claim.to } else { 0 });
+        };
+        let mut claims: Vec<_> = first.into_iter().chain([second]).chain(of_life).collect();
         claims.sort_unstable_by_key(|claim| claim.from);
         claims
             .iter()

@@ -6,10 +6,11 @@ use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::super::check_blob_name;
+use super::entries;
 use super::mode::FileMode;
 use crate::error::{Error, Result};
 
@@ -135,32 +136,36 @@ impl Folder {
 
     /// The names of all files, sorted. Anything else in the folder is an error.
     pub(super) fn list(&self) -> Result<Vec<String>> {
-        let failed = |errno: Errno| Error::io("list", &self.path, errno.into());
         let mut names = Vec::new();
-        for entry in Dir::read_from(&self.dir).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            let bytes = entry.file_name().to_bytes();
-            if matches!(bytes, b"." | b"..") {
-                continue;
-            }
-            let name = str::from_utf8(bytes).ok();
-            let Some(name) = name.filter(|name| check_blob_name(name).is_ok()) else {
-                return Err(Error::NotABlob {
-                    path: self.path.join(std::ffi::OsStr::from_bytes(bytes)),
-                    reason: "no blob has such a name",
-                });
-            };
-            // Some file systems do not tell the kind here.
-            if entry.file_type() != FileType::RegularFile {
-                match self.check_file(name) {
-                    Err(Error::NotFound { .. }) => continue, // removed just now
-                    checked => checked?,
-                }
-            }
-            names.push(name.to_owned());
-        }
+        let failed = |errno: Errno| Error::io("list", &self.path, errno.into());
+        entries::each(&self.dir, failed, &mut |bytes, kind| {
+            names.extend(self.name_of(bytes, kind)?);
+            Ok(())
+        })?;
         names.sort_unstable();
         Ok(names)
+    }
+
+    /// The name of an entry, if it is a file's that is still there.
+    fn name_of(&self, bytes: &[u8], kind: FileType) -> Result<Option<String>> {
+        if matches!(bytes, b"." | b"..") {
+            return Ok(None);
+        }
+        let name = str::from_utf8(bytes).ok();
+        let Some(name) = name.filter(|name| check_blob_name(name).is_ok()) else {
+            return Err(Error::NotABlob {
+                path: self.path.join(std::ffi::OsStr::from_bytes(bytes)),
+                reason: "no blob has such a name",
+            });
+        };
+        // Some file systems do not tell the kind here.
+        if kind != FileType::RegularFile {
+            match self.check_file(name) {
+                Err(Error::NotFound { .. }) => return Ok(None), // removed just now
+                checked => checked?,
+            }
+        }
+        Ok(Some(name.to_owned()))
     }
 
     /// The names and lengths of all files, sorted by name.

@@ -51,6 +51,7 @@
 
 mod blob;
 mod blocks;
+mod entries;
 mod folder;
 mod holes;
 mod lock;

@@ -48,7 +48,7 @@ use super::data_blob::DataWindow;
 use super::{Access, DataBlob, Storage};
 use crate::error::{Error, Result};
 use crate::format::{Layout, section_name};
-use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Mutex, OnceLock};
 
 pub(crate) use self::blob_file::BlobFile;
@@ -74,15 +74,17 @@ pub(crate) struct OpenFiles {
     creating: Mutex<BTreeSet<(Arc<str>, u64)>>,
     /// Asked after a file was opened, whether it is the one that is meant.
     guard: OnceLock<Guard>,
-    /// Asked, once, before data is cut from a file.
+    /// Asked before data is cut from a file, until it has let one be.
     before_cut: Mutex<Option<BeforeCut>>,
+    /// How many cuts were begun.
+    cuts: AtomicU64,
 }
 
 /// Whether what has a file's name by now is still what the set's user means.
 type Guard = Box<dyn Fn() -> Result<()> + Send + Sync>;
 
 /// What is to be done before the first cut.
-type BeforeCut = Box<dyn FnOnce() -> Result<()> + Send>;
+type BeforeCut = Box<dyn Fn() -> Result<()> + Send>;
 
 /// The hands of both clocks.
 #[derive(Debug, Default)]
@@ -110,6 +112,7 @@ impl OpenFiles {
             creating: Mutex::default(),
             guard: OnceLock::new(),
             before_cut: Mutex::default(),
+            cuts: AtomicU64::new(0),
         })
     }
 
@@ -124,15 +127,28 @@ impl OpenFiles {
         self.guard.get_or_init(|| Box::new(guard));
     }
 
-    /// From now on, nothing is cut from a file when `ask` gives an error; it is called before the first cut alone.
+    /// From now on, nothing is cut from a file as long as `ask` gives an error; it is not called again once it gave none.
     pub(crate) fn ask_before_cut(&self, ask: Option<BeforeCut>) {
         *self.before_cut.lock() = ask;
     }
 
     /// To be called before data is cut from a file.
     pub(crate) fn begin_cut(&self) -> Result<()> {
-        let ask = self.before_cut.lock().take();
-        ask.map_or(Ok(()), |ask| ask())
+        let Some(ask) = self.before_cut.lock().take() else {
+            self.cuts.fetch_add(1, Ordering::Relaxed);
+            return Ok(());
+        };
+        let asked = ask();
+        match asked {
+            Ok(()) => _ = self.cuts.fetch_add(1, Ordering::Relaxed),
+            Err(_) => _ = self.before_cut.lock().get_or_insert(ask),
+        }
+        asked
+    }
+
+    /// How many cuts were begun: one that failed may have been made, and not be durable.
+    pub(crate) fn cuts(&self) -> u64 {
+        self.cuts.load(Ordering::Relaxed)
     }
 
     /// The most files that the set holds.
