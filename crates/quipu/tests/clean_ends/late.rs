@@ -3,6 +3,7 @@
 use std::sync::Barrier;
 use std::thread;
 
+use super::hooked::Hooked;
 use super::*;
 use quipu::{Error, Put, Status};
 
@@ -51,6 +52,42 @@ fn what_a_late_look_cuts_is_announced() {
         assert!(archive.recovery().is_clean());
         assert_eq!(archive.get(16).unwrap().unwrap(), value(16, 30));
     }
+}
+
+/// A key of two items, of which one is damaged and the other was added by another program: whoever looks for it while somebody
+/// else makes the look, and has been where the look adds it, looks again.
+#[test]
+fn a_key_is_found_that_the_look_adds_behind_the_look_up() {
+    let memory = Memory::new();
+    let last = 600;
+    let mut archive = open(&memory);
+    put(&mut archive, 0..last + 5);
+    archive.close().unwrap();
+    let other = copy_of(&memory);
+    let mut archive = open(&other);
+    let added = archive.put(last + 5, &key(3), b"whole").unwrap();
+    assert_eq!(added, Put::Stored);
+    archive.close().unwrap();
+    let name = format!("{last:016x}");
+    for partition in ["values", "index"] {
+        let bytes = read(&other, partition, &name);
+        write(&memory, partition, &name, &bytes);
+    }
+    let mut bytes = read(&memory, "values", FIRST);
+    bytes[HEADER + 3 * 34 + 5] ^= 1;
+    write(&memory, "values", FIRST, &bytes);
+    let hooked = Hooked::new(memory);
+    let few = options().max_open_files(32);
+    let archive: Store = few.open_on(Arc::new(hooked.clone())).unwrap();
+    // The first section is awake, and its files are not open any more.
+    for index in (0..last).step_by(10) {
+        assert!(archive.get(index).unwrap().is_some());
+    }
+    let reader = archive.reader();
+    let looks = move || drop(thread::spawn(move || reader.ranges()).join().unwrap());
+    hooked.once("open values/0000000000000000", looks);
+    let found = archive.get(&key::<8>(3)).unwrap().unwrap();
+    assert_eq!(found, b"whole"[..]);
 }
 
 /// What cannot be looked at is told by all that can tell, and nothing is changed meanwhile.
