@@ -90,6 +90,26 @@ fn a_key_is_found_that_the_look_adds_behind_the_look_up() {
     assert_eq!(found, b"whole"[..]);
 }
 
+/// What the look has found is told also where all of it was put again since.
+#[test]
+fn what_was_lost_is_told_once_it_was_put_again() {
+    let memory = filled();
+    let bytes = read(&memory, "values", SECOND);
+    write(&memory, "values", SECOND, &bytes[..bytes.len() - 40]);
+    let looked_at_once = copy_of(&memory);
+    tell_of_end(&looked_at_once, u64::MAX);
+    let told = [memory, looked_at_once].map(|memory| {
+        let mut archive = open(&memory);
+        let lost = archive.put(13, &key(13), &value(13, 30)).unwrap();
+        assert_eq!(lost, Put::Stored);
+        put(&mut archive, 14..15);
+        assert_eq!(archive.ranges(), [0..=14, 20..=39]);
+        archive.recovery().clone()
+    });
+    assert_eq!(told[0], told[1]);
+    assert_eq!(told[0].damaged, 2);
+}
+
 /// What cannot be looked at is told by all that can tell, and nothing is changed meanwhile.
 #[test]
 fn a_look_that_fails_is_told_and_made_again() {
