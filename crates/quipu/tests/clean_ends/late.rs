@@ -149,6 +149,27 @@ fn a_look_that_fails_is_told_and_made_again() {
     assert!(!open().recovery().lengths_unread);
 }
 
+/// The files that a killed process has cut are as long as their marks say; that they are others shows where one is read.
+#[test]
+fn another_file_that_was_cut_and_not_marked_is_told_by_a_read() {
+    let memory = filled();
+    let bytes = read(&memory, "values", FIRST);
+    write(&memory, "values", SECOND, &bytes);
+    let archive = open(&memory);
+    assert!(archive.get(12).unwrap_err().is_corruption());
+    let killed = copy_of(&memory);
+    drop(archive);
+    let mut archive = open(&killed);
+    assert_eq!(archive.ranges(), [0..=14, 20..=39]);
+    assert!(archive.get(12).unwrap_err().is_corruption());
+    assert_eq!(archive.ranges(), [0..=9, 20..=39]);
+    put(&mut archive, 10..15);
+    archive.close().unwrap();
+    let archive = open(&killed);
+    assert_eq!(archive.ranges(), [0..=14, 20..=39]);
+    (10..15).for_each(|of| assert_eq!(archive.get(of).unwrap().unwrap(), value(of, 30)));
+}
+
 /// They see what the look finds, as they go on without the writer, and change nothing.
 #[test]
 fn readers_that_outlive_their_writer_cut_nothing() {
