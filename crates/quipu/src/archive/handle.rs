@@ -62,7 +62,8 @@ impl<K: Key, V: Value> Archive<K, V> {
     }
 
     /// What opening found and put right. After a clean end an open does not look at the section files: the first call
-    /// of this does, if no other has, and then costs a look at the length of each.
+    /// of this does, if no other has, and then costs a look at the length of each. Later calls tell the same, also where that could
+    /// not look.
     pub fn recovery(&self) -> &Recovery {
         let (at_open, told) = &self.recovery;
         told.get_or_init(|| self.writer.shared.recovery(at_open))

@@ -56,6 +56,8 @@ struct Found {
     differing: BTreeSet<u64>,
     /// and those of them of which nothing can be read.
     unreadable: BTreeSet<u64>,
+    /// How many indices of theirs are lost, before the writer has put any of them again.
+    damaged: u128,
     /// Why a cut or a flush of it failed: no later one is believed.
     failed: Option<String>,
 }
@@ -131,8 +133,17 @@ impl Shared {
                 self.wake_differing(&resting)?;
             }
         }
+        self.count_lost();
         self.look.is_due.store(false, Ordering::Release);
         Ok(())
+    }
+
+    /// To be called while the look is due: what is put later would be taken for what was never lost.
+    fn count_lost(&self) {
+        let differing = self.look.found.lock().differing.clone();
+        let lost = differing.iter().map(|&number| self.lost_of_section(number));
+        let lost = lost.fold(0, u128::saturating_add);
+        self.look.found.lock().damaged = lost;
     }
 
     fn wake_differing(&self, resting: &Resting) -> Result<()> {
@@ -195,6 +206,9 @@ impl Shared {
     /// What an open has found, with what the look has.
     pub(super) fn recovery(&self, at_open: &Recovery) -> Recovery {
         let lengths_unread = self.look().is_err();
+        if lengths_unread {
+            self.count_lost();
+        }
         let found = self.look.found.lock();
         let mut recovery = Recovery {
             lengths_unread,
@@ -204,13 +218,7 @@ impl Shared {
         recovery.sections.sort_by_key(|report| report.section);
         recovery.unreadable.extend(&found.unreadable);
         recovery.unreadable.sort_unstable();
-        let differing = found.differing.clone();
-        drop(found);
-        for number in differing {
-            recovery.damaged = recovery
-                .damaged
-                .saturating_add(self.lost_of_section(number));
-        }
+        recovery.damaged = recovery.damaged.saturating_add(found.damaged);
         recovery
     }
 

@@ -257,6 +257,8 @@ impl Shared {
         let mut candidates = Candidates::default();
         loop {
             let rewrites = self.rewrites.load(Ordering::SeqCst);
+            // Before the look-up: another thread may make the look behind it.
+            let was_due = self.look.is_due();
             self.keys.lookup(translated, &mut candidates);
             let found = match self.first_of(&candidates, sought, entry) {
                 Ok(Some(found)) => return Ok(Some(found)),
@@ -274,7 +276,7 @@ impl Shared {
             // damaged one of the same short form be all that was found.
             let is_the_same = self.rewrites.load(Ordering::SeqCst) == rewrites;
             // No table has the keys of what somebody has added to a file that nobody has looked at.
-            if is_the_same && !self.look.is_due() {
+            if is_the_same && !was_due {
                 return found;
             }
             self.look_again()?;

@@ -3,6 +3,7 @@
 use std::sync::Barrier;
 use std::thread;
 
+use super::hooked::Hooked;
 use super::*;
 use quipu::{Error, Put, Status};
 
@@ -53,6 +54,62 @@ fn what_a_late_look_cuts_is_announced() {
     }
 }
 
+/// A key of two items, of which one is damaged and the other was added by another program: whoever looks for it while somebody
+/// else makes the look, and has been where the look adds it, looks again.
+#[test]
+fn a_key_is_found_that_the_look_adds_behind_the_look_up() {
+    let memory = Memory::new();
+    let last = 600;
+    let mut archive = open(&memory);
+    put(&mut archive, 0..last + 5);
+    archive.close().unwrap();
+    let other = copy_of(&memory);
+    let mut archive = open(&other);
+    let added = archive.put(last + 5, &key(3), b"whole").unwrap();
+    assert_eq!(added, Put::Stored);
+    archive.close().unwrap();
+    let name = format!("{last:016x}");
+    for partition in ["values", "index"] {
+        let bytes = read(&other, partition, &name);
+        write(&memory, partition, &name, &bytes);
+    }
+    let mut bytes = read(&memory, "values", FIRST);
+    bytes[HEADER + 3 * 34 + 5] ^= 1;
+    write(&memory, "values", FIRST, &bytes);
+    let hooked = Hooked::new(memory);
+    let few = options().max_open_files(32);
+    let archive: Store = few.open_on(Arc::new(hooked.clone())).unwrap();
+    // The first section is awake, and its files are not open any more.
+    for index in (0..last).step_by(10) {
+        assert!(archive.get(index).unwrap().is_some());
+    }
+    let reader = archive.reader();
+    let looks = move || drop(thread::spawn(move || reader.ranges()).join().unwrap());
+    hooked.once("open values/0000000000000000", looks);
+    let found = archive.get(&key::<8>(3)).unwrap().unwrap();
+    assert_eq!(found, b"whole"[..]);
+}
+
+/// What the look has found is told also where all of it was put again since.
+#[test]
+fn what_was_lost_is_told_once_it_was_put_again() {
+    let memory = filled();
+    let bytes = read(&memory, "values", SECOND);
+    write(&memory, "values", SECOND, &bytes[..bytes.len() - 40]);
+    let looked_at_once = copy_of(&memory);
+    tell_of_end(&looked_at_once, u64::MAX);
+    let told = [memory, looked_at_once].map(|memory| {
+        let mut archive = open(&memory);
+        let lost = archive.put(13, &key(13), &value(13, 30)).unwrap();
+        assert_eq!(lost, Put::Stored);
+        put(&mut archive, 14..15);
+        assert_eq!(archive.ranges(), [0..=14, 20..=39]);
+        archive.recovery().clone()
+    });
+    assert_eq!(told[0], told[1]);
+    assert_eq!(told[0].damaged, 2);
+}
+
 /// What cannot be looked at is told by all that can tell, and nothing is changed meanwhile.
 #[test]
 fn a_look_that_fails_is_told_and_made_again() {
@@ -90,6 +147,27 @@ fn a_look_that_fails_is_told_and_made_again() {
     assert_eq!(archive.status(12).unwrap(), Status::Present);
     archive.close().unwrap();
     assert!(!open().recovery().lengths_unread);
+}
+
+/// The files that a killed process has cut are as long as their marks say; that they are others shows where one is read.
+#[test]
+fn another_file_that_was_cut_and_not_marked_is_told_by_a_read() {
+    let memory = filled();
+    let bytes = read(&memory, "values", FIRST);
+    write(&memory, "values", SECOND, &bytes);
+    let archive = open(&memory);
+    assert!(archive.get(12).unwrap_err().is_corruption());
+    let killed = copy_of(&memory);
+    drop(archive);
+    let mut archive = open(&killed);
+    assert_eq!(archive.ranges(), [0..=14, 20..=39]);
+    assert!(archive.get(12).unwrap_err().is_corruption());
+    assert_eq!(archive.ranges(), [0..=9, 20..=39]);
+    put(&mut archive, 10..15);
+    archive.close().unwrap();
+    let archive = open(&killed);
+    assert_eq!(archive.ranges(), [0..=14, 20..=39]);
+    (10..15).for_each(|of| assert_eq!(archive.get(of).unwrap().unwrap(), value(of, 30)));
 }
 
 /// They see what the look finds, as they go on without the writer, and change nothing.

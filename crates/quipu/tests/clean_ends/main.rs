@@ -5,6 +5,9 @@ mod changed;
 #[path = "../common/mod.rs"]
 mod common;
 mod counted;
+#[allow(dead_code, unreachable_pub)]
+#[path = "../common/hooked.rs"]
+mod hooked;
 mod late;
 mod many;
 mod stale;
