@@ -29,7 +29,7 @@ pub(super) enum AtRest {
     Nothing,
     /// By the lengths of their files.
     AsLong(Lengths),
-    /// By their names, for now: a clean end has left the files as the marks say. The [look](super::look) at their lengths
+    /// By their names: a clean end has left the files as the marks say. The [look](super::look) at their lengths
     /// is still to come.
     AsNamed,
 }

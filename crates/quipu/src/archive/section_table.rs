@@ -2,7 +2,8 @@
 //!
 //! A section rests from an open of the archive on until it is asked for, when the marks tell all that
 //! opening it would: its files have the lengths that they say, or a clean end has left them so and the
-//! [look](super::look) at them is still to come; nothing of it is damaged, and key tables have its keys. So an open does as little for a long history as for a short one.
+//! [look](super::look) at them is still to come; nothing of it is damaged, and key tables have its keys. So
+//! an open does as little for a long history as for a short one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
