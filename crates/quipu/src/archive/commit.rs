@@ -151,6 +151,13 @@ impl Writer {
         self.log.forget(&are_synced)
     }
 
+    /// What an open has found in the log stays there for sections that the disk could not read: a killed process may have
+    /// left it in the system's memory alone.
+    pub(super) fn keep_log_of_unreadable(&mut self) {
+        let unreadable = self.shared.unreadable.read();
+        self.log.keep_for(|section| unreadable.contains(&section));
+    }
+
     /// Makes everything durable and marks it.
     pub(super) fn close(&mut self) -> Result<()> {
         self.checkpoint()?;

@@ -328,7 +328,8 @@ impl<'a> Opening<'a> {
             writer.log.settle()?;
         }
         writer.mark_loaded()?;
-        // Now that what it holds is durable in the section files.
+        // Now that what it holds is durable in the section files, but in those that could not be opened.
+        writer.keep_log_of_unreadable();
         writer.log.settle()?;
         writer.note_loaded();
         match writer.manifest.state {

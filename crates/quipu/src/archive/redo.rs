@@ -49,7 +49,7 @@ pub(super) fn redo(
     redo.apply(&files)?;
     recovery.redone.extend(redo.sections());
     recovery.commit_log_incomplete |= !redo.incomplete.is_empty();
-    log.keep_for(redo.away, &records);
+    log.keep_for(|section| redo.away.contains(&section));
     Ok((log, redo.lost))
 }
 

@@ -104,7 +104,9 @@ pub(crate) struct CommitLog {
     records: u64,
     /// Small syncs one after the other.
     streak: u32,
-    /// Sections whose files are away; what it holds for these stays for when they come back.
+    /// Sections for which something was found in it when it was opened.
+    found: BTreeSet<u64>,
+    /// Those of them whose files are away, or cannot be read; what it holds for these stays for when they can.
     kept: BTreeSet<u64>,
     /// It still holds something for others, which is durable in their files.
     has_more: bool,
@@ -138,6 +140,7 @@ impl CommitLog {
             generation: records.generation,
             records: records.len(),
             streak: 0,
+            found: records.parts().map(|part| part.section).collect(),
             kept: BTreeSet::new(),
             has_more: false,
             is_strange: len.is_some() && (records.is_damaged || !is_usable),
@@ -148,10 +151,11 @@ impl CommitLog {
         Ok((log, records))
     }
 
-    /// What was read of these sections belongs to files that are away.
-    pub(crate) fn keep_for(&mut self, sections: BTreeSet<u64>, read: &Records) {
-        self.has_more = read.parts().any(|part| !sections.contains(&part.section));
-        self.kept = sections;
+    /// What was found for such sections did not come to their files, or is not durable there: they are away, or the disk
+    /// cannot read them.
+    pub(crate) fn keep_for(&mut self, is_of: impl Fn(u64) -> bool) {
+        self.kept.extend(self.found.iter().filter(|&&of| is_of(of)));
+        self.has_more = self.kept.len() < self.found.len();
     }
 
     /// Whether something of it waits for files of such sections.

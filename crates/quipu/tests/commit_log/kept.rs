@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use quipu::storage::Storage;
 use quipu::storage::simulated::{CallKind, Fault, Simulated, Survival, When};
-use quipu::{Options, Result, Status};
+use quipu::{Bytes, Options, Result, Status};
 
 use super::common::{key, value};
 use super::{LOG, NAME, Store, calls, copy, of, open, options, put, put_syncs};
@@ -218,4 +218,41 @@ fn an_open_without_room_leaves_the_log_to_the_rewind() {
         assert_eq!(archive.last_index(), Some(16), "{call}");
     }
     assert!(opened > 0);
+}
+
+/// A killed process leaves syncs that the log alone has durably; then an open cannot read one of the blocks, or open one
+/// of the files, and the power goes. Whatever that open made of it, the next one has all.
+#[test]
+fn what_the_log_alone_has_stays_in_it_while_its_section_cannot_be_read() {
+    let killed = Simulated::new(0);
+    let mut archive = open(&killed, small(500));
+    for begin in [0, 10] {
+        put_syncs(&mut archive, begin..begin + 3);
+    }
+    drop(archive);
+    let calls = {
+        let machine = killed.after_crash(Survival::Memory, 0);
+        drop(open(&machine, small(500)));
+        machine.calls()
+    };
+    let mut unreadable = 0;
+    for call in 0..calls {
+        let machine = killed.after_crash(Survival::Memory, 0);
+        machine.inject(call, Fault::Unreadable);
+        let opened = small(500).open_on::<[u8; 8], Bytes>(Arc::new(machine.clone()));
+        if let Ok(archive) = &opened {
+            unreadable += archive.recovery().unreadable.len();
+        }
+        drop(opened);
+        let archive = open(&machine.after_crash(Survival::Nothing, 0), small(500));
+        for index in (0..3).chain(10..13) {
+            let found = archive.get(index).unwrap();
+            assert_eq!(
+                found.as_deref(),
+                Some(&value(index, 30)[..]),
+                "{call} {index}"
+            );
+        }
+    }
+    assert!(unreadable > 0);
 }
