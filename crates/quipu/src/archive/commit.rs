@@ -80,11 +80,11 @@ impl Writer {
         }
         let has_more = |section: &&Arc<Section>| section.pair.unshown() != Some(0);
         let sections: Vec<_> = sections.iter().filter(has_more).collect();
-        if !self.log.takes(bytes) {
+        let Some(bytes) = bytes.filter(|&of| self.log.takes(of, sections.len())) else {
             return Ok(false);
-        }
+        };
         let pairs = sections.iter().map(|of| (of.number, of.epoch, &of.pair));
-        let appended = self.log.append(pairs);
+        let appended = self.log.append(bytes, pairs);
         if !self.poison_on_error(appended)? {
             return Ok(false);
         }

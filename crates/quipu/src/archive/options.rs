@@ -243,13 +243,17 @@ impl Options {
     /// others, to where they belong. When the log is full, and by a larger sync, the section files are flushed and it
     /// begins anew; a larger one fills less often. After a loss of power the next open brings what it holds to the
     /// section files.
+    ///
+    /// A sync of several sections, as of items that come in random order, would flush two files of each. It may have a
+    /// quarter of these bytes for each section but one, and the log is made so many times as long as there are sections, 16
+    /// times at most, until it is closed or opened again. A sync has no more than a quarter of the longest.
     pub fn commit_log_bytes(mut self, bytes: u64) -> Self {
         self.commit_log.bytes = bytes;
         self
     }
 
-    /// After how many small syncs in a row the commit log is used; 8 when not given. An archive that is synced now and
-    /// then does without.
+    /// After how many small syncs in a row the commit log is used; 8 when not given. One of several sections counts for as
+    /// many. An archive that is synced now and then does without.
     pub fn commit_log_after(mut self, syncs: u32) -> Self {
         self.commit_log.after = syncs;
         self

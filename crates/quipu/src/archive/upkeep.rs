@@ -11,7 +11,7 @@ use super::writer::Writer;
 use crate::canary::Canary;
 use crate::error::{Error, Result};
 use crate::format::Layouts;
-use crate::index::{Runs, RunsInPieces};
+use crate::index::{GatheredRuns, Runs, RunsInPieces};
 use crate::journal::Pair;
 use crate::manifest::{Fingerprint, Manifest, Mark, PARTITION};
 use crate::storage::{DataBlob, SECTOR_BYTES, Storage, read_around};
@@ -31,7 +31,7 @@ const SMALL_INDEX: usize = 1 << 22;
 #[derive(Debug, Default)]
 pub(super) struct Unmarked {
     /// The sections, and which indices came to each.
-    sections: BTreeMap<u64, Runs>,
+    sections: BTreeMap<u64, GatheredRuns>,
     pub(super) rolled: bool,
     syncs: u32,
 }
@@ -41,7 +41,7 @@ impl Unmarked {
     pub(super) fn add(&mut self, section: u64, runs: &[(u64, u64)]) {
         let of_section = self.sections.entry(section).or_default();
         for &(first, last) in runs {
-            of_section.insert_run(first, last);
+            of_section.add(first, last);
         }
     }
 
@@ -85,7 +85,7 @@ impl Writer {
         let (mut marks, mut marked) = (Vec::new(), Vec::new());
         for (number, runs) in clean {
             if let Some(section) = self.shared.open_section(number) {
-                marks.push((number, self.mark(&section, runs)));
+                marks.push((number, self.mark(&section, runs.into_runs())));
                 marked.push(section);
             }
         }
@@ -196,6 +196,7 @@ impl Writer {
                 rewrite_section(section, marked(section))?;
             }
             let runs = self.shared.known_indices(section.number);
+            let runs = GatheredRuns::from(&runs);
             self.unmarked.sections.insert(section.number, runs);
         }
         self.mark_known(is_stale)

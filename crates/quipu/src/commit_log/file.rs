@@ -12,8 +12,15 @@ use crate::journal::Pair;
 use crate::manifest::{COMMIT_LOG, PARTITION, replace_whole};
 use crate::storage::{BLOCK_BYTES, Blob, OpenMode, Storage, read_around};
 
-/// A sync of more than this part of the log goes to the section files: it would gain little, and soon fill the log.
+/// A sync of one section that has more than this part of the log goes to its files: it would gain little, and soon fill
+/// the log.
 const MAX_PART: u64 = 16;
+/// One of several sections would flush two files of each. It may have so many times as much for each but one, as long as it
+/// has no more than this part of the longest log,
+const MAX_TIMES: u64 = 4;
+const MAX_SCATTERED_PART: u64 = 4;
+/// which is so many times as long. For fewer sections it is as many times as long as there are sections.
+const MAX_SCATTERED: u64 = 16;
 /// No log is shorter,
 pub(crate) const MIN_BYTES: u64 = 16 << 10;
 /// or longer.
@@ -22,10 +29,22 @@ pub(crate) const MAX_BYTES: u64 = 64 << 20;
 /// How large a log is, and when it is used.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Bytes that the file gets; 0 for none.
+    /// Bytes that the file gets, where syncs are of few sections; 0 for none.
     pub(crate) bytes: u64,
-    /// So many small syncs come one after the other before it is used.
+    /// So many small syncs come one after the other before it is used; one of several sections counts for as many.
     pub(crate) after: u32,
+}
+
+impl Limits {
+    /// The longest file, for syncs of many sections.
+    fn longest(self) -> u64 {
+        self.bytes.saturating_mul(MAX_SCATTERED).min(MAX_BYTES)
+    }
+
+    /// So many bytes a sync of one section can have.
+    fn of_section(self) -> u64 {
+        self.bytes / MAX_PART
+    }
 }
 
 impl Default for Limits {
@@ -96,6 +115,8 @@ pub(crate) struct CommitLog {
     reserved: Arc<dyn Storage>,
     archive: u64,
     limits: Limits,
+    /// Bytes that the file may have.
+    longest: u64,
     /// Bytes that the file has; 0 where there is none that could be used.
     len: u64,
     blob: Option<Arc<dyn Blob>>,
@@ -135,6 +156,7 @@ impl CommitLog {
             reserved: Arc::clone(reserved),
             archive,
             limits,
+            longest: limits.longest(),
             len: len.filter(|_| is_usable).unwrap_or(0),
             blob: None,
             generation: records.generation,
@@ -177,12 +199,11 @@ impl CommitLog {
                 kept => kept,
             };
         }
-        // Damage is told once, and not again; and nobody knows which old records such a file has.
-        if self.is_strange || (self.limits.bytes == 0 && self.len > 0) {
+        // Damage is told once, and not again; and nobody knows which old records such a file has. One of another length than is
+        // wanted is made anew when it is needed.
+        if self.is_strange || (self.len > 0 && self.len != self.limits.bytes) {
             self.is_strange = false;
-            self.len = 0;
-            self.go_to_start();
-            return remove(&*self.storage);
+            return self.remove();
         }
         match self.len {
             0 => Ok(()),
@@ -195,26 +216,29 @@ impl CommitLog {
         self.records > 0
     }
 
-    /// Whether the next sync may go into the log, of so many bytes, if it can at all. Asked once for each.
-    pub(crate) fn takes(&mut self, bytes: Option<usize>) -> bool {
-        let Some(bytes) = bytes else {
-            return false;
-        };
-        let is_small = bytes as u64 <= self.limits.bytes / MAX_PART;
+    /// Whether the next sync may go into the log, of so many bytes for so many sections, if it can at all. Asked once for
+    /// each.
+    pub(crate) fn takes(&mut self, bytes: usize, sections: usize) -> bool {
+        let bytes = bytes as u64;
+        let of_one = self.limits.of_section();
+        let others = sections.saturating_sub(1) as u64;
+        let of_several = of_one.saturating_mul(MAX_TIMES).saturating_mul(others);
+        let is_small = bytes <= of_one.max(of_several.min(self.longest / MAX_SCATTERED_PART));
         self.streak = match is_small && !self.is_kept() {
-            true => self.streak.saturating_add(1),
+            true => self.streak.saturating_add(sections as u32),
             false => 0,
         };
         self.streak > self.limits.after
     }
 
-    /// Makes what sections lack durable, with one flush: number, epoch and files of each. False where there is no
-    /// room for it.
+    /// Makes what sections lack durable, so many bytes, with one flush: number, epoch and files of each. False where there
+    /// is no room for it.
     pub(crate) fn append<'a>(
         &mut self,
-        sections: impl Iterator<Item = (u64, u64, &'a Pair)>,
+        bytes: usize,
+        sections: impl ExactSizeIterator<Item = (u64, u64, &'a Pair)>,
     ) -> Result<bool> {
-        if self.len != self.limits.bytes && !self.create()? {
+        if !self.is_made_for(bytes, sections.len())? {
             return Ok(false);
         }
         self.buffer.truncate(self.written);
@@ -288,12 +312,22 @@ impl CommitLog {
         self.begin_anew()
     }
 
-    /// All is durable in the section files, and nothing comes any more: the next open has nothing to read.
+    /// All is durable in the section files, and nothing comes any more: the next open has nothing to read. What was made
+    /// for syncs of many sections goes.
     pub(crate) fn close(&mut self) -> Result<()> {
-        match self.is_kept() || self.len == 0 {
-            true => Ok(()),
+        if self.is_kept() || self.len == 0 {
+            return Ok(());
+        }
+        match self.len > self.limits.bytes {
+            true => self.remove(),
             false => self.begin(true),
         }
+    }
+
+    fn remove(&mut self) -> Result<()> {
+        (self.len, self.blob) = (0, None);
+        self.go_to_start();
+        remove(&*self.storage)
     }
 
     fn head(&self) -> Head {
@@ -338,22 +372,45 @@ impl CommitLog {
         bytes
     }
 
-    /// Makes the file: all of its blocks are written, so that no later flush has to note that they are. Where the disk
-    /// has no room for it there is none, until the archive is opened again.
-    fn create(&mut self) -> Result<bool> {
-        self.generation += 1;
-        self.len = self.limits.bytes;
-        if !Canary::CommitLogOfOldName.sings() {
-            self.blob = None;
+    /// Whether the file is as long as syncs of so many bytes and sections need it, once it was made for them where it was not.
+    fn is_made_for(&mut self, bytes: usize, sections: usize) -> Result<bool> {
+        let needed = match bytes as u64 <= self.limits.of_section() {
+            true => self.limits.bytes,
+            false => {
+                let times = sections.next_power_of_two() as u64;
+                self.limits.bytes.saturating_mul(times).min(self.longest)
+            }
+        };
+        if (needed..=self.longest).contains(&self.len) {
+            return Ok(true);
         }
+        // The section files are flushed first.
+        if self.holds_syncs() {
+            return Ok(false);
+        }
+        self.create(needed)
+    }
+
+    /// Makes the file: all of its blocks are written, so that no later flush has to note that they are. Where the disk
+    /// has no room for it there is none, or no longer one, until the archive is opened again.
+    fn create(&mut self, len: u64) -> Result<bool> {
+        let before = (self.generation, self.len);
+        (self.generation, self.len) = (self.generation + 1, len);
         match replace_whole(&self.storage, COMMIT_LOG, &self.empty()) {
             Err(Error::StorageFull { .. }) => {
                 let left = format!("{COMMIT_LOG}{NEW_SUFFIX}");
                 let _ = self.storage.remove(PARTITION, &left);
-                (self.len, self.limits.bytes) = (0, 0);
+                (self.generation, self.len) = before;
+                if len == self.limits.bytes {
+                    (self.len, self.limits.bytes) = (0, 0);
+                }
+                self.longest = self.limits.bytes;
                 return Ok(false);
             }
             created => created?,
+        }
+        if !Canary::CommitLogOfOldName.sings() {
+            self.blob = None;
         }
         self.go_to_start();
         Ok(true)

@@ -1,6 +1,6 @@
-//! One small file that makes small syncs durable with one flush.
+//! One small file that makes small syncs durable with one flush, and those that are scattered over many sections.
 //!
-//! A sync of a few items appends what the section files lack to this log, and flushes it. Its blocks were written
+//! A sync of a few items, or of a few for each of its sections, appends what the section files lack to this log, and flushes it. Its blocks were written
 //! when it was made, so a flush has no metadata of the file system to write: it takes about a third of the time that
 //! the flushes of a value file and an index file take, which grow. The same bytes then go to the section files without
 //! a flush, for readers of other processes. A *checkpoint* flushes those, and the log begins anew.
@@ -31,7 +31,8 @@
 //!
 //! # Cost
 //!
-//! A sync writes its bytes twice. Write-ahead logging with redo of physical bytes, as in C. Mohan et al., ARIES: a
+//! A sync writes its bytes twice; one of many sections wrote more without it, since each file gets whole blocks. The log is
+//! longer for these, or it would be full after a few of them. Write-ahead logging with redo of physical bytes, as in C. Mohan et al., ARIES: a
 //! transaction recovery method, 1992, of which append-only files need the least part.
 
 mod file;

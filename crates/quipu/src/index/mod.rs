@@ -8,7 +8,9 @@
 //! opened, so none of it has a recovery of its own.
 
 mod ahead;
+mod block_map;
 mod candidates;
+mod gathered;
 mod hint;
 mod key_index;
 mod locations;
@@ -24,6 +26,7 @@ mod translator;
 mod translator_spec;
 
 pub use candidates::Candidates;
+pub(crate) use gathered::GatheredRuns;
 pub use key_index::{KeyIndex, MAX_LOCATION};
 pub(crate) use locations::Locations;
 pub(crate) use pieces::{Gaps, RunsInPieces, cut_below};

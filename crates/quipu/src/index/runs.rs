@@ -5,19 +5,18 @@
 //! ```
 //!
 //! Runs do not touch: between two of them there is at least one index that is not stored. Both ends
-//! of `u64` are ordinary. A call takes time logarithmic in the number of runs, and a run about 30 bytes; the
+//! of `u64` are ordinary. A call takes time logarithmic in the number of runs, and a run 16 to 32 bytes; the
 //! last one, which grows as items are put in order, is kept apart, and is all that most sections have.
 
-use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use super::memory;
+use super::block_map::BlockMap;
 
 /// A set of indices that is mostly made of runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Runs {
     /// first -> last, of all but the last
-    before: BTreeMap<u64, u64>,
+    before: BlockMap<u64>,
     last: Option<(u64, u64)>,
     count: u128,
 }
@@ -86,10 +85,10 @@ impl Runs {
     /// Puts a run that touches no other, or in the place of one that begins where it does.
     fn put(&mut self, run: (u64, u64)) {
         match self.last {
-            Some((first, _)) if run.0 < first => _ = self.before.insert(run.0, run.1),
-            Some((first, last)) => {
-                if first != run.0 {
-                    self.before.insert(first, last);
+            Some((first, _)) if run.0 < first => self.before.insert(run.0, run.1),
+            Some(last) => {
+                if last.0 != run.0 {
+                    self.before.insert(last.0, last.1);
                 }
                 self.last = Some(run);
             }
@@ -104,7 +103,7 @@ impl Runs {
                 self.last = self.before.pop_last();
                 Some(last)
             }
-            _ => self.before.remove(&first).map(|last| (first, last)),
+            _ => self.before.remove(first),
         }
     }
 
@@ -135,43 +134,43 @@ impl Runs {
             .checked_sub(1)
             .and_then(|below| self.run_at(below))
             .filter(|(_, last)| *last >= min);
-        let mut runs = self.take_all();
-        let mut kept = runs.split_off(&min);
-        kept.extend(straddling.map(|(_, last)| (min, last)));
-        self.replace(kept)
+        let mut kept = self.take_all().split_off(min);
+        if let Some((_, last)) = straddling {
+            kept.insert(min, last);
+        }
+        let count = total(&kept);
+        let removed = self.count - count;
+        self.keep(kept, count);
+        removed
     }
 
     /// Removes every index above `max`; returns how many.
     pub(crate) fn remove_above(&mut self, max: u64) -> u128 {
         let mut kept = self.take_all();
-        let behind = max.checked_add(1).map(|next| kept.split_off(&next));
+        let behind = max.checked_add(1).map(|next| kept.split_off(next));
         let mut removed = behind.as_ref().map_or(0, total);
-        if let Some(mut last) = kept.last_entry()
-            && *last.get() > max
-        {
-            removed += u128::from(*last.get() - max);
-            last.insert(max);
+        if let Some((first, last)) = kept.at_or_below(max).filter(|(_, last)| *last > max) {
+            removed += u128::from(last - max);
+            kept.insert(first, max);
         }
-        self.last = kept.pop_last();
-        self.before = kept;
-        self.count -= removed;
+        self.keep(kept, self.count - removed);
         removed
     }
 
     /// All runs, taken out.
-    fn take_all(&mut self) -> BTreeMap<u64, u64> {
+    fn take_all(&mut self) -> BlockMap<u64> {
         let mut runs = std::mem::take(&mut self.before);
-        runs.extend(self.last.take());
+        if let Some(last) = self.last.take() {
+            runs.insert(last.0, last.1);
+        }
         runs
     }
 
-    fn replace(&mut self, mut kept: BTreeMap<u64, u64>) -> u128 {
-        let count = total(&kept);
-        let removed = self.count - count;
-        self.last = kept.pop_last();
-        self.before = kept;
+    /// Takes these for all runs, with so many indices.
+    fn keep(&mut self, mut runs: BlockMap<u64>, count: u128) {
+        self.last = runs.pop_last();
+        self.before = runs;
         self.count = count;
-        removed
     }
 
     /// Whether an index is stored.
@@ -186,9 +185,8 @@ impl Runs {
 
     /// The least stored index.
     pub(crate) fn first(&self) -> Option<u64> {
-        let before = self.before.first_key_value();
-        let first = before.map(|(first, _)| *first);
-        first.or(self.last.map(|(first, _)| first))
+        let first = self.before.first().or(self.last);
+        first.map(|(first, _)| first)
     }
 
     /// The greatest stored index.
@@ -214,8 +212,7 @@ impl Runs {
         if let Some(last) = self.last.filter(|(first, _)| *first <= index) {
             return Some(last);
         }
-        let (&first, &last) = self.before.range(..=index).next_back()?;
-        Some((first, last))
+        self.before.at_or_below(index)
     }
 
     /// The end of the run that holds `index`, and the start of the next run behind `index`.
@@ -272,17 +269,14 @@ impl Runs {
         &self,
         first: u64,
     ) -> impl DoubleEndedIterator<Item = RangeInclusive<u64>> + '_ {
-        let before = self
-            .before
-            .range(first..)
-            .map(|(first, last)| (*first, *last));
         let last = self.last.filter(|(start, _)| *start >= first);
-        before.chain(last).map(|(first, last)| first..=last)
+        let runs = self.before.from(first).chain(last);
+        runs.map(|(first, last)| first..=last)
     }
 
     /// Bytes of memory, about.
     pub(crate) fn memory(&self) -> usize {
-        size_of::<Self>() + memory::of_map::<u64, u64>(self.before.len())
+        size_of::<Self>() + self.before.memory()
     }
 
     fn run_at(&self, index: u64) -> Option<(u64, u64)> {
@@ -294,9 +288,9 @@ fn size(run: &RangeInclusive<u64>) -> u128 {
     u128::from(*run.end()) - u128::from(*run.start()) + 1
 }
 
-fn total(runs: &BTreeMap<u64, u64>) -> u128 {
-    runs.iter()
-        .map(|(first, last)| size(&(*first..=*last)))
+fn total(runs: &BlockMap<u64>) -> u128 {
+    runs.from(0)
+        .map(|(first, last)| size(&(first..=last)))
         .sum()
 }
 

@@ -10,6 +10,7 @@ mod damage;
 mod hooked;
 mod kept;
 mod order;
+mod scattered;
 
 use std::ops::Range;
 use std::sync::Arc;
