@@ -15,8 +15,8 @@ use super::block_map::BlockMap;
 /// A set of indices that is mostly made of runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Runs {
-    /// first -> last, of all but the last
-    before: BlockMap<u64>,
+    /// first -> last, of all but the last; none where there are none
+    before: Option<Box<BlockMap<u64>>>,
     last: Option<(u64, u64)>,
     count: u128,
 }
@@ -85,10 +85,10 @@ impl Runs {
     /// Puts a run that touches no other, or in the place of one that begins where it does.
     fn put(&mut self, run: (u64, u64)) {
         match self.last {
-            Some((first, _)) if run.0 < first => self.before.insert(run.0, run.1),
+            Some((first, _)) if run.0 < first => self.put_before(run),
             Some(last) => {
                 if last.0 != run.0 {
-                    self.before.insert(last.0, last.1);
+                    self.put_before(last);
                 }
                 self.last = Some(run);
             }
@@ -96,20 +96,27 @@ impl Runs {
         }
     }
 
+    fn put_before(&mut self, (first, last): (u64, u64)) {
+        self.before.get_or_insert_default().insert(first, last);
+    }
+
     /// Takes out the run that begins at an index.
     fn take(&mut self, first: u64) -> Option<(u64, u64)> {
-        match self.last {
+        let before = self.before.as_mut();
+        let taken = match self.last {
             Some(last) if last.0 == first => {
-                self.last = self.before.pop_last();
+                self.last = before.and_then(|before| before.pop_last());
                 Some(last)
             }
-            _ => self.before.remove(first),
-        }
+            _ => before.and_then(|before| before.remove(first)),
+        };
+        self.before.take_if(|before| before.len() == 0);
+        taken
     }
 
     /// How many runs there are.
     pub(crate) fn run_count(&self) -> usize {
-        self.before.len() + usize::from(self.last.is_some())
+        self.before().map_or(0, BlockMap::len) + usize::from(self.last.is_some())
     }
 
     /// Removes an index; false when it was not stored.
@@ -159,7 +166,10 @@ impl Runs {
 
     /// All runs, taken out.
     fn take_all(&mut self) -> BlockMap<u64> {
-        let mut runs = std::mem::take(&mut self.before);
+        let mut runs = self
+            .before
+            .take()
+            .map_or_else(BlockMap::default, |before| *before);
         if let Some(last) = self.last.take() {
             runs.insert(last.0, last.1);
         }
@@ -169,7 +179,7 @@ impl Runs {
     /// Takes these for all runs, with so many indices.
     fn keep(&mut self, mut runs: BlockMap<u64>, count: u128) {
         self.last = runs.pop_last();
-        self.before = runs;
+        self.before = (runs.len() > 0).then(|| Box::new(runs));
         self.count = count;
     }
 
@@ -185,7 +195,7 @@ impl Runs {
 
     /// The least stored index.
     pub(crate) fn first(&self) -> Option<u64> {
-        let first = self.before.first().or(self.last);
+        let first = self.before().and_then(BlockMap::first).or(self.last);
         first.map(|(first, _)| first)
     }
 
@@ -212,7 +222,7 @@ impl Runs {
         if let Some(last) = self.last.filter(|(first, _)| *first <= index) {
             return Some(last);
         }
-        self.before.at_or_below(index)
+        self.before()?.at_or_below(index)
     }
 
     /// The end of the run that holds `index`, and the start of the next run behind `index`.
@@ -270,13 +280,24 @@ impl Runs {
         first: u64,
     ) -> impl DoubleEndedIterator<Item = RangeInclusive<u64>> + '_ {
         let last = self.last.filter(|(start, _)| *start >= first);
-        let runs = self.before.from(first).chain(last);
+        let before = self.before().into_iter();
+        let runs = before
+            .flat_map(move |before| before.from(first))
+            .chain(last);
         runs.map(|(first, last)| first..=last)
     }
 
     /// Bytes of memory, about.
     pub(crate) fn memory(&self) -> usize {
-        size_of::<Self>() + self.before.memory()
+        let before = self
+            .before()
+            .map_or(0, |before| size_of_val(before) + before.memory());
+        size_of::<Self>() + before
+    }
+
+    #[inline]
+    fn before(&self) -> Option<&BlockMap<u64>> {
+        self.before.as_deref()
     }
 
     fn run_at(&self, index: u64) -> Option<(u64, u64)> {
