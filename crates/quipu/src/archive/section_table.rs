@@ -114,6 +114,11 @@ impl SectionTable {
     }
 
     pub(super) fn get(&self, number: u64) -> Option<Known> {
+        let recent = self.recent(number).and_then(|recent| (*recent).clone());
+        if let Some(section) = recent.filter(|section| section.number == number) {
+            // To note it again would cost more than to find it.
+            return Some(Known::Open(section));
+        }
         let sections = self.sections.read();
         let known = sections.get(&number)?;
         if let Known::Open(section) = known

@@ -316,7 +316,11 @@ impl Writer {
 
     /// Makes the appended items visible to readers, and what a put has to do for the rest.
     pub(super) fn publish(&mut self) -> Result<()> {
-        let Some(current) = &mut self.current else {
+        let Some(current) = self
+            .current
+            .as_mut()
+            .filter(|of| !of.unpublished.is_empty())
+        else {
             return Ok(());
         };
         let items = std::mem::take(&mut current.unpublished);
