@@ -245,3 +245,33 @@ fn what_is_put_after_a_rewind_of_a_section_with_a_new_file_is_durable() {
         }
     }
 }
+
+/// An open cannot read the end of what a killed process left, beyond the mark, and the section goes on behind that. The
+/// power then takes no mark that tells of it, or what stands there would be behind a torn end.
+#[test]
+fn what_is_synced_behind_an_end_that_cannot_be_read_stays() {
+    let killed = Simulated::new(1);
+    let mut archive = open(&killed, 100);
+    put_syncs(&mut archive, 0..10);
+    drop(archive);
+    let calls = {
+        let machine = killed.after_crash(Survival::Memory, 1);
+        drop(open(&machine, 100));
+        machine.calls()
+    };
+    let mut behind = 0;
+    for call in 0..calls {
+        let machine = killed.after_crash(Survival::Memory, 1);
+        machine.inject(call, Fault::Unreadable);
+        let opened = options(100).open_on::<[u8; 8], quipu::Bytes>(Arc::new(machine.clone()));
+        let Ok(mut archive) = opened else { continue };
+        if archive.put_sync(50, &key(50), &value(50, 9)).is_err() {
+            continue;
+        }
+        behind += u64::from(present(&archive, 10).len() < 10);
+        let after = machine.after_crash(Survival::Nothing, 1);
+        let found = open(&after, 100).get(50).unwrap();
+        assert_eq!(found.as_deref(), Some(&value(50, 9)[..]), "{call}");
+    }
+    assert!(behind > 0);
+}

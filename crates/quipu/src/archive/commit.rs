@@ -116,6 +116,9 @@ impl Writer {
         let sections: Vec<_> = sections.collect();
         let freed = self.free_log(&sections);
         self.poison_on_error(freed)?;
+        // What comes behind damage that no mark tells of would be behind a torn end: their marks are flushed.
+        let is_behind = |of: &Arc<Section>| of.pair.records.is_behind_damage();
+        self.unmarked.rolled |= sections.iter().any(is_behind);
         let sync = |part: &[Arc<Section>]| -> Result<()> {
             part.iter().try_for_each(|section| section.pair.sync())
         };

@@ -21,8 +21,7 @@ const MAX_TRIES: u32 = 10;
 /// takes a flush.
 const WAITS: [u64; 5] = [1, 2, 4, 8, 16];
 
-/// Brings the section files to where the last sync left them; the log of the writer, and indices that pages which are
-/// damaged should have got, or files that are away.
+/// Brings the section files to where the last sync left them; the log of the writer, and the indices of all that it has.
 pub(super) fn redo(
     storage: &Arc<dyn Storage>,
     for_derived: &Arc<dyn Storage>,
@@ -39,7 +38,7 @@ pub(super) fn redo(
     }
     let mark = |section| marks.marks().of(section);
     let files = files(&**storage, manifest, &mark);
-    let redo = Redo::find(&records, &files)?;
+    let mut redo = Redo::find(&records, &files)?;
     if !redo.is_whole() {
         // Which files these are, and how long they were, the marks would tell.
         marks.check_readable(
@@ -50,6 +49,8 @@ pub(super) fn redo(
     recovery.redone.extend(redo.sections());
     recovery.commit_log_incomplete |= !redo.incomplete.is_empty();
     log.keep_for(|section| redo.away.contains(&section));
+    // No mark may tell of what the files have got, should they not be read again.
+    redo.lost.append(&mut redo.held);
     Ok((log, redo.lost))
 }
 

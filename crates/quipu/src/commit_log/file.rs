@@ -399,9 +399,10 @@ impl CommitLog {
         match replace_whole(&self.storage, COMMIT_LOG, &self.empty()) {
             Err(Error::StorageFull { .. }) => {
                 let left = format!("{COMMIT_LOG}{NEW_SUFFIX}");
-                let _ = self.storage.remove(PARTITION, &left);
                 (self.generation, self.len) = before;
-                if len == self.limits.bytes {
+                // As long as that is there the name is not taken from the log of before.
+                let is_there = self.storage.remove(PARTITION, &left).is_ok();
+                if len == self.limits.bytes || !is_there {
                     (self.len, self.limits.bytes) = (0, 0);
                 }
                 self.longest = self.limits.bytes;

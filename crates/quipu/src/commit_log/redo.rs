@@ -65,8 +65,10 @@ pub(crate) struct Redo {
     pub(crate) incomplete: BTreeSet<u64>,
     /// Sections that lack something, and of which nobody knows whether the log is for the life that they are in.
     unknown: BTreeSet<u64>,
-    /// The indices of entries that damaged pages do not get, or files that are away.
+    /// The indices of entries that damaged pages do not get, or files that are away,
     pub(crate) lost: Vec<u64>,
+    /// and those of all others.
+    pub(crate) held: Vec<u64>,
 }
 
 /// What a log says of one section.
@@ -100,10 +102,10 @@ impl OfSection<'_> {
             let at = at.checked_add(ahead)?;
             let growths = self.pages.get(&(at / page_size))?;
             let at = (at % page_size) as usize;
-            let mut found = growths
-                .iter()
-                .filter_map(|of| of.bytes.get(at.checked_sub(of.from.into())?));
-            *byte = *found.next()?;
+            // Each begins where the one before ends.
+            let behind = growths.partition_point(|of| usize::from(of.from) <= at);
+            let growth = growths.get(behind.checked_sub(1)?)?;
+            *byte = *growth.bytes.get(at - usize::from(growth.from))?;
         }
         Some(u64::from_be_bytes(index))
     }
@@ -178,8 +180,13 @@ impl Redo {
             self.is_away(number, mark, of, files);
             return Ok(());
         }
-        if self.index(number, &index, of, files)? && !Canary::ValuesNotRedone.sings() {
-            self.values(number, &values, of, files)?;
+        if self.index(number, &index, of, files)? {
+            let pages = of.pages.keys();
+            self.held
+                .extend(pages.flat_map(|&page| of.indices(page, files)));
+            if !Canary::ValuesNotRedone.sings() {
+                self.values(number, &values, of, files)?;
+            }
         }
         let mut files = [Which::Index, Which::Values].into_iter();
         if known == 0 && files.any(|which| self.patches.contains_key(&(which, number))) {

@@ -150,6 +150,11 @@ impl PagedFile {
         self.tail.lock().ends_damaged()
     }
 
+    /// Whether the stream goes on behind a damaged page, with nothing yet that was flushed there.
+    pub(crate) fn is_behind_damage(&self) -> bool {
+        self.tail.lock().damaged
+    }
+
     /// Bytes of a page on disk.
     pub(super) fn physical(&self) -> usize {
         self.page_size + SLOTS_SIZE

@@ -256,3 +256,35 @@ fn what_the_log_alone_has_stays_in_it_while_its_section_cannot_be_read() {
     }
     assert!(unreadable > 0);
 }
+
+/// Of what the log has no mark tells. What an open has brought to files, and cannot read there, is damaged for it all
+/// the same, be it a page or a section.
+#[test]
+fn what_cannot_be_read_of_what_the_log_has_is_told() {
+    for page in [100, 500] {
+        let killed = Simulated::new(0);
+        let mut archive = open(&killed, small(page));
+        for begin in [0, 10] {
+            put_syncs(&mut archive, begin..begin + 8);
+        }
+        drop(archive);
+        let calls = {
+            let machine = killed.after_crash(Survival::Memory, 0);
+            drop(open(&machine, small(page)));
+            machine.calls()
+        };
+        let mut damaged = 0;
+        for call in 0..calls {
+            let machine = killed.after_crash(Survival::Memory, 0);
+            machine.inject(call, Fault::Unreadable);
+            let opened = small(page).open_on::<[u8; 8], Bytes>(Arc::new(machine.clone()));
+            let Ok(archive) = opened else { continue };
+            for index in (0..8).chain(10..18) {
+                let status = archive.status(index).unwrap();
+                assert_ne!(status, Status::Missing, "{page} {call} {index}");
+                damaged += u64::from(status != Status::Present);
+            }
+        }
+        assert!(damaged > 0, "{page}");
+    }
+}

@@ -1,9 +1,13 @@
 //! Syncs of many sections, as of items that come in random order: the log takes more of them, and is longer for it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
 use quipu::storage::Storage;
 use quipu::storage::simulated::{CallKind, Simulated, Survival, When};
-use quipu::{Options, Status};
+use quipu::{Error, Options, Result, Status};
 
+use super::common::delegate::delegate;
 use super::common::{key, value};
 use super::{LOG, Store, calls, of, open, options, put};
 
@@ -158,6 +162,70 @@ fn a_disk_without_room_for_a_longer_log_keeps_the_short_one() {
     let archive = open(&after, scattered());
     assert!(!archive.recovery().commit_log_incomplete);
     assert_all(&archive, 21);
+}
+
+/// A machine whose disk is full for the flush of the folder in which a log has got its name.
+#[derive(Debug)]
+struct FullFolder {
+    machine: Simulated,
+    /// Logs that get their names before that.
+    logs_left: AtomicU32,
+    is_full: AtomicBool,
+}
+
+impl Storage for FullFolder {
+    fn rename(&self, partition: &str, from: &str, to: &str) -> Result<()> {
+        if to == LOG && self.logs_left.fetch_sub(1, Ordering::Relaxed) == 0 {
+            self.is_full.store(true, Ordering::Relaxed);
+        }
+        self.machine.rename(partition, from, to)
+    }
+
+    fn sync_partition(&self, partition: &str) -> Result<()> {
+        match self.is_full.swap(false, Ordering::Relaxed) {
+            true => Err(Error::StorageFull {
+                action: "flush",
+                path: self.machine.path(partition, ""),
+            }),
+            false => self.machine.sync_partition(partition),
+        }
+    }
+
+    delegate!(machine: open, remove, list, remove_partition, lock, path_of);
+}
+
+/// The longer log has the name by then: nothing goes to the short one any more.
+#[test]
+fn a_log_that_has_no_name_any_more_gets_no_sync() {
+    let machine = Simulated::new(0);
+    let storage = FullFolder {
+        machine: machine.clone(),
+        logs_left: AtomicU32::new(1),
+        is_full: AtomicBool::new(false),
+    };
+    let mut archive: Store = scattered().open_on(Arc::new(storage)).unwrap();
+    put_to_all(&mut archive, 0);
+    for index in 50..53 {
+        put(&mut archive, index);
+        archive.sync().unwrap();
+    }
+    assert_eq!(log_len(&machine), Some(BYTES));
+    (1..4).for_each(|nth| put_to_all(&mut archive, nth));
+    assert_eq!(log_len(&machine), Some(16 * BYTES));
+    for index in 53..56 {
+        put(&mut archive, index);
+        archive.sync().unwrap();
+    }
+    for is_named in [false, true] {
+        if is_named {
+            machine.sync_partition("quipu").unwrap();
+        }
+        let archive = open(&machine.after_crash(Survival::Nothing, 0), scattered());
+        assert_all(&archive, 4);
+        for index in 50..56 {
+            assert_eq!(archive.get(index).unwrap().unwrap(), value(index, 30));
+        }
+    }
 }
 
 /// Wherever the power goes: what was synced is there, and nothing else is but what was put.

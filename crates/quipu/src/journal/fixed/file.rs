@@ -96,6 +96,11 @@ impl RecordFile {
         self.pages.ends_damaged()
     }
 
+    /// As [`PagedFile::is_behind_damage`].
+    pub(crate) fn is_behind_damage(&self) -> bool {
+        self.pages.is_behind_damage()
+    }
+
     /// The position that the next record gets: behind a damaged end one is left out.
     #[inline]
     pub(crate) fn next_position(&self) -> u64 {
