@@ -141,6 +141,10 @@ impl World {
         if self.refuses || self.model.pending.is_some() {
             self.reopen()?;
         }
+        if self.model.pending.is_some() {
+            // The machine stopped before anybody looked at what became of it.
+            return Ok(());
+        }
         let Some(archive) = self.archive.take() else {
             return Ok(());
         };

@@ -105,7 +105,7 @@ impl OfSection<'_> {
             // Each begins where the one before ends.
             let behind = growths.partition_point(|of| usize::from(of.from) <= at);
             let growth = growths.get(behind.checked_sub(1)?)?;
-            *byte = *growth.bytes.get(at - usize::from(growth.from))?;
+            *byte = *growth.bytes.get(at.checked_sub(growth.from.into())?)?;
         }
         Some(u64::from_be_bytes(index))
     }
