@@ -11,9 +11,11 @@ fn key(index: u64) -> [u8; 32] {
     key
 }
 
-fn recent_keys(archive: &Archive<[u8; 32]>) -> u64 {
+/// Whether no more keys are in memory than wait for a table: none that a table has as well, which go from memory one shard
+/// after the other.
+fn are_settled(archive: &Archive<[u8; 32]>, items: u64) -> bool {
     let stats = archive.stats();
-    stats.keys - stats.keys_in_tables
+    stats.keys == items && stats.keys - stats.keys_in_tables < 2 * KEYS_PER_TABLE
 }
 
 /// Puts items in order, and syncs after each batch; how often the puts of each asked for memory.
@@ -27,8 +29,8 @@ fn put(archive: &mut Archive<[u8; 32]>, batches: std::ops::Range<u64>) -> Vec<u6
             }
         });
         archive.sync().unwrap();
-        // However slow the machine is, so many keys wait for a table and no more.
-        while recent_keys(archive) >= 2 * KEYS_PER_TABLE {
+        // However slow the machine is, and whichever thread it lets go on.
+        while !are_settled(archive, (batch + 1) * BATCH) {
             std::thread::sleep(std::time::Duration::from_millis(1));
             archive.sync().unwrap();
         }

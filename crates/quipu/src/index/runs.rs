@@ -5,8 +5,9 @@
 //! ```
 //!
 //! Runs do not touch: between two of them there is at least one index that is not stored. Both ends
-//! of `u64` are ordinary. A call takes time logarithmic in the number of runs, and a run 16 to 32 bytes; the
-//! last one, which grows as items are put in order, is kept apart, and is all that most sections have.
+//! of `u64` are ordinary. A call searches in time logarithmic in the number of runs, and a change moves those of a block; a
+//! run takes 16 to 32 bytes. The last one, which grows as items are put in order, is kept apart, and is all that most
+//! sections have.
 
 use std::ops::RangeInclusive;
 
