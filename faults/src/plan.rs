@@ -3,6 +3,11 @@
 
 use crate::content::SERIALS_PER_ROUND;
 
+/// From so many holes on some are filled in one batch, in random order: that goes to many sections,
+const SOME_HOLES: usize = 40;
+/// and from so many on no more are left.
+const MANY_HOLES: usize = 2000;
+
 /// One put: where, and which item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Put {
@@ -123,11 +128,7 @@ impl Plan {
                 self.next = end;
                 Step::Put(self.put_next())
             }
-            8..16 if !self.holes.is_empty() => {
-                let at = self.rng.usize(..self.holes.len());
-                let index = self.holes.swap_remove(at);
-                Step::Put(self.put_at(index))
-            }
+            8..16 if !self.holes.is_empty() => Step::Put(self.put_in_hole()),
             16..22 if !self.taken.is_empty() => {
                 let at = self.rng.usize(..self.taken.len());
                 let index = self.taken.swap_remove(at);
@@ -142,8 +143,25 @@ impl Plan {
                 self.next += self.section * self.rng.u64(1..4);
                 Step::Put(self.put_next())
             }
+            // Some sections are left out, and filled later in random order.
+            27 if self.holes.len() < MANY_HOLES => {
+                let end = self.next + self.section.min(64) * self.rng.u64(4..16);
+                self.holes.extend(self.next..end);
+                self.next = end;
+                Step::Put(self.put_next())
+            }
+            28..36 if self.holes.len() > SOME_HOLES => {
+                let len = self.rng.usize(4..SOME_HOLES);
+                Step::Batch((0..len).map(|_| self.put_in_hole()).collect())
+            }
             _ => Step::Put(self.put_next()),
         }
+    }
+
+    fn put_in_hole(&mut self) -> Put {
+        let at = self.rng.usize(..self.holes.len());
+        let index = self.holes.swap_remove(at);
+        self.put_at(index)
     }
 
     fn reported(&mut self) -> Step {

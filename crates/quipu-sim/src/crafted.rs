@@ -134,11 +134,11 @@ pub const CRAFTED: &[Crafted] = &[
     },
     Crafted {
         defect: Canary::CommitLogOfOldName,
-        story: "The log gets another size, so it is another file. Syncs that go to the old one, which has no name any \
-            more, go with the power.",
-        text: "items=8 page=28 buffer=1000 log=20000 | put_sync 0 1 9 | put_sync 1 2 9 | close log=17000 | \
-            put_sync 2 3 9 | put_sync 3 4 9 | crash 0 before none 0 | put_sync 4 5 9",
-        varies: 5,
+        story: "The log is made anew for syncs of several sections, so it is another file. Syncs that go to the old one, \
+            which has no name any more, go with the power.",
+        text: "items=8 page=28 buffer=65536 log=20000 | put_sync 0 1 9 | put_sync 8 2 9 | put_sync 1 3 9 | put_sync 9 4 9 | \
+            batch 2 5 700 10 6 700 | sync | batch 3 7 700 11 8 700 | sync | crash 0 before none 0 | put_sync 4 9 9",
+        varies: 8,
         calls: 8,
         seeds: 1,
     },
