@@ -241,3 +241,21 @@ fn an_empty_archive_that_was_not_destroyed_is_as_compressed_as_before() {
          put 18446744073709551521 8 11 | adopt 40",
     );
 }
+
+/// A killed process left a sync in the log alone, the next open could not open its section and began the log anew: the power took it.
+#[test]
+fn what_the_log_has_of_a_section_that_cannot_be_opened_stays() {
+    goes_well(
+        "items=18446744073709551615 page=500 layout=1 cap=1 zstd=0 buffer=1048576 log=16900 | put_sync 1 2 40 | batch 2 3 27 | \
+         sync | put 16 18 0 | sync | crash 56 after bytes 96181 | fault 41 unreadable | drop",
+    );
+}
+
+/// The model forgot a prune that may have been done, since a destroy came that the machine stopped before.
+#[test]
+fn a_destroy_that_never_began_undoes_no_prune() {
+    goes_well(
+        "items=8 page=13 layout=1 cap=1 zstd=0 buffer=1000 | put_sync 18446744073709551575 1 8 | fault 9 error-after | \
+         prune 18446744073709551575 | crash 56 before none 115955 | destroy",
+    );
+}
