@@ -245,8 +245,9 @@ impl Options {
     /// section files.
     ///
     /// A sync of several sections, as of items that come in random order, would flush two files of each. It may have a
-    /// quarter of these bytes for each section but one, and the log is made so many times as long as there are sections, 16
-    /// times at most, until it is closed or opened again. A sync has no more than a quarter of the longest.
+    /// quarter of these bytes for each section but one, and the log is made as many times as long as there are sections, the
+    /// next power of two of that, 16 times or 64 MiB at most, until it is closed or opened again. A sync has no more than a quarter
+    /// of the longest.
     pub fn commit_log_bytes(mut self, bytes: u64) -> Self {
         self.commit_log.bytes = bytes;
         self

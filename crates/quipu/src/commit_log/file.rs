@@ -19,7 +19,7 @@ const MAX_PART: u64 = 16;
 /// has no more than this part of the longest log,
 const MAX_TIMES: u64 = 4;
 const MAX_SCATTERED_PART: u64 = 4;
-/// which is so many times as long. For fewer sections it is as many times as long as there are sections.
+/// which is so many times as long. For fewer sections it is as many times as long as there are sections, in powers of two.
 const MAX_SCATTERED: u64 = 16;
 /// No log is shorter,
 pub(crate) const MIN_BYTES: u64 = 16 << 10;

@@ -16,7 +16,7 @@ const MOST: usize = 128;
 /// A block of fewer is joined to one beside it, where that leaves room for as many.
 const FEW: usize = MOST / 4;
 
-/// Entries that a key finds, or the ones before and behind it.
+/// Values by numbers. A key finds its entry, or the ones before and behind it.
 #[derive(Clone, Debug)]
 pub(super) struct BlockMap<V> {
     firsts: Vec<u64>,
