@@ -31,8 +31,8 @@
 //!
 //! # Cost
 //!
-//! A sync writes its bytes twice; one of many sections wrote more without it, since each file gets whole blocks. The log is
-//! longer for these, or it would be full after a few of them. Write-ahead logging with redo of physical bytes, as in C. Mohan et al., ARIES: a
+//! A sync writes its bytes twice; one of many sections hardly more than without it, since each of its files gets whole
+//! blocks. The log is longer for these, or it would be full after a few of them. Write-ahead logging with redo of physical bytes, as in C. Mohan et al., ARIES: a
 //! transaction recovery method, 1992, of which append-only files need the least part.
 
 mod file;
