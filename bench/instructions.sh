@@ -6,7 +6,7 @@
 #   --update        write what was counted as the new budgets
 #   --only PATH     one path alone, e.g. get-by-key
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")"
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}"
 
 for tool in valgrind cc; do
@@ -14,5 +14,5 @@ for tool in valgrind cc; do
         apt-get update -qq && apt-get install -y -qq --no-install-recommends valgrind gcc libc6-dev
     fi
 done
-cargo build --release --locked --quiet --manifest-path instructions/Cargo.toml
-"$CARGO_TARGET_DIR/release/bench-instructions" check instructions/budgets.toml "$@"
+cargo build --profile instructions --locked --quiet --package bench-instructions
+"$CARGO_TARGET_DIR/instructions/bench-instructions" check bench/instructions/budgets.toml "$@"

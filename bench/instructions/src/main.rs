@@ -55,6 +55,7 @@ fn main() -> Result<()> {
 }
 
 /// What is counted. It has a name that no compiler changes, and a call that none takes away.
+#[allow(unsafe_code, reason = "the name, which is of this program alone")]
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn quipu_measured(work: &mut dyn FnMut()) {
