@@ -1,6 +1,6 @@
 //! That the memory which an archive says it takes is what it asks the allocator for.
 
-use quipu::{Archive, KeyMemory, Options, ReadOnly, Stats};
+use quipu::{Archive, KeyMemory, Options, PageCache, ReadOnly, Stats};
 
 type Store = Archive<[u8; 32]>;
 
@@ -90,7 +90,7 @@ fn of_bounded_pages() {
     let options = || {
         Options::new()
             .keys_per_table(10_000)
-            .page_cache(quipu::PageCache::new(2 << 20))
+            .page_cache(PageCache::new(2 << 20))
             .key_memory(KeyMemory::AtMost(1 << 20))
     };
     hold(options, |archive| {
@@ -118,6 +118,31 @@ fn a_section_that_is_left_keeps_no_buffers() {
         let each = stats.memory_sections / stats.sections;
         assert!(each < 8 << 10, "a sync each {batch}: {each}");
     }
+}
+
+/// Or a window of items that moves on would fill the cache with pages that nobody reads any more.
+#[test]
+fn pages_of_what_was_pruned_leave_the_cache() {
+    const SECTION: u64 = 1_000;
+    let folder = tempfile::tempdir().unwrap();
+    let cache = PageCache::new(32 << 20);
+    let options = Options::new()
+        .items_per_section(SECTION)
+        .page_cache(cache.clone());
+    let mut archive: Store = options.open(folder.path()).unwrap();
+    let mut bytes = Vec::new();
+    for first in (0..40 * SECTION).step_by(SECTION as usize) {
+        put(&mut archive, first..first + SECTION, 100);
+        archive.prune(first.saturating_sub(SECTION)).unwrap();
+        for index in first..first + SECTION {
+            assert!(archive.get(index).unwrap().is_some());
+        }
+        bytes.push(cache.bytes());
+    }
+    let (first, last) = (bytes[2], bytes[bytes.len() - 1]);
+    assert!(first > 0 && last <= 2 * first, "{bytes:?}");
+    archive.prune(40 * SECTION).unwrap();
+    assert_eq!(cache.bytes(), 0);
 }
 
 /// Every third index: runs, and positions one by one. What the writer's marks have of the runs beside is not counted,

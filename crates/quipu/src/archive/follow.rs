@@ -79,7 +79,7 @@ fn forget_below(shared: &Shared, floor: u64) {
         shared.locations.release(number);
         if let Known::Open(section) = pruned {
             section.retire();
-            section.pair.records.file().forget();
+            section.pair.records.forget();
             section.pair.values.file().forget();
         }
     }

@@ -159,7 +159,7 @@ impl Writer {
         // Of a file that is open the bytes go with its close.
         shared.side_by_side(&taken.open, 1, |part| {
             for section in part {
-                section.pair.records.file().forget();
+                section.pair.records.forget();
                 section.pair.values.file().forget();
             }
         });

@@ -97,6 +97,16 @@ impl PagedFile {
         &self.file
     }
 
+    /// Lets go of the blob and of its pages in the cache: it is removed.
+    pub(crate) fn forget(&self) {
+        self.file.forget();
+        if self.page_size >= MIN_CACHED_PAGE {
+            let pages = self.settled.load(Ordering::Acquire) / self.page_size as u64;
+            let stream = self.stream.load(Ordering::Acquire);
+            self.cache.forget(stream, pages, self.page_size);
+        }
+    }
+
     /// The length of the stream, waiting bytes included.
     pub(crate) fn len(&self) -> u64 {
         self.end.end()

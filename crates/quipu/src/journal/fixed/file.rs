@@ -96,6 +96,11 @@ impl RecordFile {
         self.pages.ends_damaged()
     }
 
+    /// As [`PagedFile::forget`].
+    pub(crate) fn forget(&self) {
+        self.pages.forget();
+    }
+
     /// As [`PagedFile::is_behind_damage`].
     pub(crate) fn is_behind_damage(&self) -> bool {
         self.pages.is_behind_damage()

@@ -205,7 +205,7 @@ impl<R: Record> Fixed<R> {
         let any = !sections.is_empty();
         let mut removed = Ok(());
         for (section, file) in sections {
-            file.file().forget();
+            file.forget();
             removed = removed.and_then(|()| self.sections.remove_file(section));
         }
         let removed = removed.and_then(|()| self.sections.sync_names());

@@ -295,7 +295,7 @@ impl<R: Located> Oversized<R> {
     fn remove(&mut self, sections: Vec<(u64, Pair)>) -> Result<bool> {
         let removed = self.remove_files(&sections);
         for (_, pair) in &sections {
-            pair.records.file().forget();
+            pair.records.forget();
             pair.values.file().forget();
         }
         self.sections

@@ -106,6 +106,11 @@ impl PageCache {
         }
     }
 
+    /// Gives back the room of the first pages of a stream, of `size` bytes each, which nobody reads any more.
+    pub(crate) fn forget(&self, stream: u64, pages: u64, size: usize) {
+        self.pool.forget(stream, pages, size);
+    }
+
     /// Whether an offer of a page that was looked for in vain is taken.
     pub(crate) fn takes_offer(&self, page: u64) -> bool {
         self.pool.takes_offer(page)

@@ -290,6 +290,43 @@ impl Pool {
         }
     }
 
+    /// Lets go of the first pages of a stream, of `size` bytes each: nobody reads them any more. Looks for no more than
+    /// there is room for; what lies behind goes by itself, when others need the room.
+    pub(super) fn forget(&self, stream: u64, pages: u64, size: usize) {
+        let pages = pages.min(self.buckets.len() as u64 * WAYS as u64);
+        for page in (0..pages).filter(|&page| is_named(page, size)) {
+            for within in (0..size).step_by(SLOT_BYTES) {
+                self.forget_part(Name::of(stream, page, within));
+            }
+        }
+    }
+
+    fn forget_part(&self, name: Name) {
+        if self.frame_of(name).is_none() {
+            return;
+        }
+        let mut hand = self.hand.lock();
+        if let Some(number) = self.frame_of(name) {
+            self.evict(number, &mut hand);
+            self.is_full.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// The frame that has a part.
+    fn frame_of(&self, name: Name) -> Option<u32> {
+        let mut ways = self.bucket(name).iter();
+        ways.find_map(|way| self.leads_to(way.load(Ordering::Acquire), name))
+    }
+
+    /// The frame of a way, if that has this part.
+    fn leads_to(&self, way: u64, name: Name) -> Option<u32> {
+        let number = way as u32;
+        let is_there = way >> 32 == name.tag()
+            && self.frame(number).and_then(|frame| frame.content())
+                == Some((name.stream, name.part));
+        is_there.then_some(number)
+    }
+
     fn insert_part(&self, name: Name, bytes: &[u8], hand: &mut Hand) {
         let Some(way) = self.way_for(name, hand) else {
             // Another thread has read it as well.
@@ -315,10 +352,7 @@ impl Pool {
             let at = way.load(Ordering::Acquire);
             if at == 0 {
                 free = free.or(Some(way));
-            } else if at >> 32 == name.tag()
-                && self.frame(at as u32).and_then(|frame| frame.content())
-                    == Some((name.stream, name.part))
-            {
+            } else if self.leads_to(at, name).is_some() {
                 return None;
             }
         }

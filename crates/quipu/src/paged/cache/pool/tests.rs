@@ -160,3 +160,48 @@ fn a_page_is_itself_or_not_there() {
         assert!(parts > 10);
     }
 }
+
+#[test]
+fn a_stream_that_ends_gives_its_room_back() {
+    let pool = Pool::new(1000 * 4300);
+    for page in 0..100 {
+        insert(&pool, 1, page, 4084);
+        // In two parts.
+        insert(&pool, 2, page, 6000);
+        insert(&pool, 3, page, 4084);
+    }
+    let before = pool.bytes();
+    let there = (0..100).filter(|&page| is_there(&pool, 1, page, 4084));
+    let there = there.count();
+    pool.forget(1, 100, 4084);
+    assert_eq!(pool.bytes(), before - there * PART_BYTES);
+    pool.forget(2, 100, 6000);
+    assert!((0..100).all(|page| !is_there(&pool, 1, page, 1) && !is_there(&pool, 2, page, 1)));
+    let left = (0..100).filter(|&page| is_there(&pool, 3, page, 4084));
+    assert!(left.count() > 90);
+    assert!(pool.bytes() <= 100 * PART_BYTES);
+}
+
+/// A file may have any length.
+#[test]
+fn a_stream_of_any_length_ends() {
+    let pool = Pool::new(100_000);
+    insert(&pool, 1, 0, 4084);
+    pool.forget(1, u64::MAX, usize::MAX);
+    pool.forget(1, u64::MAX, 4084);
+    assert_eq!(pool.bytes(), 0);
+}
+
+/// What takes pages only by chance while it is full takes all again.
+#[test]
+fn room_that_was_given_back_is_used() {
+    let pool = Pool::new(100_000);
+    (0..60).for_each(|page| insert(&pool, 1, page, 4084));
+    assert!((0..60).any(|page| !pool.takes_offer(page)));
+    pool.forget(1, 60, 4084);
+    assert_eq!(pool.bytes(), 0);
+    assert!((0..60).all(|page| pool.takes_offer(page)));
+    let memory = pool.memory();
+    (0..60).for_each(|page| insert(&pool, 2, page, 4084));
+    assert_eq!(pool.memory(), memory);
+}
