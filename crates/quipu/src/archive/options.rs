@@ -248,6 +248,9 @@ impl Options {
     /// quarter of these bytes for each section but one, and the log is made as many times as long as there are sections, the
     /// next power of two of that, 16 times or 64 MiB at most, until it is closed or opened again. A sync has no more than a quarter
     /// of the longest.
+    ///
+    /// Only so many sections wait in the log as a quarter of the [open files](Self::max_open_files): a put to one more flushes all
+    /// of them, and takes as long. Items in random order over more sections than that gain little by it.
     pub fn commit_log_bytes(mut self, bytes: u64) -> Self {
         self.commit_log.bytes = bytes;
         self
@@ -323,8 +326,9 @@ impl Options {
 impl Options {
     /// Opens the archive in a folder, for writing; creates it where there is none.
     ///
-    /// Costs a look at the lengths of all files, and the entries of sections with keys that no table has: few
-    /// after a clean end, up to some hundred thousand after a killed process. Values are not read.
+    /// After a clean end costs the names of all files and the runs of stored indices. After a killed process also a look at the
+    /// lengths of all files, and the entries of sections with keys that no table has: up to some hundred thousand where indices
+    /// follow each other, all of every section that was put to where they come in random order. Values are not read.
     pub fn open<K: Key, V: Value>(self, path: impl AsRef<Path>) -> Result<Archive<K, V>> {
         let disk = if self.create {
             self.check()?;

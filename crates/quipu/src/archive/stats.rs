@@ -77,7 +77,8 @@ pub struct Stats {
     pub memory_page_cache: u64,
     /// Section files that are open.
     pub open_files: u64,
-    /// Key tables that were damaged, so that their keys were read from the index files again.
+    /// Key tables that a look-up found damaged, so that their keys were read from the index files again. Those that an open finds
+    /// unusable, and leaves out, do not count.
     pub tables_lost: u64,
     /// Indices that were durable and cannot be read.
     pub damaged: u64,
